@@ -1,0 +1,538 @@
+"""Every table of the database, in the order of the pipeline. Names are those of docs/words.md.
+
+Every row belongs to an engagement. Times are UTC; `UtcTime` stores them as fixed-width ISO 8601 text on SQLite, so that they sort, and as
+`timestamptz` on PostgreSQL. Attribute images (`blob`, `before`, `after`) are the codec's bytes. Ids are meaningless numbers: whatever must be
+equal on every store speaks of directories and anchors.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware time in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(String(27) if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None or isinstance(value, datetime):
+            return value
+        return datetime.fromisoformat(value)
+
+
+def _id() -> Column[int]:
+    return Column("id", Id, primary_key=True, autoincrement=True)
+
+
+def _engagement(*, index: bool = False, key: bool = False) -> Column[int]:
+    return Column("engagement_id", Id, ForeignKey("engagement.id"), nullable=False, index=index, primary_key=key)
+
+
+def _directory() -> Column[int]:
+    return Column("directory_id", Id, ForeignKey("directory.id"), nullable=False)
+
+
+engagement = Table(
+    "engagement",
+    metadata,
+    _id(),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("created", UtcTime, nullable=False),
+)
+
+revision = Table(
+    "revision",
+    metadata,
+    _id(),
+    _engagement(),
+    Column("number", Integer, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("configurations", JSON, nullable=False, comment="profile -> digest of its effective configuration"),
+    Column("author", String(200), nullable=False),
+    Column("created", UtcTime, nullable=False),
+    UniqueConstraint("engagement_id", "number"),
+)
+
+secret = Table(
+    "secret",
+    metadata,
+    _id(),
+    _engagement(),
+    Column("name", String(200), nullable=False),
+    Column("key_id", String(64), nullable=False),
+    Column("nonce", LargeBinary, nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+    Column("changed", UtcTime, nullable=False),
+    UniqueConstraint("engagement_id", "name"),
+)
+
+directory = Table(
+    "directory",
+    metadata,
+    _id(),
+    _engagement(),
+    Column("name", String(200), nullable=False),
+    Column("connector", String(200), nullable=False),
+    Column("pinned", Text, comment="Check.identity at the first import; another one is refused"),
+    Column("schema", LargeBinary, comment="what discover() said last, pickled never: store.codec.encode_schema"),
+    Column("requested", JSON, comment="kind -> attributes of the last complete full import"),
+    Column("keys", JSON, comment="names that match_key holds for this directory"),
+    Column("completed", UtcTime, comment="when the last complete import ended"),
+    Column("generation", Integer, nullable=False, default=0, comment="number of the last full import that was begun"),
+    UniqueConstraint("engagement_id", "name"),
+)
+
+cursor = Table(
+    "cursor",
+    metadata,
+    _engagement(),
+    Column("directory_id", Id, ForeignKey("directory.id"), primary_key=True),
+    Column("stream", String(200), primary_key=True),
+    Column("cursor", Text, comment="where the next delta starts; NULL: a full import follows"),
+    Column("resume", Text, comment="of an interrupted full import: behind the last stored page"),
+    Column("resume_generation", Integer),
+    Column("taken", UtcTime),
+)
+
+object_ = Table(
+    "object",
+    metadata,
+    _id(),
+    _engagement(),
+    _directory(),
+    Column("kind", String(20), nullable=False),
+    Column("anchor", Text, nullable=False, comment="unique per directory: a partial index per directory, built after its first load"),
+    Column("label", Text, nullable=False, comment="what people call it"),
+    Column("state", String(10), nullable=False, comment="live, unread or gone"),
+    Column("digest", LargeBinary(16), nullable=False, comment="xxh3-128 of the logical content, references included"),
+    Column("blob", LargeBinary, nullable=False),
+    Column("generation", Integer, nullable=False, comment="directory.generation when it was last seen by a full import"),
+    Column("mark", String(64), comment="our durable mark, where it carries one"),
+    Column("privileged", Boolean, nullable=False, default=False),
+    Column("run_id", Id, comment="the import that changed it last"),
+)
+
+match_key = Table(
+    "match_key",
+    metadata,
+    _directory(),
+    Column("object_id", Id, nullable=False),
+    Column("name", Text, nullable=False, comment="an attribute, or `=` and an expression"),
+    Column("value", Text, nullable=False, comment="normalised"),
+    Index("ix_match_key_value", "directory_id", "name", "value"),
+    Index("ix_match_key_object", "object_id"),
+)
+
+link = Table(
+    "link",
+    metadata,
+    _directory(),
+    Column("object_id", Id, nullable=False, comment="the object that holds the reference"),
+    Column("attribute", Text, nullable=False),
+    Column("key", Text, nullable=False, comment="anchor, or the attribute whose value names the target"),
+    Column("value", Text, nullable=False, comment="normalised unless key is anchor"),
+    Column("target_id", Id, comment="the object referred to, once it was imported"),
+    Index("uq_link", "object_id", "attribute", "key", "value", unique=True),
+    Index("ix_link_target", "target_id", "attribute"),
+    Index("ix_link_value", "directory_id", "key", "value"),
+)
+
+identity = Table(
+    "identity",
+    metadata,
+    _id(),
+    _engagement(),
+    Column("kind", String(20), nullable=False),
+)
+
+join = Table(
+    "join",
+    metadata,
+    _id(),
+    _engagement(),
+    Column("identity_id", Id, ForeignKey("identity.id"), nullable=False, index=True),
+    _directory(),
+    Column("kind", String(20), nullable=False),
+    Column("anchor", Text, nullable=False),
+    Column("object_id", Id, index=True, comment="NULL while provisional: created, not yet imported"),
+    Column("profile", String(200), comment="the profile whose rule joined it; NULL for the identity's first object"),
+    Column("rule", Text, nullable=False, comment="in words"),
+    Column("revision", Integer, nullable=False),
+    Column("run_id", Id),
+    Column("author", String(200), nullable=False),
+    Column("created", Boolean, nullable=False, default=False, comment="Metasync created the object"),
+    Column("done", JSON, comment="steps of leaving that we took and may reverse: [{action, before, run}]"),
+    UniqueConstraint("directory_id", "anchor"),
+    UniqueConstraint("identity_id", "directory_id", "kind"),
+)
+
+decision = Table(
+    "decision",
+    metadata,
+    _id(),
+    _engagement(),
+    Column("decision", String(20), nullable=False, comment="join, unjoin or ignore"),
+    Column("directory", String(200), nullable=False),
+    Column("anchor", Text, nullable=False),
+    Column("other_directory", String(200)),
+    Column("other_anchor", Text),
+    Column("reason", Text, nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Index("ix_decision_object", "engagement_id", "directory", "anchor"),
+)
+
+wanted = Table(
+    "wanted",
+    metadata,
+    _engagement(),
+    Column("profile", String(200), nullable=False),
+    Column("object_id", Id, nullable=False, comment="the source object that waits"),
+    _directory(),
+    Column("name", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Index("ix_wanted_value", "directory_id", "name", "value"),
+    Index("ix_wanted_object", "object_id", "profile"),
+)
+
+sync_state = Table(
+    "sync_state",
+    metadata,
+    _engagement(),
+    Column("profile", String(200), primary_key=True),
+    Column("object_id", Id, primary_key=True, comment="the source object"),
+    Column("digest", LargeBinary(16), nullable=False, comment="over all inputs"),
+    Column("status", String(30), nullable=False),
+    Column("reason", Text, nullable=False, default="", comment="in words"),
+    Column("enabled", Boolean, comment="the value of `enabled` that we last wanted"),
+    Column("left_cause", String(20)),
+    Column("left_since", UtcTime),
+    Column("run_id", Id),
+    Index("ix_sync_state_status", "engagement_id", "profile", "status"),
+)
+
+dirty = Table(
+    "dirty",
+    metadata,
+    _engagement(),
+    Column("profile", String(200), nullable=False),
+    Column("object_id", Id, nullable=False, comment="the source object"),
+    Column("member_id", Id, nullable=False, default=0, comment="0: the whole object; else only this member of it"),
+    Column("due_at", UtcTime, comment="NULL: now"),
+    Index("uq_dirty", "profile", "object_id", "member_id", unique=True),
+)
+
+pending = Table(
+    "pending",
+    metadata,
+    _id(),
+    _engagement(),
+    Column("profile", String(200), nullable=False),
+    Column("object_id", Id, nullable=False, comment="the source object"),
+    Column("identity_id", Id),
+    _directory(),
+    Column("kind", String(20), nullable=False, comment="of the target object"),
+    Column("target_id", Id, comment="the target object; NULL for a create"),
+    Column("anchor", Text, comment="the target's; NULL for a create"),
+    Column("label", Text, nullable=False),
+    Column("operations", LargeBinary, nullable=False, comment="codec.encode_operations: [{operation, before, after, rules}]"),
+    Column("run_id", Id),
+    UniqueConstraint("profile", "object_id"),
+    Index("ix_pending_target", "target_id"),
+)
+
+pending_member = Table(
+    "pending_member",
+    metadata,
+    _engagement(),
+    Column("profile", String(200), nullable=False),
+    Column("object_id", Id, nullable=False, comment="the source group"),
+    Column("member_key", Text, nullable=False, comment="anchor in the target, or `directory/anchor` of the source it will be created for"),
+    Column("member_created", Boolean, nullable=False, comment="False: member_key is an anchor in the target"),
+    Column("attribute", Text, nullable=False),
+    Column("operation", String(20), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Index("uq_pending_member", "profile", "object_id", "attribute", "member_key", unique=True),
+)
+
+plan = Table(
+    "plan",
+    metadata,
+    _id(),
+    _engagement(),
+    Column("profile", String(200), nullable=False, comment="or the exporter's name"),
+    Column("purpose", String(20), nullable=False, comment="synchronise, undo or exporter"),
+    Column("run_id", Id, nullable=False),
+    Column("state", String(20), nullable=False, comment="planned, approved, exported, superseded or empty"),
+    Column("hash", String(64), nullable=False),
+    Column("configuration", String(64), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("created", UtcTime, nullable=False),
+    Column("counts", JSON, nullable=False, comment="operation -> number"),
+    Column("joined", Integer, nullable=False, comment="what percent limits are of"),
+    Column("exceeded", JSON, nullable=False, comment="limits that it passes: [{operation, count, allowed, words}]"),
+    Column("undoes", Id, comment="the run"),
+    Column("note", Text, nullable=False, default=""),
+)
+
+approval = Table(
+    "approval",
+    metadata,
+    _id(),
+    _engagement(),
+    Column("plan_id", Id, ForeignKey("plan.id"), nullable=False, index=True),
+    Column("profile", String(200), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("configuration", String(64), nullable=False),
+    Column("beyond", JSON, nullable=False, comment="operations whose limits it lifts, once"),
+    Column("reason", Text, nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
+run = Table(
+    "run",
+    metadata,
+    _id(),
+    _engagement(index=True),
+    Column("kind", String(20), nullable=False, comment="import, plan, export, confirm, run or undo"),
+    Column("state", String(20), nullable=False, comment="running, done, failed, stopped or waiting"),
+    Column("what", JSON, nullable=False, comment="directories, profiles or plans"),
+    Column("author", String(200), nullable=False),
+    Column("started", UtcTime, nullable=False),
+    Column("finished", UtcTime),
+    Column("stop", Boolean, nullable=False, default=False, comment="asked to stop"),
+    Column("counts", JSON, nullable=False),
+    Column("error", Text),
+)
+
+step = Table(
+    "step",
+    metadata,
+    _id(),
+    Column("run_id", Id, ForeignKey("run.id"), nullable=False, index=True),
+    Column("name", String(20), nullable=False, comment="import, synchronise, plan, export or confirm"),
+    Column("of", String(200), nullable=False, comment="the directory or profile"),
+    Column("state", String(20), nullable=False),
+    Column("done", Integer, nullable=False, default=0),
+    Column("total", Integer),
+    Column("started", UtcTime, nullable=False),
+    Column("finished", UtcTime),
+    Column("text", Text, nullable=False, default=""),
+)
+
+batch = Table(
+    "batch",
+    metadata,
+    _id(),
+    _engagement(),
+    Column("run_id", Id, ForeignKey("run.id"), nullable=False),
+    _directory(),
+    Column("state", String(20), nullable=False, comment="ready, leased, done"),
+    Column("nonce", String(32), nullable=False),
+    Column("owner", String(200)),
+    Column("fence", Integer, nullable=False, default=0),
+    Column("lease_until", UtcTime),
+    Column("due_at", UtcTime),
+    Column("created", UtcTime, nullable=False),
+    Index("ix_batch_state", "state", "directory_id"),
+)
+
+change = Table(
+    "change",
+    metadata,
+    _id(),
+    _engagement(),
+    Column("plan_id", Id, ForeignKey("plan.id"), nullable=False),
+    Column("run_id", Id, comment="the run that exported it"),
+    Column("batch_id", Id),
+    Column("profile", String(200), nullable=False),
+    Column("object_id", Id, nullable=False, comment="the source object; 0 if none"),
+    Column("identity_id", Id),
+    Column("source", Text, nullable=False, comment="`directory/anchor` of the source object, for people and for references to it"),
+    _directory(),
+    Column("kind", String(20), nullable=False),
+    Column("target_id", Id),
+    Column("anchor", Text, comment="of the target object; of a create, once it was written"),
+    Column("label", Text, nullable=False),
+    Column("operation", String(20), nullable=False),
+    Column("stage", Integer, nullable=False, comment="order of export: exporting.order"),
+    Column("before", LargeBinary, nullable=False),
+    Column("after", LargeBinary, nullable=False),
+    Column("rules", JSON, nullable=False, comment="attribute -> the mapping that decided, in words"),
+    Column("revision", Integer, nullable=False),
+    Column("tag", String(32), nullable=False),
+    Column(
+        "state",
+        String(20),
+        nullable=False,
+        comment="planned, approved, in_flight, written, confirmed, not_reimported, rejected, stale or superseded",
+    ),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("fence", Integer, nullable=False, default=0),
+    Column("due_at", UtcTime),
+    Column("error", Text),
+    Column("written_at", UtcTime),
+    Column("confirmed_run", Id),
+    Column("undone_by", Id, comment="the change of an undo that took this one back"),
+    Index("ix_change_plan", "plan_id", "state", "stage"),
+    Index("ix_change_target", "directory_id", "target_id", "state"),
+    Index("ix_change_anchor", "directory_id", "anchor"),
+    Index("ix_change_source", "profile", "object_id", "state"),
+    Index("ix_change_state", "engagement_id", "directory_id", "state", "due_at"),
+    Index("ix_change_run", "run_id"),
+    Index("ix_change_tag", "tag"),
+)
+
+problem = Table(
+    "problem",
+    metadata,
+    _id(),
+    _engagement(),
+    Column("area", String(20), nullable=False, comment="import, synchronise, plan, export or undo"),
+    Column("of", String(200), nullable=False, comment="the directory or profile"),
+    Column("object_id", Id, nullable=False, default=0),
+    Column("anchor", Text, nullable=False, default="", comment="or where in the directory"),
+    Column("attribute", Text, nullable=False, default=""),
+    Column("code", String(40), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("severity", String(10), nullable=False, comment="error, warning or notice"),
+    Column("run_id", Id),
+    Column("since", UtcTime, nullable=False),
+    Index("ix_problem_object", "engagement_id", "area", "of", "object_id"),
+)
+
+hold = Table(
+    "hold",
+    metadata,
+    _id(),
+    _engagement(),
+    Column("profile", String(200), nullable=False),
+    Column("object_id", Id, nullable=False, comment="the source object"),
+    Column("attribute", Text, nullable=False, comment="`*`: the object itself"),
+    Column("run_id", Id, nullable=False, comment="the undo"),
+    Column("reason", Text, nullable=False),
+    UniqueConstraint("profile", "object_id", "attribute"),
+)
+
+pin = Table(
+    "pin",
+    metadata,
+    _engagement(key=True),
+    Column("profile", String(200), primary_key=True),
+    Column("path", Text, primary_key=True, comment="as written in `scope: under:` or `mirror:`"),
+    _directory(),
+    Column("anchor", Text, nullable=False, comment="of the container that the path meant when it was first resolved"),
+)
+
+reserved = Table(
+    "reserved",
+    metadata,
+    _id(),
+    _engagement(),
+    _directory(),
+    Column("attribute", Text, nullable=False),
+    Column("value", Text, nullable=False, comment="folded; with the parent in front where it is unique per parent"),
+    Column("shown", Text, nullable=False, comment="the value as written"),
+    Column("base", Text, nullable=False, comment="the value before the pattern"),
+    Column("identity_id", Id, nullable=False),
+    Column("profile", String(200), nullable=False),
+    Column("released", UtcTime, comment="set when its object went; free for others after the directory's `reserve names`"),
+    UniqueConstraint("directory_id", "attribute", "value"),
+    Index("ix_reserved_identity", "identity_id", "directory_id", "attribute"),
+)
+
+wave = Table(
+    "wave",
+    metadata,
+    _engagement(key=True),
+    Column("name", String(200), primary_key=True),
+    Column("key", Text, primary_key=True, comment="normalised"),
+    Column("state", String(20), nullable=False, comment="waiting, moving or cut over"),
+)
+
+exporter_state = Table(
+    "exporter_state",
+    metadata,
+    _engagement(key=True),
+    Column("exporter", String(200), primary_key=True),
+    Column("pair", String(200), primary_key=True, comment="empty: the exporter's cursor"),
+    Column("state", Text),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(200), primary_key=True, comment="such as `engine/ENGAGEMENT`"),
+    Column("owner", String(200), nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("until", UtcTime, nullable=False),
+)
+
+schedule = Table(
+    "schedule",
+    metadata,
+    _engagement(key=True),
+    Column("profile", String(200), primary_key=True),
+    Column("paused", Boolean, nullable=False, default=False),
+    Column("next", UtcTime),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Id, primary_key=True, autoincrement=False),
+    _engagement(),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+
