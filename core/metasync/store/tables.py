@@ -248,10 +248,19 @@ sync_state = Table(
     Column("status", String(30), nullable=False),
     Column("reason", Text, nullable=False, default="", comment="in words"),
     Column("enabled", Boolean, comment="the value of `enabled` that we last wanted"),
+    Column("desired", LargeBinary(16), comment="digest of all values that we last wanted: equal, and the target differs: drift"),
     Column("left_cause", String(20)),
     Column("left_since", UtcTime),
     Column("run_id", Id),
     Index("ix_sync_state_status", "engagement_id", "profile", "status"),
+)
+
+profile_state = Table(
+    "profile_state",
+    metadata,
+    _engagement(key=True),
+    Column("profile", String(200), primary_key=True),
+    Column("basis", String(64), nullable=False, comment="digest of configuration, schemas and waves under which all of it was last marked dirty"),
 )
 
 dirty = Table(

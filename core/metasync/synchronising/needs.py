@@ -1,0 +1,289 @@
+"""What an engagement needs of each directory: kinds, attributes, look-up keys, and who must be told when an object changes.
+
+Importing asks this before it reads; synchronising asks it to know that everything it needs was imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from metasync.contract import Kind, KindSchema, Reference, Schema, Type, Unique, Values
+from metasync.expressions import Expression, ExpressionError, compile_expression
+from metasync.store.normalise import normalise
+
+if TYPE_CHECKING:
+    from metasync.contract import Matcher
+    from metasync.engagement.model import Engagement, MatchRule, Profile
+    from metasync.host import Host
+
+STANDARD = ("name", "path", "enabled", "displayName", "mail", "privileged", "adminCount")
+"""Always wanted where the directory has them: for labels, places, protection and leaving."""
+
+BETWEEN = "\x1f"
+
+KeyFunction = Callable[[Mapping[str, Values]], Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Key:
+    """A look-up that the index answers: the normalised values that an object is found by."""
+
+    name: str
+    """An attribute; `ATTRIBUTE@path` for what is unique per parent; `=` and an expression of the target."""
+    kinds: frozenset[Kind] | None
+    """None: every kind."""
+    function: KeyFunction
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DirectoryNeeds:
+    """What is needed of one directory."""
+
+    kinds: frozenset[Kind]
+    attributes: Mapping[Kind, frozenset[str]]
+    under: tuple[str, ...]
+    keys: tuple[Key, ...]
+
+    def keys_of(self, kind: Kind, attributes: Mapping[str, Values]) -> list[tuple[str, str]]:
+        """(key name, normalised value) of one object; empty values never match and are left out."""
+        return [
+            (key.name, value)
+            for key in self.keys
+            if key.kinds is None or kind in key.kinds
+            for value in key.function(attributes)
+            if value
+        ]
+
+
+def expression_roots(engagement: Engagement) -> frozenset[str]:
+    """The names that an expression may start with."""
+    return frozenset({"source", "target", "mv", "wave", *engagement.directories})
+
+
+def canonical(schema: KindSchema | None, attribute: str) -> str:
+    """The standard name of an attribute: `cn` is `name` where the directory says so."""
+    known = schema.attributes.get(attribute) if schema else None
+    return known.alias if known and known.alias else attribute
+
+
+def kind_schema(schemas: Mapping[str, Schema], directory: str, kind: Kind) -> KindSchema | None:
+    """The schema of one kind, or None if the directory lacks it or was never asked."""
+    schema = schemas.get(directory)
+    return schema.kinds.get(kind) if schema else None
+
+
+def profiles_by_source(engagement: Engagement) -> Mapping[tuple[str, Kind], tuple[str, ...]]:
+    """(directory, kind) -> the profiles whose source such objects are."""
+    found: dict[tuple[str, Kind], list[str]] = {}
+    for profile in engagement.profiles.values():
+        for source in profile.sources:
+            found.setdefault((source, profile.source_kind), []).append(profile.name)
+    return {key: tuple(names) for key, names in found.items()}
+
+
+def profiles_reading(engagement: Engagement) -> Mapping[str, tuple[str, ...]]:
+    """directory -> the profiles that must look again at an identity when its object there changes."""
+    found: dict[str, set[str]] = {name: set() for name in engagement.directories}
+    ranked = {
+        directory: kind
+        for kind, attributes in engagement.metaverse.items()
+        for ranking in attributes.values()
+        for directory, _ in ranking.contributors
+    }
+    for profile in engagement.profiles.values():
+        for directory in {profile.target, *profile.sources, *(merge.directory for merge in profile.merge), *ranked}:
+            found[directory].add(profile.name)
+    return {directory: tuple(sorted(names)) for directory, names in found.items()}
+
+
+def prepare_matchers(profile: Profile, host: Host) -> list[tuple[MatchRule, Matcher]]:
+    """The rules of `match:` with their matchers."""
+    return [(rule, host.matchers[rule.matcher](rule.options)) for rule in profile.match]
+
+
+def is_bare(text: str) -> bool:
+    """True for the name of an attribute; anything else is an expression (law 14)."""
+    return text.replace("_", "a").replace("-", "a").isalnum() and not text[0].isdigit()
+
+
+def target_key(text: str) -> str:
+    """The name in the index of a match rule's target side."""
+    return text if is_bare(text) else "=" + text
+
+
+def plain_key(attribute: str) -> KeyFunction:
+    """All values of an attribute."""
+
+    def values(attributes: Mapping[str, Values]) -> Sequence[str]:
+        value = attributes.get(attribute)
+        if value is None:
+            return ()
+        return [normalise(one) for one in value] if isinstance(value, tuple) else [normalise(value)]
+
+    return values
+
+
+def parent_key(attribute: str) -> KeyFunction:
+    """All values of an attribute, each behind the object's parent."""
+    plain = plain_key(attribute)
+
+    def values(attributes: Mapping[str, Values]) -> Sequence[str]:
+        return [in_parent(attributes.get("path"), value) for value in plain(attributes) if value]
+
+    return values
+
+
+def in_parent(path: Values | None, folded: str) -> str:
+    """The form in which a value that is unique per parent is looked up and reserved."""
+    return (normalise(path) if isinstance(path, str) else "") + BETWEEN + folded
+
+
+def expression_key(expression: Expression) -> KeyFunction:
+    """What an expression of the target yields; an object for which it fails is not found by it."""
+
+    def values(attributes: Mapping[str, Values]) -> Sequence[str]:
+        try:
+            value = expression.call(*(attributes.get(attribute) for _, attribute in expression.arguments))
+        except ExpressionError:
+            return ()
+        many = value if isinstance(value, tuple) else (value,)
+        return [normalise(one) for one in many if isinstance(one, (str, int, bytes, Reference))]
+
+    return values
+
+
+def directory_needs(engagement: Engagement, host: Host, schema: Schema, directory: str) -> DirectoryNeeds:
+    """What the whole engagement needs of this directory, as far as the directory has it."""
+    collect = _Collector(engagement, host, schema, directory)
+    for profile in engagement.profiles.values():
+        collect.profile(profile)
+    for kind, attributes in engagement.metaverse.items():
+        for ranking in attributes.values():
+            collect.read(kind, (attribute for where, attribute in ranking.contributors if where == directory))
+    for use in engagement.exporters:
+        if directory in (use.source, use.target):
+            for kind in tuple(collect.attributes):
+                collect.read(kind, host.exporters[use.name].attributes)
+    return collect.result()
+
+
+class _Collector:
+    """Gathers kinds, attributes and keys of one directory over all profiles."""
+
+    def __init__(self, engagement: Engagement, host: Host, schema: Schema, directory: str) -> None:
+        self.engagement, self.host, self.schema, self.directory = engagement, host, schema, directory
+        self.roots = expression_roots(engagement)
+        self.attributes: dict[Kind, set[str]] = {}
+        self.keys: dict[str, tuple[set[Kind] | None, KeyFunction]] = {}
+
+    def expression(self, text: str) -> Expression:
+        return compile_expression(text, rewrites=self.host.rewrites, roots=self.roots)
+
+    def read(self, kind: Kind, attributes: Iterable[str]) -> None:
+        schema = self.schema.kinds.get(kind)
+        if schema is None:
+            return
+        wanted = self.attributes.setdefault(kind, set())
+        for attribute in attributes:
+            name = canonical(schema, attribute)
+            if name != "anchor" and (schema.open or name in schema.attributes or attribute in schema.attributes):
+                wanted.add(name)
+
+    def key(self, name: str, kinds: Iterable[Kind] | None, function: KeyFunction) -> None:
+        known = self.keys.get(name)
+        if known is None:
+            self.keys[name] = (None if kinds is None else set(kinds), function)
+        elif known[0] is not None:
+            self.keys[name] = (None if kinds is None else known[0] | set(kinds), known[1])
+
+    def profile(self, profile: Profile) -> None:
+        as_source, as_target = self.directory in profile.sources, self.directory == profile.target
+        merges = [merge for merge in profile.merge if merge.directory == self.directory]
+        if as_source:
+            self.kind(profile.source_kind)
+        if as_target:
+            self.kind(profile.target_kind)
+        if merges:
+            self.kind(profile.source_kind)
+        if (as_source and (profile.scope.under or profile.place)) or (as_target and profile.place):
+            self.kind(Kind.CONTAINER)
+        if as_target and any(rule.skip_other_kinds for rule in profile.match):
+            for kind in self.schema.kinds:
+                self.kind(kind)
+        texts = [merge.expression for merge in profile.merge] + [mapping.expression for mapping in profile.map.values()]
+        texts += [mapping.when for mapping in profile.map.values() if mapping.when]
+        texts += [profile.scope.where] if profile.scope.where else []
+        texts += [profile.place.expression] if profile.place and profile.place.expression else []
+        texts += [step.place for steps in profile.leaving.values() for step in steps if step.place]
+        for text in texts:
+            self.reads(profile, text)
+        for merge in merges:
+            self.read(profile.source_kind, [merge.key])
+            self.key(merge.key, [profile.source_kind], plain_key(canonical(self.schema.kinds.get(profile.source_kind), merge.key)))
+        for rule, matcher in prepare_matchers(profile, self.host):
+            for text in matcher.sources:
+                self.reads(profile, f"source.{text}" if is_bare(text) else text)
+            if as_target:
+                self.match_targets(profile, matcher.targets, every_kind=rule.skip_other_kinds)
+        if as_target:
+            self.read(profile.target_kind, profile.map)
+            self.unique(profile)
+
+    def kind(self, kind: Kind) -> None:
+        schema = self.schema.kinds.get(kind)
+        if schema is not None:
+            mark = self.engagement.directories[self.directory].mark
+            self.read(kind, [*STANDARD, *([mark] if mark else [])])
+
+    def reads(self, profile: Profile, text: str) -> None:
+        for root, attribute in self.expression(text).arguments:
+            if root == self.directory or (root == "source" and self.directory in profile.sources):
+                self.read(profile.source_kind, [attribute])
+            if self.directory == profile.target and root in ("target", self.directory):
+                self.read(profile.target_kind, [attribute])
+
+    def match_targets(self, profile: Profile, targets: Sequence[str], *, every_kind: bool) -> None:
+        kinds = list(self.schema.kinds) if every_kind else [profile.target_kind]
+        for text in targets:
+            if is_bare(text):
+                for kind in kinds:
+                    self.read(kind, [text])
+                self.key(text, kinds, plain_key(canonical(self.schema.kinds.get(profile.target_kind), text)))
+            else:
+                expression = self.expression(text)
+                for kind in kinds:
+                    self.read(kind, [attribute for _, attribute in expression.arguments])
+                self.key("=" + text, kinds, expression_key(expression))
+
+    def unique(self, profile: Profile) -> None:
+        """What must be unique is looked up over every kind that is imported: a group may hold the name that a user wants."""
+        schema = self.schema.kinds.get(profile.target_kind)
+        for attribute, mapping in profile.map.items():
+            name = canonical(schema, attribute)
+            known = schema.attributes.get(name) or schema.attributes.get(attribute) if schema else None
+            where = known.unique if known else None
+            if where is None and mapping.unique:
+                where = Unique.DIRECTORY
+            if where is Unique.PARENT:
+                self.key(f"{name}@path", None, parent_key(name))
+            elif where is Unique.DIRECTORY:
+                self.key(name, None, plain_key(name))
+
+    def result(self) -> DirectoryNeeds:
+        for kind, attributes in self.attributes.items():
+            schema = self.schema.kinds[kind]
+            for name in attributes:
+                known = schema.attributes.get(name)
+                if known and known.unique is Unique.DIRECTORY and known.type is not Type.REFERENCE:
+                    self.key(name, None, plain_key(name))
+        return DirectoryNeeds(
+            kinds=frozenset(self.attributes),
+            attributes={kind: frozenset(names) for kind, names in self.attributes.items()},
+            under=(),
+            keys=tuple(
+                Key(name=name, kinds=None if kinds is None else frozenset(kinds), function=function)
+                for name, (kinds, function) in sorted(self.keys.items())
+            ),
+        )

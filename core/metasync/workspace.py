@@ -1,0 +1,125 @@
+"""What every step of the pipeline is handed: one engagement at its newest revision, its database, plugins and secrets.
+
+It also makes connectors, with the context that the contract promises them.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets as randomness
+import string
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from metasync.contract import Connector, DirectorySettings, MetasyncError, Schema, SecretReference, Stopped
+from metasync.contract.connector import StopToken
+
+if TYPE_CHECKING:
+    from metasync.engagement.model import Directory, Engagement, PasswordPolicy
+    from metasync.engagement.secrets import Secrets
+    from metasync.host import Host
+    from metasync.store.backend import Backend
+
+Report = Callable[[int, int | None, str], None]
+"""(done, total or None, what): how far the present step is."""
+
+CLASSES = (string.ascii_uppercase, string.ascii_lowercase, string.digits, "!#$%&()*+,-./:;<=>?@[]^_{|}~")
+
+
+def quiet(done: int, total: int | None, what: str) -> None:
+    """Report to nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """One engagement, ready to work. Immutable but for the stop event; shared by all threads of a process."""
+
+    backend: Backend
+    host: Host
+    engagement: Engagement
+    engagement_id: int
+    directory_ids: Mapping[str, int]
+    secrets: Secrets
+    author: str
+    stop: threading.Event = field(default_factory=threading.Event)
+    report: Report = quiet
+
+    def directory_name(self, directory_id: int) -> str:
+        """The name of a directory of this engagement."""
+        for name, known in self.directory_ids.items():
+            if known == directory_id:
+                return name
+        raise MetasyncError(f"directory {directory_id} is not part of this engagement any more")
+
+    def connector_class(self, name: str) -> type[Connector]:
+        """The connector class that a directory uses."""
+        return self.host.connectors[self.engagement.directories[name].connector]
+
+    @contextmanager
+    def connector(self, name: str) -> Iterator[Connector]:
+        """A connector of its own for this thread, closed at the end."""
+        connector = self.connector_class(name)(self.engagement.directories[name].options, self.context(name))
+        try:
+            yield connector
+        finally:
+            connector.close()
+
+    def context(self, name: str) -> EngineContext:
+        """What a connector of this directory is handed."""
+        return EngineContext(workspace=self, of=self.engagement.directories[name])
+
+    def schemas(self) -> Mapping[str, Schema]:
+        """What each directory said last that it can hold; a directory that was never imported is absent."""
+        from metasync.store import directories
+
+        with self.backend.read() as connection:
+            return directories.schemas(connection, self.directory_ids)
+
+    def check_stop(self) -> None:
+        """Raises `Stopped` once the run was asked to stop."""
+        if self.stop.is_set():
+            raise Stopped
+
+
+class EngineContext:
+    """The `metasync.contract.Context` of one directory."""
+
+    def __init__(self, *, workspace: Workspace, of: Directory) -> None:
+        self._workspace = workspace
+        self._policy = of.new_passwords
+        self.directory = of.name
+        self.settings = DirectorySettings(mark=of.mark, must_change=of.new_passwords.must_change)
+        self.logger = logging.getLogger(f"metasync.directory.{of.name}")
+        self.stop: StopToken = workspace.stop
+        self.deadline: datetime | None = None
+
+    def secret(self, reference: SecretReference) -> str:
+        return self._workspace.secrets.get(reference.name)
+
+    def new_password(self, *, avoid: Sequence[str] = ()) -> str:
+        return make_password(self._policy, avoid)
+
+    def progress(self, done: int, total: int | None = None, what: str = "") -> None:
+        self._workspace.report(done, total, what)
+
+    def wait(self, until: datetime, why: str) -> None:
+        self._workspace.report(0, None, f"{self.directory} waits until {until:%H:%M:%S}: {why}")
+        if self._workspace.stop.wait(max(0.0, (until - datetime.now(UTC)).total_seconds())):
+            raise Stopped
+
+
+def make_password(policy: PasswordPolicy, avoid: Sequence[str] = ()) -> str:
+    """A random password with the policy's length and character classes, holding none of the words (three letters or more) in `avoid`."""
+    words = [word.casefold() for word in avoid if len(word) >= 3]
+    wanted = CLASSES[: policy.classes]
+    while True:
+        letters = [randomness.choice(one) for one in wanted]
+        letters += [randomness.choice("".join(wanted)) for _ in range(policy.length - len(letters))]
+        randomness.SystemRandom().shuffle(letters)
+        password = "".join(letters)
+        if not any(word in password.casefold() for word in words):
+            return password
