@@ -1,0 +1,317 @@
+"""Bytes for attribute images, operations and schemas, and the digest by which two images are compared.
+
+The first byte is the version of the form; behind it stands canonical JSON: keys sorted, several values sorted (their order carries no
+meaning). Plain strings, integers and booleans are themselves; everything else is an object with one tag:
+
+    {"b": base64}           bytes
+    {"t": ISO 8601 in UTC}  a time
+    {"r": value, "k": key}  a Reference
+    {"i": decimal}          an integer beyond 64 bits
+    {"s": base64}           a string that is not Unicode (a lone surrogate), as UTF-8 with surrogates
+
+`decode` reads every version ever written. The digest is over the logical content, so that a new version of the form dirties nothing.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import xxhash
+
+from metasync.contract import (
+    Allow,
+    AttributeSchema,
+    Equality,
+    Kind,
+    KindSchema,
+    Operation,
+    Reference,
+    Role,
+    Schema,
+    Type,
+    Unique,
+    Value,
+    Values,
+)
+from metasync.store.rows import PendingOperation
+
+VERSION = 1
+
+_PREFIX = bytes([VERSION])
+_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+_MODULUS = 1 << 128
+_INT64 = 1 << 63
+
+
+def encode(attributes: Mapping[str, Values | None]) -> bytes:
+    """The bytes of an attribute image. None stays None: "cleared"."""
+    return _PREFIX + _canonical(attributes)
+
+
+def decode(blob: bytes) -> dict[str, Any]:
+    """The attribute image again: `Values`, or None where None was encoded. Several values come back sorted."""
+    _check_version(blob)
+    # Nothing but plain single values: there is no list, and no object but the image itself.
+    image: dict[str, Any] = orjson.loads(memoryview(blob)[1:])
+    if b"[" in blob or blob.find(b"{", 2) > 0:
+        for name, value in image.items():
+            kind = type(value)
+            if kind is list:
+                image[name] = tuple([_untag(one) if type(one) is dict else one for one in value])
+            elif kind is dict:
+                image[name] = _untag(value)
+    return image
+
+
+def digest(attributes: Mapping[str, Values | None]) -> bytes:
+    """16 bytes that are equal exactly when the images are (but for chance of 2^-128): whatever the order of attributes and values.
+
+    References count one by one (`reference_weight`), so that one member more of a group changes it without the others being read.
+    """
+    for value in attributes.values():
+        if type(value) is Reference or (type(value) is tuple and any(type(one) is Reference for one in value)):
+            plain, references = split(attributes)
+            return combine(weight(_canonical(plain)), (reference_weight(*link) for link in references))
+    return xxhash.xxh3_128_digest(_canonical(attributes))
+
+
+def pack(attributes: Mapping[str, Values | None]) -> tuple[bytes, bytes, list[tuple[str, str, str]]]:
+    """(encoded image without references, digest with them, references as (attribute, key, value)), in one pass: for imports."""
+    for value in attributes.values():
+        if type(value) is Reference or (type(value) is tuple and any(type(one) is Reference for one in value)):
+            plain, references = split(attributes)
+            canonical = _canonical(plain)
+            return _PREFIX + canonical, combine(weight(canonical), (reference_weight(*link) for link in references)), references
+    canonical = _canonical(attributes)
+    return _PREFIX + canonical, xxhash.xxh3_128_digest(canonical), []
+
+
+def split(attributes: Mapping[str, Values | None]) -> tuple[dict[str, Values | None], list[tuple[str, str, str]]]:
+    """An image without its references, and the references as (attribute, key, value)."""
+    plain: dict[str, Values | None] = {}
+    references: list[tuple[str, str, str]] = []
+    for name, value in attributes.items():
+        kind = type(value)
+        if kind is Reference:
+            references.append((name, value.key, value.value))  # type: ignore[union-attr]
+        elif kind is tuple:
+            rest = []
+            for one in value:  # type: ignore[union-attr]
+                if type(one) is Reference:
+                    references.append((name, one.key, one.value))
+                else:
+                    rest.append(one)
+            if rest or not value:
+                plain[name] = tuple(rest)
+        else:
+            plain[name] = value
+    # A value counts once, however often it is told; so also in the digest.
+    return plain, list(dict.fromkeys(references))
+
+
+def weight(canonical: bytes) -> int:
+    """What an image without references counts for in the digest, from its canonical JSON (`encode(...)[1:]`)."""
+    return xxhash.xxh3_128_intdigest(canonical)
+
+
+def reference_weight(attribute: str, key: str, value: str) -> int:
+    """What one reference counts for in the digest."""
+    return xxhash.xxh3_128_intdigest(f"{attribute}\0{key}\0{value}".encode("utf-8", "surrogatepass"))
+
+
+def combine(plain: int, added: Iterable[int] = (), removed: Iterable[int] = ()) -> bytes:
+    """The digest of an image: the weight of its plain part plus that of each reference, modulo 2^128."""
+    return ((plain + sum(added) - sum(removed)) % _MODULUS).to_bytes(16, "big")
+
+
+def encode_operations(operations: Sequence[PendingOperation]) -> bytes:
+    """The bytes of a pending row's operations, in their order."""
+    rows = [[one.operation.value, one.before, one.after, one.rules] for one in operations]
+    return encode_json(rows)
+
+
+def decode_operations(blob: bytes) -> tuple[PendingOperation, ...]:
+    """The operations again."""
+    return tuple(
+        PendingOperation(operation=Operation(operation), before=before, after=after, rules=rules)
+        for operation, before, after, rules in decode_json(blob)
+    )
+
+
+def encode_schema(schema: Schema) -> bytes:
+    """The bytes of what `Connector.discover` said."""
+    return encode_json(
+        {
+            kind.value: {
+                "attributes": [_attribute_fields(one) for one in described.attributes.values()],
+                "operations": sorted(one.value for one in described.operations),
+                "open": described.open,
+            }
+            for kind, described in schema.kinds.items()
+        }
+    )
+
+
+def decode_schema(blob: bytes) -> Schema:
+    """The schema again."""
+    return Schema(
+        kinds={
+            Kind(kind): KindSchema(
+                kind=Kind(kind),
+                attributes={one["name"]: _attribute(one) for one in described["attributes"]},
+                operations=frozenset(Operation(one) for one in described["operations"]),
+                open=described["open"],
+            )
+            for kind, described in decode_json(blob).items()
+        }
+    )
+
+
+def encode_json(value: Any) -> bytes:
+    """Canonical bytes of nested lists and mappings whose leaves are `Values` or None."""
+    return _PREFIX + _dump(_ordered(value))
+
+
+def decode_json(blob: bytes) -> Any:
+    """What `encode_json` was given; several values come back sorted."""
+    _check_version(blob)
+    return _restore(orjson.loads(memoryview(blob)[1:]))
+
+
+def _attribute_fields(schema: AttributeSchema) -> dict[str, Any]:
+    return {
+        "name": schema.name,
+        "type": schema.type.value,
+        "multi": schema.multi,
+        "equality": schema.equality.value,
+        "max_length": schema.max_length,
+        "allow": sorted(one.value for one in schema.allow),
+        "role": schema.role and schema.role.value,
+        "unique": schema.unique and schema.unique.value,
+        "alias": schema.alias,
+        "help": schema.help,
+    }
+
+
+def _attribute(fields: Mapping[str, Any]) -> AttributeSchema:
+    return AttributeSchema(
+        name=fields["name"],
+        type=Type(fields["type"]),
+        multi=fields["multi"],
+        equality=Equality(fields["equality"]),
+        max_length=fields["max_length"],
+        allow=frozenset(Allow(one) for one in fields["allow"]),
+        role=Role(fields["role"]) if fields["role"] else None,
+        unique=Unique(fields["unique"]) if fields["unique"] else None,
+        alias=fields["alias"],
+        help=fields["help"],
+    )
+
+
+def _canonical(attributes: Mapping[str, Values | None]) -> bytes:
+    for value in attributes.values():
+        if type(value) is tuple and len(value) > 1:
+            return _dump({name: _sorted(value) if type(value) is tuple else value for name, value in attributes.items()})
+    return _dump(attributes if type(attributes) is dict else dict(attributes))
+
+
+def _dump(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, default=_tag, option=_OPTIONS)
+    except TypeError:
+        # Rare: an integer beyond 64 bits, a string with a lone surrogate, or a type that no attribute can have.
+        return orjson.dumps(_tagged(value), option=_OPTIONS)
+
+
+def _sorted(values: tuple[Value, ...]) -> list[Value]:
+    try:
+        return sorted(values) if type(values[0]) is str else sorted(values, key=_sort_key)  # type: ignore[type-var]
+    except (TypeError, IndexError):
+        return sorted(values, key=_sort_key)
+
+
+def _sort_key(value: Value) -> bytes:
+    return _dump(value)
+
+
+def _tag(value: Any) -> dict[str, Any]:
+    if isinstance(value, bytes):
+        return {"b": b64encode(value).decode("ascii")}
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise TypeError("a time without zone cannot be stored; connectors deliver times in UTC")
+        return {"t": value.astimezone(UTC).isoformat()}
+    if isinstance(value, Reference):
+        return {"k": value.key, "r": value.value}
+    raise TypeError(f"a value of type {type(value).__name__} is no attribute value")
+
+
+def _tagged(value: Any) -> Any:
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, str):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            return {"s": b64encode(value.encode("utf-8", "surrogatepass")).decode("ascii")}
+        return value
+    if isinstance(value, int):
+        return value if -_INT64 <= value < _INT64 else {"i": str(value)}
+    if isinstance(value, Mapping):
+        return {name: _tagged(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_tagged(one) for one in value]
+    if isinstance(value, Reference):
+        return {"k": _tagged(value.key), "r": _tagged(value.value)}
+    return _tag(value)
+
+
+def _untag(tagged: Mapping[str, Any]) -> Value:
+    if "r" in tagged:
+        value, key = tagged["r"], tagged["k"]
+        return Reference(value=_text(value), key=_text(key))
+    if "b" in tagged:
+        return b64decode(tagged["b"])
+    if "t" in tagged:
+        return datetime.fromisoformat(tagged["t"])
+    if "i" in tagged:
+        return int(tagged["i"])
+    return b64decode(tagged["s"]).decode("utf-8", "surrogatepass")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else str(_untag(value))
+
+
+def _ordered(value: Any) -> Any:
+    """Nested structure for `encode_json`: mappings become pairs, so that tags stay the only JSON objects."""
+    if isinstance(value, Mapping):
+        return ["map", [[name, _ordered(value[name])] for name in sorted(value)]]
+    if isinstance(value, tuple):
+        return ["values", list(_sorted(value)) if len(value) > 1 else list(value)]
+    if isinstance(value, list):
+        return ["list", [_ordered(one) for one in value]]
+    return value
+
+
+def _restore(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _untag(value)
+    if not isinstance(value, list):
+        return value
+    form, content = value
+    if form == "map":
+        return {_text(name): _restore(one) for name, one in content}
+    if form == "list":
+        return [_restore(one) for one in content]
+    return tuple([_untag(one) if type(one) is dict else one for one in content])
+
+
+def _check_version(blob: bytes) -> None:
+    if not blob or blob[0] != VERSION:
+        form = blob[0] if blob else "none"
+        raise ValueError(f"stored in a form that this version of Metasync does not know ({form}); use the version that wrote it, or a newer one")

@@ -1,0 +1,168 @@
+"""Queries of identities, joins and decisions made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, or_, select, update
+
+from metasync.store.tables import decision, identity, join, object_
+
+PORTION = 5000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JoinRow:
+    """An object's place in the metaverse."""
+
+    id: int
+    identity_id: int
+    directory_id: int
+    kind: str
+    anchor: str
+    object_id: int | None
+    profile: str | None
+    rule: str
+    revision: int
+    run_id: int | None
+    author: str
+    created: bool
+    done: tuple[Mapping[str, Any], ...]
+    gone: bool
+    """Its object was deleted in the directory."""
+
+
+def portions(ids: Collection[Any]) -> Iterable[list[Any]]:
+    """In parts that every database takes as parameters of one statement."""
+    rest = list(ids)
+    for start in range(0, len(rest), PORTION):
+        yield rest[start : start + PORTION]
+
+
+def _rows(connection: Connection, condition: Any) -> list[JoinRow]:
+    query = select(join, object_.c.state).select_from(join.outerjoin(object_, object_.c.id == join.c.object_id)).where(condition)
+    return [
+        JoinRow(
+            id=row.id,
+            identity_id=row.identity_id,
+            directory_id=row.directory_id,
+            kind=row.kind,
+            anchor=row.anchor,
+            object_id=row.object_id,
+            profile=row.profile,
+            rule=row.rule,
+            revision=row.revision,
+            run_id=row.run_id,
+            author=row.author,
+            created=bool(row.created),
+            done=tuple(row.done or ()),
+            gone=row.state == "gone",
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def of_objects(connection: Connection, object_ids: Collection[int]) -> dict[int, JoinRow]:
+    """object id -> its join."""
+    return {row.object_id: row for part in portions(object_ids) for row in _rows(connection, join.c.object_id.in_(part)) if row.object_id}
+
+
+def of_identities(connection: Connection, identity_ids: Collection[int]) -> dict[int, list[JoinRow]]:
+    """identity id -> all its joins, in a lasting order."""
+    found: dict[int, list[JoinRow]] = {}
+    for part in portions(identity_ids):
+        for row in _rows(connection, join.c.identity_id.in_(part)):
+            found.setdefault(row.identity_id, []).append(row)
+    for rows in found.values():
+        rows.sort(key=lambda row: (row.directory_id, row.kind, row.id))
+    return found
+
+
+def of_anchor(connection: Connection, directory_id: int, anchor: str) -> JoinRow | None:
+    """The join of an object by its anchor."""
+    rows = _rows(connection, (join.c.directory_id == directory_id) & (join.c.anchor == anchor))
+    return rows[0] if rows else None
+
+
+def new_identities(connection: Connection, engagement_id: int, kinds: Sequence[str]) -> list[int]:
+    """One new identity per kind given, in that order."""
+    return [
+        int(connection.execute(insert(identity).values(engagement_id=engagement_id, kind=kind)).inserted_primary_key[0])  # type: ignore[index]
+        for kind in kinds
+    ]
+
+
+def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Join objects to identities. Raises `IntegrityError` where an object or an identity's place is taken."""
+    if rows:
+        connection.execute(insert(join), [{"done": None, "created": False, **row} for row in rows])
+
+
+def remove(connection: Connection, join_ids: Collection[int]) -> None:
+    """Take joins back."""
+    for part in portions(join_ids):
+        connection.execute(delete(join).where(join.c.id.in_(part)))
+
+
+def set_done(connection: Connection, join_id: int, done: Sequence[Mapping[str, Any]]) -> None:
+    """Record which steps of leaving we took, and may reverse."""
+    connection.execute(update(join).where(join.c.id == join_id).values(done=list(done) or None))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecisionRow:
+    """A decision made by hand."""
+
+    id: int
+    decision: str
+    directory: str
+    anchor: str
+    other_directory: str | None
+    other_anchor: str | None
+    reason: str
+    author: str
+    at: datetime
+
+
+def decisions(connection: Connection, engagement_id: int) -> list[DecisionRow]:
+    """All decisions by hand, oldest first; people make few."""
+    query = select(decision).where(decision.c.engagement_id == engagement_id).order_by(decision.c.id)
+    return [
+        DecisionRow(
+            id=row.id,
+            decision=row.decision,
+            directory=row.directory,
+            anchor=row.anchor,
+            other_directory=row.other_directory,
+            other_anchor=row.other_anchor,
+            reason=row.reason,
+            author=row.author,
+            at=row.at,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def decide(connection: Connection, engagement_id: int, values: Mapping[str, Any]) -> None:
+    """Record a decision; an earlier one about the same object (and, for a pair, the same other object) gives way."""
+    about = (decision.c.engagement_id == engagement_id) & (decision.c.directory == values["directory"]) & (decision.c.anchor == values["anchor"])
+    other = values.get("other_directory")
+    if other is not None:
+        about &= or_(decision.c.other_directory.is_(None), decision.c.other_directory == other)
+    connection.execute(delete(decision).where(about))
+    connection.execute(insert(decision).values(engagement_id=engagement_id, **values))
+
+
+def withdraw(connection: Connection, engagement_id: int, directory: str, anchor: str, kind: str) -> int:
+    """Take a decision back; how many there were."""
+    return connection.execute(
+        delete(decision).where(
+            (decision.c.engagement_id == engagement_id)
+            & (decision.c.directory == directory)
+            & (decision.c.anchor == anchor)
+            & (decision.c.decision == kind)
+        )
+    ).rowcount

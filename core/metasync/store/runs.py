@@ -1,0 +1,157 @@
+"""Queries of runs, their steps, and pausing: what was done, by whom, how far it came. Nothing here knows what a step does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from metasync.store import tables
+
+_run = tables.run.c
+_step = tables.step.c
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRow:
+    """One run."""
+
+    id: int
+    kind: str
+    state: str
+    what: Sequence[str]
+    author: str
+    started: datetime
+    finished: datetime | None
+    stop: bool
+    counts: Mapping[str, int]
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepRow:
+    """One step of a run."""
+
+    id: int
+    name: str
+    of: str
+    state: str
+    done: int
+    total: int | None
+    started: datetime
+    finished: datetime | None
+    text: str
+
+
+def begin(connection: Connection, engagement_id: int, *, kind: str, what: Sequence[str], author: str, at: datetime) -> int:
+    """A new run, in state `running`; its number."""
+    row = insert(tables.run).values(
+        engagement_id=engagement_id, kind=kind, state="running", what=list(what), author=author, started=at, stop=False, counts={}
+    )
+    return int(connection.execute(row.returning(_run.id)).scalar_one())
+
+
+def end(connection: Connection, run_id: int, *, state: str, counts: Mapping[str, int], error: str | None, at: datetime) -> None:
+    """The run ended."""
+    values = {"state": state, "counts": dict(counts), "error": error, "finished": at}
+    connection.execute(update(tables.run).where(_run.id == run_id).values(**values))
+
+
+def abandon(connection: Connection, engagement_id: int, *, text: str, at: datetime) -> list[int]:
+    """End the runs that a killed process left `running`. Call it only under the engine's lease, when no run can be alive."""
+    dead = list(connection.execute(select(_run.id).where(_run.engagement_id == engagement_id, _run.state == "running")).scalars())
+    if dead:
+        connection.execute(update(tables.run).where(_run.id.in_(dead)).values(state="failed", error=text, finished=at))
+        open_steps = update(tables.step).where(_step.run_id.in_(dead), _step.state == "running")
+        connection.execute(open_steps.values(state="failed", text=text, finished=at))
+    return dead
+
+
+def ask_to_stop(connection: Connection, engagement_id: int, run_id: int) -> bool:
+    """Ask a running run to stop; False where no such run is running."""
+    where = (_run.engagement_id == engagement_id, _run.id == run_id, _run.state == "running")
+    return connection.execute(update(tables.run).where(*where).values(stop=True)).rowcount == 1
+
+
+def asked_to_stop(connection: Connection, run_id: int) -> bool:
+    """True once somebody asked this run to stop."""
+    return bool(connection.execute(select(_run.stop).where(_run.id == run_id)).scalar())
+
+
+def begin_step(connection: Connection, run_id: int, *, name: str, of: str, at: datetime) -> int:
+    """A new step, in state `running`; its number."""
+    row = insert(tables.step).values(run_id=run_id, name=name, of=of, state="running", done=0, started=at, text="")
+    return int(connection.execute(row.returning(_step.id)).scalar_one())
+
+
+def end_step(connection: Connection, step_id: int, *, state: str, done: int, total: int | None, text: str, at: datetime) -> None:
+    """The step ended."""
+    values = {"state": state, "done": done, "total": total, "text": text, "finished": at}
+    connection.execute(update(tables.step).where(_step.id == step_id).values(**values))
+
+
+def get(connection: Connection, engagement_id: int, run_id: int) -> RunRow | None:
+    """One run of this engagement."""
+    row = connection.execute(select(tables.run).where(_run.engagement_id == engagement_id, _run.id == run_id)).one_or_none()
+    return _as_run(row) if row else None
+
+
+def newest(connection: Connection, engagement_id: int, *, limit: int = 20, kinds: Iterable[str] = ()) -> list[RunRow]:
+    """The last runs, newest first."""
+    query = select(tables.run).where(_run.engagement_id == engagement_id)
+    if wanted := list(kinds):
+        query = query.where(_run.kind.in_(wanted))
+    return [_as_run(row) for row in connection.execute(query.order_by(_run.id.desc()).limit(limit))]
+
+
+def steps(connection: Connection, run_id: int) -> list[StepRow]:
+    """The steps of a run, in their order."""
+    found = connection.execute(select(tables.step).where(_step.run_id == run_id).order_by(_step.id))
+    return [
+        StepRow(
+            id=row.id,
+            name=row.name,
+            of=row.of,
+            state=row.state,
+            done=row.done,
+            total=row.total,
+            started=row.started,
+            finished=row.finished,
+            text=row.text,
+        )
+        for row in found
+    ]
+
+
+def set_paused(connection: Connection, engagement_id: int, profiles: Iterable[str], paused: bool) -> None:
+    """Pause these profiles, or let them go on."""
+    where = tables.schedule.c
+    for profile in profiles:
+        of_profile = (where.engagement_id == engagement_id, where.profile == profile)
+        if connection.execute(update(tables.schedule).where(*of_profile).values(paused=paused)).rowcount == 0:
+            connection.execute(insert(tables.schedule).values(engagement_id=engagement_id, profile=profile, paused=paused))
+
+
+def paused(connection: Connection, engagement_id: int) -> frozenset[str]:
+    """The profiles that are paused."""
+    where = tables.schedule.c
+    found = connection.execute(select(where.profile).where(where.engagement_id == engagement_id, where.paused.is_(True)))
+    return frozenset(found.scalars())
+
+
+def _as_run(row: Row[Any]) -> RunRow:
+    return RunRow(
+        id=row.id,
+        kind=row.kind,
+        state=row.state,
+        what=tuple(row.what),
+        author=row.author,
+        started=row.started,
+        finished=row.finished,
+        stop=row.stop,
+        counts=row.counts,
+        error=row.error,
+    )
