@@ -314,4 +314,6 @@ def _restore(value: Any) -> Any:
 def _check_version(blob: bytes) -> None:
     if not blob or blob[0] != VERSION:
         form = blob[0] if blob else "none"
-        raise ValueError(f"stored in a form that this version of Metasync does not know ({form}); use the version that wrote it, or a newer one")
+        raise ValueError(
+            f"stored in a form that this version of Metasync does not know ({form}); use the version that wrote it, or a newer one"
+        )

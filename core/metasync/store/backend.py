@@ -1,0 +1,76 @@
+"""What the engine needs of a database, and where databases differ. `sqlite` implements it; queries live in one module per area."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import Connection, Select, Table
+
+from metasync.store import clock
+
+
+class Backend(ABC):
+    """One database. Shared by all threads of a process."""
+
+    dialect: ClassVar[str]
+    """SQLAlchemy's name of the dialect."""
+    url: str
+    """Where it is, without any password."""
+
+    @abstractmethod
+    def read(self) -> AbstractContextManager[Connection]:
+        """One consistent view, for as long as the context lasts. Keep it short: an open view keeps old pages alive."""
+
+    @abstractmethod
+    def write(self, *, durable: bool = False) -> AbstractContextManager[Connection]:
+        """One transaction: committed at the end, rolled back by an exception. `durable`: it survives power loss once committed, which
+        the ledger needs and an import, which can be repeated, does not. Not to be nested in one thread."""
+
+    @abstractmethod
+    def migrate(self) -> None:
+        """Bring an empty or older database to the present schema, in one transaction."""
+
+    @abstractmethod
+    def verify(self) -> list[str]:
+        """What is damaged, in words; reads the whole database."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back all connections."""
+
+    def now(self, connection: Connection) -> datetime:
+        """The database's clock, in UTC."""
+        return clock.now(connection)
+
+    @abstractmethod
+    def reserve_ids(self, connection: Connection, table: Table, count: int) -> range:
+        """Ids for rows that this transaction will insert itself: asking for them afterwards costs twice the insert."""
+
+    @abstractmethod
+    def insert(
+        self, connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]], *, ignore: bool = False
+    ) -> None:
+        """The hot path: rows as tuples in the order of `columns`, values as the driver takes them (no times, no JSON).
+        `ignore`: rows that are there already are left out."""
+
+    @abstractmethod
+    def update(
+        self, connection: Connection, table: Table, columns: Sequence[str], keys: Sequence[str], rows: Iterable[tuple[Any, ...]]
+    ) -> None:
+        """The hot path: set `columns` where `keys` equal; each row holds the values of `columns`, then of `keys`."""
+
+    @abstractmethod
+    def delete(self, connection: Connection, table: Table, keys: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+        """The hot path: delete where `keys` equal."""
+
+    @abstractmethod
+    def upsert(self, table: Table) -> Any:
+        """The dialect's INSERT, which knows `on_conflict_do_update` and `on_conflict_do_nothing`."""
+
+    @abstractmethod
+    def claimable(self, query: Select[Any]) -> Select[Any]:
+        """A query whose rows this transaction takes, and no other: passes over rows that another one is taking."""

@@ -1,0 +1,27 @@
+"""The schema's history (Alembic), and what brings a database to its newest state.
+
+A change of `store/tables.py` is a new file in `versions/`, its number added to `REVISIONS`; a test compares a migrated database with the
+tables. A revision never imports `tables`: it must do the same for ever.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+REVISIONS = ("0001",)
+"""Every revision, oldest first. Stands here so that opening a database need not load Alembic."""
+
+HEAD = REVISIONS[-1]
+
+
+def upgrade(connection: Connection) -> None:
+    """Run what is missing, in the caller's transaction."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

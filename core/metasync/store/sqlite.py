@@ -1,0 +1,232 @@
+"""SQLite, the embedded default: one file, WAL, one writer at a time.
+
+Two engines on the file: imports commit with `synchronous=NORMAL` (a commit may be lost with the power, never torn), the ledger with FULL.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, Table, create_engine, event, func, select
+from sqlalchemy.dialects.sqlite import Insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from metasync.store import errors, migrations
+from metasync.store.backend import Backend
+
+APPLICATION_ID = 0x4D657473
+"""In the file's header (PRAGMA application_id), so that we never write into somebody else's database."""
+
+MAGIC = b"SQLite format 3\0"
+BUSY_MILLISECONDS = 10_000
+CACHE_KIB = 32_768
+CHECKPOINT_PAGES = 4_000
+
+
+class SQLite(Backend):
+    """A database in one file."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.url = f"sqlite:///{path}"
+        self._bulk = _engine(path, synchronous="NORMAL")
+        self._ledger = _engine(path, synchronous="FULL")
+        self._writing = threading.Lock()
+        self._writer: int | None = None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self._translated(), self._bulk.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self, *, durable: bool = False) -> Iterator[Connection]:
+        me = threading.get_ident()
+        if self._writer == me:
+            raise RuntimeError("a transaction was begun inside another one of the same thread")
+        # Waiting here is fair and cheap; waiting in SQLite polls, and ends after `busy_timeout`.
+        with self._writing:
+            self._writer = me
+            try:
+                engine = self._ledger if durable else self._bulk
+                with self._translated(), engine.connect() as connection:
+                    connection = connection.execution_options(metasync_write=True)
+                    with connection.begin():
+                        yield connection
+            finally:
+                self._writer = None
+
+    def open(self, *, create: bool, upgrade: bool) -> None:
+        """Make the file ready, or say why it cannot be used."""
+        if not self.path.exists():
+            if not create:
+                raise errors.StoreMissing(f"there is no database at {self.path}; create one with `metasync init`")
+            self._create_file()
+        with self.path.open("rb") as file:
+            header = file.read(len(MAGIC))
+        if header not in (b"", MAGIC):
+            raise errors.NotOurs(
+                f"{self.path} is not a database, or its first page is damaged; give `--database` another path, or restore it"
+            )
+        with self.read() as connection:
+            schema = _schema(connection)
+            ours = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
+            tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
+        if tables and ours != APPLICATION_ID:
+            raise errors.NotOurs(f"{self.path} is a database of another program; give `--database` another path")
+        if schema not in (None, *migrations.REVISIONS):
+            raise errors.NewerSchema(
+                f"{self.path} was made by a newer version of Metasync (schema {schema}); use that version, or a newer one"
+            )
+        if schema is not None and schema != migrations.HEAD and not upgrade:
+            raise errors.OlderSchema(
+                f"{self.path} was made by an older version of Metasync (schema {schema}, now {migrations.HEAD}); "
+                "make a backup, then run `metasync migrate`"
+            )
+        if schema != migrations.HEAD:
+            self.migrate()
+
+    def migrate(self) -> None:
+        with self.write(durable=True) as connection:
+            # Another process may have been faster; looked at again now that nobody else can write.
+            if _schema(connection) != migrations.HEAD:
+                connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+                migrations.upgrade(connection)
+
+    def verify(self) -> list[str]:
+        with self.read() as connection:
+            found = [str(line) for line in connection.exec_driver_sql("PRAGMA integrity_check(100)").scalars()]
+        return [] if found == ["ok"] else found
+
+    def close(self) -> None:
+        self._bulk.dispose()
+        self._ledger.dispose()
+
+    def reserve_ids(self, connection: Connection, table: Table, count: int) -> range:
+        first = (connection.execute(select(func.max(table.c.id))).scalar() or 0) + 1
+        return range(first, first + count)
+
+    def insert(
+        self, connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]], *, ignore: bool = False
+    ) -> None:
+        names = ", ".join(f'"{name}"' for name in columns)
+        marks = ", ".join("?" * len(columns))
+        _many(connection, f'INSERT {"OR IGNORE " if ignore else ""}INTO "{table.name}" ({names}) VALUES ({marks})', rows)
+
+    def update(
+        self, connection: Connection, table: Table, columns: Sequence[str], keys: Sequence[str], rows: Iterable[tuple[Any, ...]]
+    ) -> None:
+        values = ", ".join(f'"{name}" = ?' for name in columns)
+        _many(connection, f'UPDATE "{table.name}" SET {values} WHERE {_condition(keys)}', rows)
+
+    def delete(self, connection: Connection, table: Table, keys: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+        _many(connection, f'DELETE FROM "{table.name}" WHERE {_condition(keys)}', rows)
+
+    def upsert(self, table: Table) -> Insert:
+        return sqlite_insert(table)
+
+    def claimable(self, query: Select[Any]) -> Select[Any]:
+        # BEGIN IMMEDIATE: nobody else is taking anything.
+        return query
+
+    def _create_file(self) -> None:
+        """Readable by its owner alone; SQLite gives `-wal` and `-shm` the same mode. Windows keeps the folder's rights."""
+        try:
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise errors.StoreError(f"cannot create the database {self.path}: {error.strerror or error}") from error
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (DBAPIError, sqlite3.Error) as error:
+            plain = _in_words(self.path, error.orig if isinstance(error, DBAPIError) else error)
+            if plain is None:
+                raise
+            raise plain from error
+
+
+def _engine(path: Path, *, synchronous: str) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite+pysqlite", database=str(path)),
+        poolclass=QueuePool,
+        pool_size=4,
+        max_overflow=-1,
+        connect_args={"timeout": BUSY_MILLISECONDS / 1000, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # The driver's own transactions begin late and deferred; ours are begun below.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout = {BUSY_MILLISECONDS}",
+            "journal_mode = WAL",
+            f"synchronous = {synchronous}",
+            "foreign_keys = ON",
+            f"cache_size = -{CACHE_KIB}",
+            f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A deferred transaction that begins to write late fails at once when another writer was faster.
+        writes = connection.get_execution_options().get("metasync_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _many(connection: Connection, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    cursor = connection.connection.cursor()
+    try:
+        cursor.executemany(statement, rows)  # type: ignore[arg-type]  # the driver takes any iterable, and streams it
+    finally:
+        cursor.close()
+
+
+def _condition(keys: Sequence[str]) -> str:
+    return " AND ".join(f'"{name}" = ?' for name in keys)
+
+
+def _schema(connection: Connection) -> str | None:
+    """The revision of the schema; None: an empty database."""
+    there = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema WHERE name = 'alembic_version'").scalar_one()
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if there else None
+
+
+def _in_words(path: Path, error: BaseException | None) -> errors.StoreError | None:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    match code:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return errors.Busy(f"another process has been writing to {path} for more than 10 s; wait for it to end, then run again")
+        case sqlite3.SQLITE_CORRUPT:
+            return errors.Corrupt(f"{path} is damaged ({error}); restore it from a backup, then run a full import")
+        case sqlite3.SQLITE_NOTADB:
+            return errors.NotOurs(f"{path} is not a database, or its first page is damaged; give `--database` another path, or restore it")
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+            return errors.StoreError(f"{path} cannot be written; check the rights on the file and on its folder")
+        case sqlite3.SQLITE_FULL:
+            return errors.StoreError(
+                f"the disk that holds {path} is full; what was not committed is rolled back. Make room, then run again"
+            )
+        case sqlite3.SQLITE_CANTOPEN:
+            return errors.StoreError(f"{path} cannot be opened; check the path, and the rights on the file and on its folder")
+        case sqlite3.SQLITE_IOERR:
+            return errors.StoreError(f"the disk that holds {path} failed ({error}); check the disk, then run again")
+    return None

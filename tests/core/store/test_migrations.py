@@ -1,0 +1,51 @@
+"""A migrated database is exactly what the tables say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from metasync.store import migrations, open_store
+from metasync.store.tables import metadata
+
+
+def test_a_migrated_database_has_exactly_the_tables_columns_and_indexes_of_the_metadata(tmp_path: Path) -> None:
+    backend = open_store(str(tmp_path / "metasync.db"))
+    with backend.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences = compare_metadata(context, metadata)
+    backend.close()
+    assert not differences, "tables.py was changed without a revision in store/migrations/versions"
+
+
+def test_the_known_revisions_are_those_that_alembic_finds_in_their_order() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    found = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert tuple(reversed(found)) == migrations.REVISIONS
+
+
+def test_a_failed_migration_leaves_nothing_behind(tmp_path: Path) -> None:
+    import sqlite3
+
+    import pytest
+
+    path = tmp_path / "metasync.db"
+    with pytest.MonkeyPatch.context() as patch:
+        real = migrations.upgrade
+
+        def fails_at_the_end(connection: object) -> None:
+            real(connection)  # type: ignore[arg-type]
+            raise OSError("killed")
+
+        patch.setattr(migrations, "upgrade", fails_at_the_end)
+        with pytest.raises(OSError, match="killed"):
+            open_store(str(path))
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+    connection.close()
+    open_store(str(path)).close()
