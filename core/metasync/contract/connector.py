@@ -25,6 +25,8 @@ class DirectorySettings:
     """The attribute where objects that Metasync creates carry their durable mark."""
     must_change: bool = True
     """New accounts must change their password at the first sign-in."""
+    allow_privileged: frozenset[str] = frozenset()
+    """Privileged objects, by anchor or path, that may be written all the same."""
 
 
 class StopToken(Protocol):
