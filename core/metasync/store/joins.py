@@ -89,10 +89,10 @@ def of_anchor(connection: Connection, directory_id: int, anchor: str) -> JoinRow
 
 def new_identities(connection: Connection, engagement_id: int, kinds: Sequence[str]) -> list[int]:
     """One new identity per kind given, in that order."""
-    return [
-        int(connection.execute(insert(identity).values(engagement_id=engagement_id, kind=kind)).inserted_primary_key[0])  # type: ignore[index]
-        for kind in kinds
-    ]
+    if not kinds:
+        return []
+    query = insert(identity).returning(identity.c.id, sort_by_parameter_order=True)
+    return list(connection.execute(query, [{"engagement_id": engagement_id, "kind": kind} for kind in kinds]).scalars())
 
 
 def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -148,7 +148,11 @@ def decisions(connection: Connection, engagement_id: int) -> list[DecisionRow]:
 
 def decide(connection: Connection, engagement_id: int, values: Mapping[str, Any]) -> None:
     """Record a decision; an earlier one about the same object (and, for a pair, the same other object) gives way."""
-    about = (decision.c.engagement_id == engagement_id) & (decision.c.directory == values["directory"]) & (decision.c.anchor == values["anchor"])
+    about = (
+        (decision.c.engagement_id == engagement_id)
+        & (decision.c.directory == values["directory"])
+        & (decision.c.anchor == values["anchor"])
+    )
     other = values.get("other_directory")
     if other is not None:
         about &= or_(decision.c.other_directory.is_(None), decision.c.other_directory == other)

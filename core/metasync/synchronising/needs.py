@@ -49,11 +49,7 @@ class DirectoryNeeds:
     def keys_of(self, kind: Kind, attributes: Mapping[str, Values]) -> list[tuple[str, str]]:
         """(key name, normalised value) of one object; empty values never match and are left out."""
         return [
-            (key.name, value)
-            for key in self.keys
-            if key.kinds is None or kind in key.kinds
-            for value in key.function(attributes)
-            if value
+            (key.name, value) for key in self.keys if key.kinds is None or kind in key.kinds for value in key.function(attributes) if value
         ]
 
 
@@ -235,7 +231,7 @@ class _Collector:
         schema = self.schema.kinds.get(kind)
         if schema is not None:
             mark = self.engagement.directories[self.directory].mark
-            self.read(kind, [*STANDARD, *([mark] if mark else [])])
+            self.read(kind, [*STANDARD, *([mark] if mark else []), *(["dn"] if kind is Kind.CONTAINER else [])])
 
     def reads(self, profile: Profile, text: str) -> None:
         for root, attribute in self.expression(text).arguments:

@@ -1,0 +1,73 @@
+"""Does a value fit the attribute that it is meant for? Known before the plan, so that it never fails at export."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from metasync.contract import Allow, AttributeSchema, KindSchema, Type
+from metasync.synchronising.program import ObjectError
+
+PYTHON = {Type.STRING: str, Type.INTEGER: int, Type.BOOLEAN: bool, Type.BYTES: bytes, Type.TIME: datetime}
+WORDS = {Type.STRING: "text", Type.INTEGER: "a whole number", Type.BOOLEAN: "true or false", Type.BYTES: "bytes", Type.TIME: "a time"}
+
+
+def attribute_schema(schema: KindSchema, name: str) -> AttributeSchema:
+    """What the target says of an attribute. Raises `ObjectError` where it has none of that name."""
+    known = schema.attributes.get(name)
+    if known is not None:
+        return known
+    if schema.open:
+        return AttributeSchema(name=name)
+    raise ObjectError(name, f"the target's {schema.kind} has no attribute {name}; correct the name in `map:`")
+
+
+def fit(schema: KindSchema, name: str, value: Any, *, shorten: bool = False) -> Any:
+    """The value in the attribute's own type. Raises `ObjectError` where it cannot be written as it is."""
+    known = attribute_schema(schema, name)
+    if known.multi:
+        values = value if isinstance(value, tuple) else (value,)
+        return tuple(_one(known, one, shorten) for one in values)
+    if isinstance(value, tuple):
+        if len(value) != 1:
+            raise ObjectError(
+                name, f"{name} takes one value in the target, and has {len(value)} here; choose one, such as with `first(...)`"
+            )
+        value = value[0]
+    return _one(known, value, shorten)
+
+
+def allows(schema: KindSchema, name: str, what: Allow) -> bool:
+    """May this be done with the attribute?"""
+    return what in attribute_schema(schema, name).allow
+
+
+def _one(known: AttributeSchema, value: Any, shorten: bool) -> Any:
+    wanted = PYTHON.get(known.type)
+    if wanted is None:
+        raise ObjectError(known.name, f"{known.name} holds references: map it from one attribute, such as `source.{known.name}`")
+    if type(value) is not wanted:
+        value = _converted(known, value)
+    if known.max_length is not None and isinstance(value, (str, bytes)) and len(value) > known.max_length:
+        if shorten and isinstance(value, str):
+            return value[: known.max_length].rstrip()
+        raise ObjectError(
+            known.name,
+            f"{known.name} takes {known.max_length} characters in the target, and has {len(value)} here; shorten it with `truncate`",
+        )
+    if isinstance(value, str) and "\0" in value:
+        raise ObjectError(known.name, f"{known.name} holds the character NUL, which no directory takes; remove it with `replace`")
+    return value
+
+
+def _converted(known: AttributeSchema, value: Any) -> Any:
+    """The conversions that lose nothing."""
+    if known.type is Type.STRING and isinstance(value, bool):
+        return "true" if value else "false"
+    if known.type is Type.STRING and isinstance(value, int):
+        return str(value)
+    if known.type is Type.INTEGER and isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+        return int(value)
+    if known.type is Type.BOOLEAN and isinstance(value, str) and value.strip().casefold() in ("true", "false"):
+        return value.strip().casefold() == "true"
+    raise ObjectError(known.name, f"{known.name} takes {WORDS[known.type]} in the target, and the value is {type(value).__name__} here")

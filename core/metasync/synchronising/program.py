@@ -1,0 +1,272 @@
+"""A program is a profile compiled for one of its sources: straight Python from our own templates, made once, run for every object.
+
+What users write enters as constants (attribute names by `repr`, expressions as functions bound by name), never as code. The source text is
+registered in `linecache`, so that a traceback shows it. `interpret` computes the same slowly, with reasons; a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from metasync.contract import KindSchema, Lookup, Matcher, MetasyncError, Schema, Type
+from metasync.dn import mirrored
+from metasync.expressions import KEEP, Expression, ExpressionError, compile_expression, rewrite_pipeline, tidy
+from metasync.synchronising.needs import canonical, expression_roots, is_bare, kind_schema
+
+if TYPE_CHECKING:
+    from metasync.engagement.model import Engagement, Mapping_, MatchRule, Merge, Profile
+    from metasync.host import Host
+
+Environment = Mapping[str, Mapping[str, Any]]
+"""root -> attribute -> value: `source`, `target`, `mv`, `wave`, and each directory by name."""
+
+NOTHING: Mapping[str, Any] = {}
+MEMBERS = "members"
+
+
+class ObjectError(MetasyncError):
+    """An expression failed for this object; the object is left as it is until the expression or the value is corrected."""
+
+    def __init__(self, attribute: str, message: str) -> None:
+        super().__init__(message)
+        self.attribute = attribute
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferenceMapping:
+    """A mapping whose values are references: they follow identities, not names."""
+
+    attribute: str
+    contributors: tuple[tuple[str, str], ...]
+    """(root, attribute), all of whose links count (a union), or the first that has any."""
+    union: bool
+    mapping: Mapping_
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MatchProgram:
+    """One rule of `match:`."""
+
+    rule: MatchRule
+    matcher: Matcher
+    sources: tuple[Expression, ...]
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeProgram:
+    """One entry of `merge:`."""
+
+    merge: Merge
+    expression: Expression
+    pipeline: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Places:
+    """Where things are now: containers that the document names, after they may have been renamed."""
+
+    under: tuple[str, ...] = ()
+    mirror: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Program:
+    """One profile, ready to run for objects of one source directory."""
+
+    profile: Profile
+    source: str
+    source_schema: KindSchema | None
+    target_schema: KindSchema
+    places: Places
+    where: Expression | None
+    place: Expression | None
+    matches: tuple[MatchProgram, ...]
+    merges: tuple[MergeProgram, ...]
+    expressions: Mapping[str, Expression]
+    """Per target attribute, of the scalar mappings."""
+    pipelines: Mapping[str, Callable[[Any], Any]]
+    conditions: Mapping[str, Expression]
+    references: tuple[ReferenceMapping, ...]
+    leaving_places: Mapping[str, Expression]
+    """By their text: where `leaving:` moves to."""
+    mappings: Mapping[str, Mapping_]
+    """By the target's standard attribute names."""
+    text: str = ""
+    run: Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], Environment], dict[str, Any]] = None  # type: ignore[assignment]
+
+    def in_where(self, environment: Environment) -> bool:
+        """Does the object satisfy `where:`? Raises `ObjectError`: an error in a scope never means "left"."""
+        if self.where is None:
+            return True
+        answer = evaluate(self.where, environment, "scope", self.source_schema)
+        if answer is None:
+            return False
+        if not isinstance(answer, bool):
+            raise ObjectError("scope", f"`where` must yield true or false, and yields {type(answer).__name__} here: {self.where.text}")
+        return answer
+
+    def lookups(self, environment: Environment) -> list[Sequence[Lookup]]:
+        """What each rule looks for, in the order of the rules. Empty keys never match."""
+        found: list[Sequence[Lookup]] = []
+        for match in self.matches:
+            values = [tidy(evaluate(one, environment, "match", self.source_schema)) for one in match.sources]
+            found.append([lookup for lookup in match.matcher.lookups(values) if tidy(lookup.value) is not None])
+        return found
+
+    def merge_key(self, merge: MergeProgram, environment: Environment) -> Any:
+        """The value that the further source's key must have, or None."""
+        value = evaluate(merge.expression, environment, "merge", self.source_schema)
+        try:
+            return tidy(merge.pipeline(value))
+        except ExpressionError as error:
+            raise ObjectError("merge", str(error)) from error
+
+    def new_place(self, environment: Environment) -> str | None:
+        """Where a new object belongs, or None where the profile does not say."""
+        if self.place is not None:
+            value = tidy(evaluate(self.place, environment, "place", self.source_schema))
+            if value is None or isinstance(value, str):
+                return value
+            raise ObjectError("place", f"`place` must yield one path, and yields {type(value).__name__} here")
+        if not self.places.mirror:
+            return None
+        path = environment["source"].get("path")
+        if not isinstance(path, str):
+            raise ObjectError("place", "the object has no path to mirror")
+        for base in sorted(self.places.mirror, key=len, reverse=True):
+            place = mirrored(path, base, self.places.mirror[base])
+            if place is not None:
+                return place
+        raise ObjectError("place", f"{path} lies below none of the paths that `place: mirror:` names")
+
+    def desired(self, environment: Environment) -> dict[str, Any]:
+        """Per target attribute: a value, None (nothing), CLEAR or KEEP. Raises `ObjectError`."""
+        return self.run(
+            environment["source"],
+            environment.get("target", NOTHING),
+            environment.get("mv", NOTHING),
+            environment.get("wave", NOTHING),
+            environment,
+        )
+
+
+def evaluate(expression: Expression, environment: Environment, at: str, source_schema: KindSchema | None) -> Any:
+    """The value of an expression, for places where speed does not count."""
+    try:
+        return expression.call(*(value_of(environment, root, attribute, source_schema) for root, attribute in expression.arguments))
+    except ExpressionError as error:
+        raise ObjectError(at, str(error)) from error
+
+
+def value_of(environment: Environment, root: str, attribute: str, source_schema: KindSchema | None) -> Any:
+    """One value that an expression names; an absent attribute, and an absent partner's, is None."""
+    return environment.get(root, NOTHING).get(canonical(source_schema, attribute) if root == "source" else attribute)
+
+
+def compile_program(
+    engagement: Engagement, host: Host, schemas: Mapping[str, Schema], profile: Profile, source: str, places: Places
+) -> Program:
+    """Compile a profile for one of its sources. The document was checked when it was loaded; what only the directories know is checked here."""
+    roots = expression_roots(engagement)
+    target_schema = kind_schema(schemas, profile.target, profile.target_kind)
+    if target_schema is None:
+        raise MetasyncError(f"{profile.target} has no objects of the kind {profile.target_kind}, which the profile {profile.name} writes")
+    source_schema = kind_schema(schemas, source, profile.source_kind)
+
+    def compiled(text: str) -> Expression:
+        return compile_expression(text, rewrites=host.rewrites, roots=roots)
+
+    mappings = {canonical(target_schema, name): mapping for name, mapping in profile.map.items()}
+    references = [
+        found for name, mapping in mappings.items() if (found := _reference(engagement, profile, target_schema, name, mapping, compiled))
+    ]
+    by_reference = {one.attribute for one in references}
+    scalar = {name: mapping for name, mapping in mappings.items() if name not in by_reference}
+    matches = []
+    for rule in profile.match:
+        matcher = host.matchers[rule.matcher](rule.options)
+        words = ", ".join(f"{one} = {other}" for one, other in zip(matcher.sources, matcher.targets, strict=False))
+        sources = tuple(compiled(f"source.{text}" if is_bare(text) else text) for text in matcher.sources)
+        matches.append(MatchProgram(rule=rule, matcher=matcher, sources=sources, words=words))
+    program = Program(
+        profile=profile,
+        source=source,
+        source_schema=source_schema,
+        target_schema=target_schema,
+        places=places,
+        where=compiled(profile.scope.where) if profile.scope.where else None,
+        place=compiled(profile.place.expression) if profile.place and profile.place.expression else None,
+        matches=tuple(matches),
+        merges=tuple(
+            MergeProgram(merge=merge, expression=compiled(merge.expression), pipeline=rewrite_pipeline(merge.rewrite, host.rewrites))
+            for merge in profile.merge
+        ),
+        expressions={name: compiled(mapping.expression) for name, mapping in scalar.items()},
+        pipelines={name: rewrite_pipeline(mapping.rewrite, host.rewrites) for name, mapping in scalar.items() if mapping.rewrite},
+        conditions={name: compiled(mapping.when) for name, mapping in scalar.items() if mapping.when},
+        references=tuple(references),
+        leaving_places={step.place: compiled(step.place) for steps in profile.leaving.values() for step in steps if step.place},
+        mappings=mappings,
+    )
+    _generate(program)
+    return program
+
+
+def _reference(
+    engagement: Engagement, profile: Profile, schema: KindSchema, name: str, mapping: Mapping_, compiled: Callable[[str], Expression]
+) -> ReferenceMapping | None:
+    known = schema.attributes.get(name)
+    if name != MEMBERS and not (known and known.type is Type.REFERENCE):
+        return None
+    plain = compiled(mapping.expression).plain
+    if plain is None or mapping.rewrite:
+        raise MetasyncError(
+            f"{profile.name}: {name} holds references, which follow identities: write one attribute, such as `source.{name}`, without rewrites"
+        )
+    root, attribute = plain
+    if root == "mv":
+        ranking = engagement.metaverse.get(profile.source_kind, {}).get(attribute)
+        contributors = ranking.contributors if ranking else ()
+        return ReferenceMapping(attribute=name, contributors=contributors, union=bool(ranking and ranking.union), mapping=mapping)
+    return ReferenceMapping(attribute=name, contributors=((root, attribute),), union=False, mapping=mapping)
+
+
+def _generate(program: Program) -> None:
+    """Write the function that computes all scalar mappings."""
+    names: dict[str, Any] = {"ExpressionError": ExpressionError, "ObjectError": ObjectError, "KEEP": KEEP, "tidy": tidy, "NOTHING": NOTHING}
+    own = {"source", "target", "mv", "wave"}
+    others = sorted({root for one in (*program.expressions.values(), *program.conditions.values()) for root, _ in one.arguments} - own)
+    locals_ = {root: f"other{number}" for number, root in enumerate(others)}
+
+    def look_up(root: str, attribute: str) -> str:
+        attribute = canonical(program.source_schema, attribute) if root == "source" else attribute
+        return f"{locals_.get(root, root)}.get({attribute!r})"
+
+    def call(prefix: str, number: int, expression: Expression) -> str:
+        names[f"{prefix}{number}"] = expression.call
+        return f"{prefix}{number}({', '.join(look_up(*argument) for argument in expression.arguments)})"
+
+    lines = ["def desired(source, target, mv, wave, environment):"]
+    lines += [f"    {local} = environment.get({root!r}, NOTHING)" for root, local in locals_.items()]
+    lines += ["    values = {}", "    at = ''", "    try:"]
+    for number, (name, expression) in enumerate(program.expressions.items()):
+        lines.append(f"        at = {name!r}")
+        value = look_up(*expression.plain) if expression.plain else f"tidy({call('expression', number, expression)})"
+        pipeline = program.pipelines.get(name)
+        if pipeline is not None:
+            names[f"pipeline{number}"] = pipeline
+            value = f"tidy(pipeline{number}({value}))"
+        condition = program.conditions.get(name)
+        if condition is not None:
+            value = f"{value} if {call('condition', number, condition)} is True else KEEP"
+        lines.append(f"        values[{name!r}] = {value}")
+    lines += ["    except ExpressionError as error:", "        raise ObjectError(at, str(error)) from error", "    return values", ""]
+    program.text = "\n".join(lines)
+    filename = f"<profile {program.profile.name} from {program.source}>"
+    linecache.cache[filename] = (len(program.text), None, [line + "\n" for line in lines], filename)
+    exec(compile(program.text, filename, "exec"), names)  # noqa: S102 - our own template; users' text is bound as constants
+    program.run = names["desired"]

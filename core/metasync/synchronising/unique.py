@@ -1,0 +1,160 @@
+"""Unique values: decided one after the other, in the order of the source's anchors, so that every dispatch gives the same plan (law 6).
+
+A value is taken if an imported object has it, if it is reserved for another identity, or if the connector says so. What an identity once got, it
+keeps as long as what it is made of stays the same. Values are compared folded: `Anna` and `anna` are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from metasync.contract import AttributeSchema, Taken, Unique
+from metasync.store import sync
+from metasync.store.normalise import normalise
+from metasync.synchronising.needs import in_parent
+from metasync.synchronising.program import ObjectError
+
+MOST = 10_000
+"""The highest {n} that is tried."""
+
+
+@dataclass(kw_only=True, slots=True)
+class UniqueValues:
+    """Gives out the unique values of one directory, within one pass."""
+
+    connection: Connection
+    engagement_id: int
+    directory_id: int
+    reserve: timedelta
+    """How long a name is kept after its object went."""
+    now: datetime
+    connector: Taken | None = None
+    """Asked for values of what is not imported, if it can tell."""
+    taken_before: dict[tuple[str, str], bool] = field(default_factory=dict)
+    _bearers: dict[tuple[str, str], list[sync.Candidate]] = field(default_factory=dict)
+    _held: dict[tuple[str, str], sync.Reservation | None] = field(default_factory=dict)
+    _own: dict[tuple[int, str], list[sync.Reservation]] = field(default_factory=dict)
+    _fetched: set[int] = field(default_factory=set)
+    _new: dict[tuple[str, str], sync.Reservation] = field(default_factory=dict)
+
+    def fetch(self, identity_ids: Collection[int], values: Collection[tuple[AttributeSchema, str, Any]]) -> None:
+        """Ask the database at once for what `resolve` will ask one by one: (attribute, value, parent)."""
+        self._own |= sync.reservations_of(self.connection, self.directory_id, identity_ids)
+        self._fetched |= set(identity_ids)
+        by_name: dict[str, tuple[AttributeSchema, set[str]]] = {}
+        for known, value, place in values:
+            folded = _folded(value, place, known)
+            if (known.name, folded) not in self._bearers:
+                by_name.setdefault(known.name, (known, set()))[1].add(folded)
+        for name, (known, foldeds) in by_name.items():
+            bearers = sync.look_up(self.connection, self.directory_id, _key(known), foldeds)
+            held = sync.reservations(self.connection, self.directory_id, name, foldeds)
+            for folded in foldeds:
+                self._bearers[name, folded] = bearers.get(folded, [])
+                self._held.setdefault((name, folded), held.get(folded))
+
+    def flush(self) -> None:
+        """Write what was reserved since the last time."""
+        sync.reserve(self.connection, self.engagement_id, self.directory_id, list(self._new.values()))
+        self._new.clear()
+
+    def resolve(
+        self,
+        known: AttributeSchema,
+        patterns: Sequence[str],
+        base: str,
+        *,
+        identity_id: int,
+        own: int | None,
+        profile: str,
+        current: str | None,
+        place: Any,
+        free: bool = True,
+    ) -> str:
+        """The value that this identity gets. `own` is its object in the target, `current` that object's value. `free=False`: keep nothing reserved
+        (a dry look). Raises `ObjectError` where every pattern is taken."""
+        attribute = known.name
+        within = place if known.unique is Unique.PARENT else None
+        if identity_id not in self._fetched:
+            self.fetch([identity_id], [])
+        for held in self._own.get((identity_id, attribute), []):
+            same_place = within is None or held.value.startswith(in_parent(within, ""))
+            if held.base == base and held.released is None and same_place and self._bearable(known, held.shown, within, identity_id, own):
+                return held.shown
+        limit = known.max_length
+        if current is not None and any(normalise(one) == normalise(current) for one in _expansions(patterns, base, limit, 100)):
+            if normalise(current) != normalise(base) and self._bearable(known, current, within, identity_id, own):
+                self._keep(known, current, within, base, identity_id, profile, free)
+                return current
+        for value in _expansions(patterns, base, limit, MOST):
+            if self._bearable(known, value, within, identity_id, own) and not self._taken_elsewhere(attribute, value, current):
+                self._keep(known, value, within, base, identity_id, profile, free)
+                return value
+        raise ObjectError(
+            attribute,
+            f"{attribute}: {base!r} is taken, and so is every pattern of `unique:`{' (there is none)' if len(patterns) < 2 else ''}",
+        )
+
+    def _bearable(self, known: AttributeSchema, value: str, within: Any, identity_id: int, own: int | None) -> bool:
+        key = (known.name, _folded(value, within, known))
+        if key not in self._bearers:
+            self.fetch([], [(known, value, within)])
+        if any(bearer.id != own for bearer in self._bearers[key]):
+            return False
+        held = self._held[key]
+        if held is None or held.identity_id == identity_id:
+            return True
+        return held.released is not None and held.released + self.reserve <= self.now
+
+    def _taken_elsewhere(self, attribute: str, value: str, current: str | None) -> bool:
+        if self.connector is None or (current is not None and normalise(current) == normalise(value)):
+            return False
+        key = (attribute, normalise(value))
+        if key not in self.taken_before:
+            self.taken_before[key] = bool(self.connector.taken(attribute, [value]))
+        return self.taken_before[key]
+
+    def _keep(self, known: AttributeSchema, value: str, within: Any, base: str, identity_id: int, profile: str, free: bool) -> None:
+        if not free:
+            return
+        folded = _folded(value, within, known)
+        row = sync.Reservation(
+            id=0, attribute=known.name, value=folded, shown=value, base=base, identity_id=identity_id, released=None, profile=profile
+        )
+        self._held[known.name, folded] = self._new[known.name, folded] = row
+        self._own[identity_id, known.name] = [row, *self._own.get((identity_id, known.name), [])]
+
+
+def _key(known: AttributeSchema) -> str:
+    return f"{known.name}@path" if known.unique is Unique.PARENT else known.name
+
+
+def _folded(value: str, within: Any, known: AttributeSchema) -> str:
+    return in_parent(within, normalise(value)) if known.unique is Unique.PARENT else normalise(value)
+
+
+def _expansions(patterns: Sequence[str], base: str, limit: int | None, most: int) -> Iterator[str]:
+    """Every value that the patterns allow, in order; {n} counts from 2. The base is shortened so that the whole fits the attribute."""
+    for pattern in patterns or ("{value}",):
+        numbers = range(2, most) if "{n}" in pattern else range(1)
+        for number in numbers:
+            yield expanded(pattern, base, number, limit)
+
+
+def expanded(pattern: str, base: str, number: int, limit: int | None) -> str:
+    """One value of a pattern, shortened to the limit before what the pattern adds."""
+    local, _, domain = base.partition("@")
+
+    def fill(value: str, local: str) -> str:
+        return pattern.replace("{value}", value).replace("{local}", local).replace("{domain}", domain).replace("{n}", str(number))
+
+    out = fill(base, local)
+    if limit is not None and len(out) > limit:
+        over = len(out) - limit
+        out = fill(base[: max(0, len(base) - over)].rstrip(), local[: max(0, len(local) - over)].rstrip())
+    return out

@@ -1,0 +1,211 @@
+"""A unit is one source object under one profile: the grain of synchronisation. Units are loaded, worked and written in portions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection
+
+from metasync.contract import Kind, Operation, Reference, Schema, Type
+from metasync.engagement.model import Cause
+from metasync.expressions import Expression
+from metasync.store import codec, joins, sync
+from metasync.store.joins import JoinRow
+from metasync.store.rows import ObjectRow, PendingOperation, Problem, State
+from metasync.synchronising.images import Image, Written, overlay
+from metasync.synchronising.program import Program
+
+if TYPE_CHECKING:
+    from metasync.engagement.model import Engagement, Profile
+    from metasync.workspace import Workspace
+
+PREFERENCE = (Kind.USER, Kind.GROUP, Kind.GUEST, Kind.CONTACT, Kind.CONTAINER)
+"""Which of an identity's objects in one directory stands for it, where a kind is not asked for."""
+
+WAITING: Mapping[str, Any] = {"state": "waiting"}
+
+
+@dataclass(kw_only=True, slots=True)
+class Unit:
+    """One source object under one profile, with everything that is known of its identity."""
+
+    row: ObjectRow
+    source: Image
+    program: Program
+    before: sync.SyncState | None = None
+    identity_id: int | None = None
+    joins: list[JoinRow] = field(default_factory=list)
+    partners: dict[str, Image] = field(default_factory=dict)
+    """By directory: the identity's object there; in the target, of the target's kind."""
+    target_join: JoinRow | None = None
+    target: Image | None = None
+    held: frozenset[str] = frozenset()
+    in_flight: bool = False
+    cleared: frozenset[str] = frozenset()
+    """Attributes of the target that were cleared by changes that no import has shown yet."""
+    wanted: dict[str, Any] = field(default_factory=dict)
+    """What the target object shall hold, fitted to its schema."""
+    place: str | None = None
+    # What comes out of it:
+    status: str = ""
+    reason: str = ""
+    cause: Cause | None = None
+    left_since: datetime | None = None
+    due_at: datetime | None = None
+    creates: bool = False
+    operations: list[PendingOperation] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    waits: list[tuple[int, str, str]] = field(default_factory=list)
+    """(directory, key name, value)."""
+    agreed: bool | None = None
+    desired: bytes | None = None
+    digest: bytes = b""
+
+    @property
+    def id(self) -> int:
+        """The source object's id."""
+        return self.row.id
+
+    @property
+    def created(self) -> bool:
+        """Metasync created the target object."""
+        return bool((self.target_join and self.target_join.created) or (self.target and self.target.marked))
+
+    def problem(self, code: str, text: str, attribute: str = "", **more: Any) -> None:
+        """Note something that a person should know."""
+        self.problems.append(Problem(code=code, text=text, attribute=attribute, object_id=self.id, anchor=self.row.anchor, **more))
+
+    def environment(self, engagement: Engagement) -> dict[str, Mapping[str, Any]]:
+        """What expressions see."""
+        profile = self.program.profile
+        found: dict[str, Mapping[str, Any]] = {
+            name: image.attributes for name, image in self.partners.items() if image.state is not State.GONE
+        }
+        found[self.source.directory] = self.source.attributes
+        found["source"] = self.source.attributes
+        found["target"] = self.target.attributes if self.target is not None and self.target.state is not State.GONE else {}
+        found["wave"] = WAITING
+        rankings = engagement.metaverse.get(profile.source_kind, {})
+        found["mv"] = {
+            name: value for name, ranking in rankings.items() if (value := _ranked(ranking.contributors, ranking.union, found)) is not None
+        }
+        return found
+
+
+def _ranked(contributors: Sequence[tuple[str, str]], union: bool, found: Mapping[str, Mapping[str, Any]]) -> Any:
+    values = [value for directory, attribute in contributors if (value := found.get(directory, {}).get(attribute)) is not None]
+    if not values:
+        return None
+    if not union:
+        return values[0]
+    together: list[Any] = []
+    for value in values:
+        together += [one for one in (value if isinstance(value, tuple) else (value,)) if one not in together]
+    return tuple(together)
+
+
+class Loader:
+    """Loads units of one profile, a portion at a time."""
+
+    def __init__(self, workspace: Workspace, profile: Profile, programs: Mapping[int, Program], schemas: Mapping[str, Schema]) -> None:
+        self.workspace, self.profile, self.programs = workspace, profile, programs
+        self.names = {number: name for name, number in workspace.directory_ids.items()}
+        self.target_id = workspace.directory_ids[profile.target]
+        kinds = [kind for schema in schemas.values() for kind in schema.kinds.values()]
+        kept = {name: known for kind in kinds for name, known in kind.attributes.items() if known.type is Type.REFERENCE}
+        self.reference_attributes = frozenset(kept) & _read(programs.values())
+        self.several = {name for name, known in kept.items() if known.multi}
+
+    def load(self, connection: Connection, object_ids: Collection[int]) -> list[Unit]:
+        """Units in the order of the ids given; ids that are no objects any more are left out."""
+        rows = sync.objects(connection, object_ids)
+        states = sync.states(connection, self.profile.name, rows)
+        held = sync.holds(connection, self.profile.name, rows)
+        flying = sync.in_flight(connection, self.profile.name, rows)
+        own = joins.of_objects(connection, rows)
+        by_identity = joins.of_identities(connection, {row.identity_id for row in own.values()})
+        others = {one.object_id for rows_ in by_identity.values() for one in rows_ if one.object_id and one.object_id not in rows}
+        partners = sync.objects(connection, others) | rows
+        links = sync.links(connection, partners, self.reference_attributes)
+        anchors = {one.anchor for rows_ in by_identity.values() for one in rows_ if one.directory_id == self.target_id}
+        written = sync.written(connection, self.target_id, anchors)
+        units = []
+        for object_id in object_ids:
+            row = rows.get(object_id)
+            program = self.programs.get(row.directory_id) if row else None
+            if row is None or program is None:
+                continue
+            unit = Unit(row=row, source=self.image(row, links), program=program, before=states.get(object_id))
+            unit.held, unit.in_flight = frozenset(held.get(object_id, ())), object_id in flying
+            if object_id in own:
+                unit.identity_id = own[object_id].identity_id
+                self.attach(unit, by_identity[own[object_id].identity_id], partners, links, written)
+            units.append(unit)
+        return units
+
+    def image(self, row: ObjectRow, links: Mapping[int, Mapping[str, list[tuple[str, str, int | None]]]]) -> Image:
+        """An imported object, decoded."""
+        attributes = codec.decode(row.blob)
+        for attribute, found in links.get(row.id, {}).items():
+            references = tuple(Reference(value=value, key=key) for key, value, _ in found)
+            attributes[attribute] = references if attribute in self.several else references[0]
+        return Image(
+            object_id=row.id,
+            directory=self.names[row.directory_id],
+            anchor=row.anchor,
+            kind=row.kind,
+            label=row.label,
+            state=row.state,
+            attributes=attributes,
+            digest=row.digest,
+            marked=row.mark is not None,
+            privileged=row.privileged,
+        )
+
+    def attach(
+        self,
+        unit: Unit,
+        rows: Sequence[JoinRow],
+        objects: Mapping[int, ObjectRow],
+        links: Mapping[int, Mapping[str, list[tuple[str, str, int | None]]]],
+        written: Mapping[str, list[tuple[Operation, dict[str, Any], str]]],
+    ) -> None:
+        """Give a unit its identity's other objects."""
+        unit.joins = list(rows)
+        # The preferred kind last, so that it is the one that stays.
+        for row in sorted(rows, key=lambda one: PREFERENCE.index(Kind(one.kind)), reverse=True):
+            name = self.names[row.directory_id]
+            found = objects.get(row.object_id) if row.object_id else None
+            image = (
+                self.image(found, links)
+                if found
+                else Image(object_id=None, directory=name, anchor=row.anchor, kind=Kind(row.kind), label=row.anchor, marked=row.created)
+            )
+            if row.directory_id == self.target_id:
+                since = written.get(row.anchor, [])
+                overlay(image, [Written(operation=operation, after=after) for operation, after, _ in since])
+                if row.kind == self.profile.target_kind.value:
+                    unit.target_join, unit.target = row, image
+                    last = {name: value for _, after, _ in since for name, value in after.items()}
+                    unit.cleared = frozenset(name for name, value in last.items() if value is None)
+            if row.object_id != unit.id:
+                unit.partners[name] = image
+        if unit.target is not None:
+            unit.partners[self.profile.target] = unit.target
+
+
+def _read(programs: Collection[Program]) -> frozenset[str]:
+    """Every attribute that an expression reads."""
+    expressions: list[Expression] = []
+    for program in programs:
+        expressions += [
+            *program.expressions.values(),
+            *program.conditions.values(),
+            *(one for match in program.matches for one in match.sources),
+        ]
+        expressions += [merge.expression for merge in program.merges]
+        expressions += [one for one in (program.where, program.place) if one is not None]
+    return frozenset(attribute for one in expressions for _, attribute in one.arguments)
