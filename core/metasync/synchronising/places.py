@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from metasync.workspace import Workspace
 
 
-def resolve_places(connection: Connection, workspace: Workspace, profile: Profile, source: str) -> Places:
+def resolve_places(connection: Connection, workspace: Workspace, profile: Profile, source: str, *, pin: bool = True) -> Places:
     """`scope: under:` and the source side of `place: mirror:`, as the containers are called now. Raises `MetasyncError` where a pinned container is
     gone: that is never taken for "everybody left"."""
     mirror = profile.place.mirror if profile.place else {}
@@ -49,7 +49,7 @@ def resolve_places(connection: Connection, workspace: Workspace, profile: Profil
             continue
         now[path] = path
         anchor = by_path.get(folded(path))
-        if anchor is not None and pinned is None:
+        if pin and anchor is not None and pinned is None:
             sync.add_pin(connection, workspace.engagement_id, profile.name, path, directory_id, anchor)
     return Places(under=tuple(now[path] for path in profile.scope.under), mirror={now[path]: place for path, place in mirror.items()})
 

@@ -1,0 +1,67 @@
+"""Queries of what became of one object: its changes and its problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from metasync.store import codec
+from metasync.store.tables import change, problem
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Past:
+    """One change of an object."""
+
+    plan_id: int
+    run_id: int | None
+    operation: str
+    state: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    error: str | None
+    written_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """One problem of an object."""
+
+    code: str
+    attribute: str
+    text: str
+
+
+def changes_of(connection: Connection, profile: str, object_id: int, attribute: str | None, most: int) -> list[Past]:
+    """The changes that a profile made for a source object, newest first; with `attribute`, those that touched it."""
+    query = select(change).where(change.c.profile == profile, change.c.object_id == object_id).order_by(change.c.id.desc())
+    found: list[Past] = []
+    for row in connection.execute(query):
+        before, after = codec.decode(row.before), codec.decode(row.after)
+        if attribute is not None and attribute not in after and attribute not in before:
+            continue
+        found.append(
+            Past(
+                plan_id=row.plan_id,
+                run_id=row.run_id,
+                operation=row.operation,
+                state=row.state,
+                before=before,
+                after=after,
+                error=row.error,
+                written_at=row.written_at,
+            )
+        )
+        if len(found) == most:
+            break
+    return found
+
+
+def problems_of(connection: Connection, profile: str, object_id: int) -> list[Trouble]:
+    """What stands against an object, by the order in which it was found."""
+    query = select(problem).where(problem.c.of == profile, problem.c.object_id == object_id).order_by(problem.c.id)
+    return [Trouble(code=row.code, attribute=row.attribute, text=row.text) for row in connection.execute(query)]
