@@ -1,0 +1,259 @@
+"""The connection: encrypted, verified, bound; searches that are complete or fail; writes that succeed or are `Refused`.
+
+The settings defend against ldap3's traps: referrals are never followed (they would carry the password to the host that they name), the certificate
+is always checked, a silent server ends in an error, and the result of every page is looked at, because a size limit ends a paged search without one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import ldap3
+from ldap3.core.exceptions import LDAPException, LDAPOperationResult
+
+from metasync.contract import Context, ImportIncomplete, NotTrusted, SignInRefused, Unavailable
+from metasync_ad import dn as names
+from metasync_ad import errors, values
+from metasync_ad.errors import Refused
+from metasync_ad.options import Settings
+
+Control = tuple[str, bool, bytes | None]
+EXTENDED_DN: Control = ("1.2.840.113556.1.4.529", True, b"\x30\x03\x02\x01\x01")
+"""DN-valued attributes arrive as <GUID=...>;<SID=...>;CN=...; the value asks for the string form (MS-ADTS 3.1.1.3.4.1.5)."""
+DOMAIN_SCOPE: Control = ("1.2.840.113556.1.4.1339", True, None)
+"""No continuation references to other partitions (MS-ADTS 3.1.1.3.4.1.2)."""
+SHOW_DELETED: Control = ("1.2.840.113556.1.4.417", True, None)
+PAGED = "1.2.840.113556.1.4.319"
+
+BASE, LEVEL, SUBTREE = "BASE", "LEVEL", "SUBTREE"
+EVERYTHING = "(objectClass=*)"
+
+Modification = tuple[str, list[bytes | str]]
+ADD, DELETE, REPLACE = "MODIFY_ADD", "MODIFY_DELETE", "MODIFY_REPLACE"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawEntry:
+    """An entry as it came: the plain name, objectGUID, and per attribute (in lower case) its values. A value range keeps its option in the name."""
+
+    dn: str
+    guid: str | None
+    attributes: Mapping[str, Sequence[bytes]]
+
+    def one(self, name: str) -> bytes | None:
+        """The first value."""
+        found = self.attributes.get(name)
+        return found[0] if found else None
+
+    def text(self, name: str) -> str | None:
+        """The first value as text."""
+        found = self.one(name)
+        return None if found is None else found.decode("utf-8", "replace")
+
+    def number(self, name: str) -> int | None:
+        """The first value as a number."""
+        found = self.one(name)
+        return None if found is None else int(found)
+
+    def every(self, name: str) -> list[str]:
+        """All values as text."""
+        return [value.decode("utf-8", "replace") for value in self.attributes.get(name, ())]
+
+
+class Session:
+    """Connects when first asked; after an error of the line the next call connects anew, to the first server that answers."""
+
+    def __init__(self, settings: Settings, context: Context) -> None:
+        self.settings = settings
+        self.context = context
+        self.server = settings.servers[0]
+        self._connection: Any = None
+        self._root: RawEntry | None = None
+
+    # -- line --------------------------------------------------------------------------------------------------------------------------
+
+    def connection(self) -> Any:
+        """The bound connection."""
+        deadline = self.context.deadline
+        if deadline is not None and datetime.now(UTC) >= deadline:
+            raise Unavailable(f"the time for this call to {self.context.directory} is over; what is left goes on in the next")
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def close(self) -> None:
+        """Give the connection back; a line that is dead already is no error."""
+        connection, self._connection, self._root = self._connection, None, None
+        if connection is not None:
+            with contextlib.suppress(LDAPException, OSError):
+                connection.unbind()
+
+    def _connect(self) -> Any:
+        trouble: Unavailable | None = None
+        for server in self.settings.servers:
+            try:
+                connection = self._connect_to(server)
+            except (SignInRefused, NotTrusted):
+                raise  # another controller would refuse as well, and count the failure towards the lock-out
+            except Unavailable as error:
+                trouble = error
+                self.context.logger.warning("%s: %s", self.context.directory, error)
+                continue
+            self.server = server
+            return connection
+        assert trouble is not None  # the schema asks for at least one server
+        raise trouble
+
+    def _connect_to(self, host: str) -> Any:
+        settings = self.settings
+        try:
+            tls = ldap3.Tls(
+                validate=ssl.CERT_REQUIRED,
+                ca_certs_file=settings.ca_file,
+                valid_names=[settings.certificate_name] if settings.certificate_name else None,
+            )
+            server = ldap3.Server(
+                host,
+                port=settings.port,
+                use_ssl=not settings.starttls,
+                tls=tls,
+                get_info="NO_INFO",
+                connect_timeout=settings.connect_timeout,
+                allowed_referral_hosts=[],
+            )
+            connection: Any = ldap3.Connection(
+                server,
+                user=settings.bind,
+                password=self.context.secret(settings.password),
+                auto_bind="NONE",
+                authentication="SIMPLE",
+                auto_referrals=False,
+                auto_range=False,
+                check_names=False,
+                raise_exceptions=True,
+                receive_timeout=settings.receive_timeout,
+                return_empty_attributes=False,
+            )
+            connection.open(read_server_info=False)
+            if settings.starttls:
+                connection.start_tls(read_server_info=False)
+        except (LDAPException, OSError) as error:
+            raise errors.connecting(error, host, settings.port) from None
+        try:
+            if not isinstance(connection.socket, ssl.SSLSocket):
+                raise NotTrusted(f"the connection to {host} is not encrypted; the password was not sent")
+            connection.bind(read_server_info=False)
+            if connection.result["result"] != 0:
+                raise errors.sign_in(str(connection.result.get("message")), settings.bind, host)
+        except LDAPOperationResult as error:
+            if error.result == 49:
+                raise errors.sign_in(str(error.message), settings.bind, host) from None
+            _, words = errors.outcome(Refused(int(error.result), str(error.description), str(error.message)), "signing in")
+            raise Unavailable(f"{host}: {words}") from None
+        except (LDAPException, OSError) as error:
+            raise errors.connecting(error, host, settings.port) from None
+        finally:
+            connection.password = None
+        return connection
+
+    # -- reading -----------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def root(self) -> RawEntry:
+        """The rootDSE."""
+        if self._root is None:
+            wanted = ["defaultNamingContext", "configurationNamingContext", "schemaNamingContext", "dnsHostName"]
+            found = self.search("", EVERYTHING, [*wanted, "domainFunctionality", "supportedCapabilities", "vendorName"], BASE, controls=())
+            if not found:
+                raise Unavailable(f"{self.server} does not show its rootDSE; is it a domain controller?")
+            self._root = found[0]
+        return self._root
+
+    def search(
+        self,
+        base: str,
+        query: str,
+        attributes: Sequence[str],
+        scope: str = SUBTREE,
+        controls: Sequence[Control] = (EXTENDED_DN, DOMAIN_SCOPE),
+    ) -> list[RawEntry]:
+        """All that there is, for answers known to be small. Raises `Refused` (32: the base is not there)."""
+        self._ask(lambda connection: connection.search(base, query, scope, attributes=list(attributes) or ["1.1"], controls=list(controls)))
+        return self._entries()
+
+    def pages(self, base: str, query: str, attributes: Sequence[str], size: int) -> Iterator[list[RawEntry]]:
+        """A subtree, page by page. It ends normally only when the server said on the last page that nothing is left; otherwise
+        `ImportIncomplete` or `Unavailable`."""
+        cookie: bytes | None = None
+        while True:
+            try:
+                self._ask(
+                    lambda connection, cookie=cookie: connection.search(
+                        base, query, SUBTREE, attributes=list(attributes), controls=[EXTENDED_DN, DOMAIN_SCOPE],
+                        paged_size=size, paged_criticality=True, paged_cookie=cookie,
+                    )
+                )  # fmt: skip
+                control = (self._connection.result.get("controls") or {}).get(PAGED)
+            except Refused as refused:
+                raise ImportIncomplete(f"reading {base} stopped: {errors.outcome(refused, 'search')[1]}; nothing was deleted") from None
+            if control is None:
+                raise ImportIncomplete(f"{self.server} did not say whether {base} was read to its end; nothing was deleted")
+            yield self._entries()
+            cookie = control["value"]["cookie"]
+            if not cookie:
+                return
+
+    def _entries(self) -> list[RawEntry]:
+        found = []
+        for answer in self._connection.response or ():
+            if answer["type"] == "searchResRef":
+                raise ImportIncomplete(f"{self.server} refers to another server for a part of the answer; set `base` to a single domain")
+            guid, _, plain = names.extended(answer["raw_dn"].decode("utf-8"))
+            raw = {str(name).lower(): held for name, held in answer["raw_attributes"].items() if held}
+            if "objectguid" in raw:
+                guid = values.guid(raw["objectguid"][0])
+            found.append(RawEntry(dn=plain, guid=guid, attributes=raw))
+        return found
+
+    # -- writing -----------------------------------------------------------------------------------------------------------------------
+
+    def add(self, dn: str, attributes: Mapping[str, Sequence[bytes | str]]) -> None:
+        """Raises `Refused`: then nothing was written."""
+        self._ask(lambda connection: connection.add(dn, attributes={name: list(held) for name, held in attributes.items()}))
+
+    def modify(self, dn: str, changes: Mapping[str, Sequence[Modification]], controls: Sequence[Control] = ()) -> None:
+        """All or nothing. Raises `Refused`."""
+        self._ask(
+            lambda connection: connection.modify(
+                dn, {name: list(steps) for name, steps in changes.items()}, controls=list(controls) or None
+            )
+        )
+
+    def rename(self, dn: str, relative: str, superior: str | None = None) -> None:
+        """One modify_dn: rename, move, or both. Raises `Refused`."""
+        self._ask(lambda connection: connection.modify_dn(dn, relative, delete_old_dn=True, new_superior=superior))
+
+    def delete(self, dn: str) -> None:
+        """One object. Raises `Refused` (66: it has children)."""
+        self._ask(lambda connection: connection.delete(dn))
+
+    def _ask(self, request: Any) -> None:
+        connection = self.connection()
+        try:
+            request(connection)
+        except LDAPOperationResult as error:
+            raise Refused(int(error.result), str(error.description), str(error.message)) from None
+        except (LDAPException, OSError) as error:
+            # What was asked may have been done: the line is given up, and nothing is asked again by itself.
+            self.close()
+            raise Unavailable(
+                f"the connection to {self.server} broke ({type(error).__name__}); check the domain controller and the network, then run again"
+            ) from None
+        result = connection.result
+        if result["result"] != 0:  # ldap3 does not raise for size and time limits and referrals
+            raise Refused(int(result["result"]), str(result["description"]), str(result.get("message") or ""))

@@ -1,0 +1,345 @@
+"""Applying changes: what is there is read first and compared with `before`; changes of one object that fit together become one request.
+
+A request is all or nothing. When one that carried several changes is refused, each is tried by itself, so that one bad value stops nobody else's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from metasync.contract import Change, Context, Operation, Outcome, Result, Values
+from metasync_ad import accounts, errors, lookup
+from metasync_ad import dn as names
+from metasync_ad.attributes import IDENTITY, PROTECTION, Codec, encode_reference, privileged, same, standard
+from metasync_ad.creating import Creator
+from metasync_ad.errors import Refused
+from metasync_ad.options import Settings
+from metasync_ad.reading import complete_ranges
+from metasync_ad.restoring import Restorer
+from metasync_ad.schema import DirectorySchema, Syntax
+from metasync_ad.session import ADD, DELETE, REPLACE, Modification, RawEntry, Session
+
+VALUES = frozenset({Operation.UPDATE, Operation.CLEAR, Operation.SIGN_IN})
+PLACES = frozenset({Operation.RENAME, Operation.MOVE})
+SWITCHES = frozenset({Operation.ENABLE, Operation.DISABLE})
+MEMBERS = frozenset({Operation.MEMBER_ADD, Operation.MEMBER_REMOVE})
+_ROUNDS = (VALUES, PLACES, SWITCHES, MEMBERS)
+
+
+class Refusal(Exception):
+    """Why a change is not even tried."""
+
+    def __init__(self, outcome: Outcome, detail: str) -> None:
+        super().__init__(detail)
+        self.outcome = outcome
+
+
+class Standing:
+    """One object during a call: as it was read, and what was written since."""
+
+    def __init__(self, entry: RawEntry, attributes: dict[str, Values]) -> None:
+        self.entry = entry
+        self.dn = entry.dn
+        self.attributes = attributes
+        self.control = entry.number("useraccountcontrol")
+        self.privileged = privileged(entry)
+
+    def take(self, after: Mapping[str, Values | None]) -> None:
+        """Remember what was written."""
+        for name, value in after.items():
+            if value is None:
+                self.attributes.pop(standard(name), None)
+            else:
+                self.attributes[standard(name)] = value
+
+
+class Writer:
+    """One call of `write`."""
+
+    def __init__(self, session: Session, codec: Codec, settings: Settings, context: Context) -> None:
+        self.session, self.codec, self.context = session, codec, context
+        self.base = settings.base
+        self.schema: DirectorySchema = codec.schema
+        self.creator = Creator(session, codec, context, settings.base)
+        self.restorer = Restorer(session, codec, context, settings.base)
+
+    def write(self, changes: Sequence[Change]) -> Iterator[Result]:
+        """Exactly one result each. Raises `Unavailable`: results already given stand."""
+        standing = self._standing(changes)
+        order: dict[str, list[Change]] = {}
+        for change in changes:
+            order.setdefault(change.anchor or f"create {change.id}", []).append(change)
+        for key, of_object in order.items():
+            for together in runs(of_object):
+                first = together[0]
+                if first.operation is Operation.CREATE:
+                    yield self.creator.create(first)
+                elif first.operation is Operation.RESTORE:
+                    yield self.restorer.restore(first)
+                else:
+                    yield from self._apply(standing, key, together)
+
+    def _standing(self, changes: Sequence[Change]) -> dict[str, Standing]:
+        """What the directory holds now, of all objects that these changes concern."""
+        asked: dict[str, set[str]] = {}
+        for change in changes:
+            if change.anchor is not None and change.operation not in (Operation.CREATE, Operation.RESTORE):
+                named = {standard(name) for name in (*change.before, *change.after)}
+                if change.operation in MEMBERS:
+                    named.discard("members")  # of a large group; the request itself says whether it was there
+                asked.setdefault(change.anchor.lower(), set()).update(named)
+        wanted = set().union(*asked.values()) if asked else set()
+        wire = [*IDENTITY, *PROTECTION, "userAccountControl", *self.codec.wire(sorted(wanted))]
+        found: dict[str, Standing] = {}
+        for anchor, entry in lookup.by_anchor(self.session, self.base, asked, dict.fromkeys(wire)).items():
+            found[anchor] = Standing(entry, self.codec.decode(complete_ranges(self.session, entry), asked[anchor]))
+        return found
+
+    # -- one object --------------------------------------------------------------------------------------------------------------------
+
+    def _apply(self, standing: dict[str, Standing], key: str, changes: Sequence[Change]) -> Iterator[Result]:
+        anchor = key.lower()
+        one = standing.get(anchor)
+        ready: list[Change] = []
+        for change in changes:
+            try:
+                if one is None:
+                    yield self._missing(change)
+                elif self._already(one, change):
+                    yield Result(id=change.id, outcome=Outcome.APPLIED, anchor=change.anchor, already=True)
+                else:
+                    ready.append(change)
+            except Refusal as refusal:
+                yield Result(id=change.id, outcome=refusal.outcome, detail=str(refusal))
+        if one is None or not ready:
+            return
+        operation = ready[0].operation
+        if operation in VALUES:
+            yield from self._together(one, ready, self._write_values)
+        elif operation in PLACES:
+            yield from self._together(one, ready, self._write_place)
+        elif operation in MEMBERS:
+            yield from self._members(one, ready)
+        elif operation in SWITCHES:
+            yield from self._together(one, ready, self._write_switch)
+        elif operation is Operation.DELETE:
+            for result in self._together(one, ready, self._delete):
+                if result.outcome is Outcome.APPLIED:
+                    standing.pop(anchor, None)
+                yield result
+        else:
+            for change in ready:
+                yield Result(
+                    id=change.id, outcome=Outcome.REJECTED, detail=f"{change.label}: this connector has no operation {operation.value}"
+                )
+
+    def _missing(self, change: Change) -> Result:
+        if change.operation is Operation.DELETE or change.operation is Operation.MEMBER_REMOVE:
+            return Result(id=change.id, outcome=Outcome.APPLIED, anchor=change.anchor, already=True)
+        return Result(
+            id=change.id,
+            outcome=Outcome.CONFLICT,
+            detail=f"{change.label} does not exist any more in {self.context.directory}; import again",
+        )
+
+    def _already(self, one: Standing, change: Change) -> bool:
+        """True if there is nothing left to do. Raises `Refusal` for what must not be written."""
+        if one.privileged and not self._allowed(one, change):
+            raise Refusal(
+                Outcome.REJECTED,
+                f"{change.label} is privileged (adminCount, well-known account or critical system object) and is left alone; "
+                "name it in `allow privileged:` if it is meant",
+            )
+        if change.operation in MEMBERS:
+            return False
+        if change.operation is not Operation.DELETE and all(self._same(one, name, value) for name, value in change.after.items()):
+            return True
+        drifted = [
+            name
+            for name in {**change.before, **change.after}
+            if self._compared(name) and not self._same(one, name, change.before.get(name))
+        ]
+        if drifted:
+            raise Refusal(
+                Outcome.CONFLICT,
+                f"{change.label}: {', '.join(sorted(drifted))} changed since it was planned; import again and look at the new plan",
+            )
+        return False
+
+    def _allowed(self, one: Standing, change: Change) -> bool:
+        """Named in the document, by anchor or by name."""
+        return any(
+            named.lower() == (change.anchor or "").lower() or same("dn", named, one.dn) for named in self.context.settings.allow_privileged
+        )
+
+    def _compared(self, name: str) -> bool:
+        """Values that the directory itself changes, such as the last sign-in, are no precondition."""
+        if standard(name) in ("name", "path", "enabled"):
+            return True
+        try:
+            self.codec.attribute(name)
+        except ValueError:
+            return False
+        return True
+
+    def _same(self, one: Standing, name: str, value: Values | None) -> bool:
+        return same(standard(name), one.attributes.get(standard(name)), value)
+
+    def _together(
+        self, one: Standing, changes: Sequence[Change], request: Callable[[Standing, Sequence[Change]], None]
+    ) -> Iterator[Result]:
+        """One request for all; refused, one for each."""
+        try:
+            request(one, changes)
+        except (Refused, ValueError) as error:
+            if len(changes) > 1:
+                for change in changes:
+                    yield from self._together(one, [change], request)
+                return
+            yield self._failed(changes[0], error)
+            return
+        for change in changes:
+            one.take(change.after)
+            yield Result(id=change.id, outcome=Outcome.APPLIED, anchor=change.anchor)
+
+    def _failed(self, change: Change, error: Refused | ValueError) -> Result:
+        doing = f"{change.label}: {change.operation.value}"
+        if isinstance(error, Refused):
+            return errors.result(change.id, error, doing)
+        return Result(id=change.id, outcome=Outcome.REJECTED, detail=f"{doing}: {error}")
+
+    # -- requests ----------------------------------------------------------------------------------------------------------------------
+
+    def _write_values(self, one: Standing, changes: Sequence[Change]) -> None:
+        wanted: dict[str, list[Modification]] = {}
+        for change in changes:
+            for name, value in change.after.items():
+                if not self._same(one, name, value):
+                    wanted[self.codec.attribute(name).name] = self._modification(one, name, value)
+        if wanted:
+            self.session.modify(one.dn, wanted)
+
+    def _modification(self, one: Standing, name: str, value: Values | None) -> list[Modification]:
+        """Text is written as "delete the old, add the new", which the directory refuses where the old value has changed meanwhile."""
+        attribute = self.codec.attribute(name)
+        old = one.attributes.get(standard(name))
+        if attribute.name.lower() == "accountexpires" and value is None:
+            return [(REPLACE, [b"0"])]
+        if attribute.syntax not in (Syntax.TEXT, Syntax.DN) or (attribute.syntax is Syntax.DN and not attribute.multi):
+            return [(REPLACE, [] if value is None else list(self.codec.encode(name, value)))]
+        before = [] if old is None else self.codec.encode(name, old)
+        after = [] if value is None else self.codec.encode(name, value)
+        gone = [held for held in before if held not in after]
+        come = [held for held in after if held not in before]
+        steps: list[Modification] = []
+        if gone:
+            steps.append((DELETE, list(gone)))
+        if come:
+            steps.append((ADD, list(come)))
+        return steps
+
+    def _write_place(self, one: Standing, changes: Sequence[Change]) -> None:
+        """A rename and a move of one object are one request."""
+        kind, name = names.leaf(one.dn)
+        superior: str | None = None
+        for change in changes:
+            given, path = change.after.get("name"), change.after.get("path")
+            if isinstance(given, str) and given:
+                name = given
+            if isinstance(path, str) and path and not same("path", path, names.parent(one.dn)):
+                if not names.valid(path):
+                    raise ValueError(f"{path!r} is not a distinguished name; correct `place:`")
+                superior = path
+        relative = names.relative(kind, name)
+        self.session.rename(one.dn, relative, superior)
+        one.dn = f"{relative},{superior or names.parent(one.dn)}"
+
+    def _write_switch(self, one: Standing, changes: Sequence[Change]) -> None:
+        """Only the one bit of userAccountControl, and only if all others are as they were read."""
+        if one.control is None:
+            raise ValueError("it has no userAccountControl that may be read, so it can be neither enabled nor disabled")
+        wanted = one.control
+        for change in changes:
+            enable = change.operation is Operation.ENABLE
+            wanted = wanted & ~accounts.ACCOUNT_DISABLED if enable else wanted | accounts.ACCOUNT_DISABLED
+        if wanted != one.control:
+            self.session.modify(one.dn, {"userAccountControl": [(DELETE, [str(one.control).encode()]), (ADD, [str(wanted).encode()])]})
+            one.control = wanted
+
+    def _delete(self, one: Standing, changes: Sequence[Change]) -> None:
+        try:
+            self.session.delete(one.dn)
+        except Refused as refused:
+            if refused.code != 32:
+                raise
+
+    # -- members -----------------------------------------------------------------------------------------------------------------------
+
+    def _members(self, one: Standing, changes: Sequence[Change]) -> Iterator[Result]:
+        """All in one request; refused, one by one, where "already there" and "already gone" count as done."""
+        usable: list[Change] = []
+        for change in changes:
+            try:
+                if change.member is None:
+                    raise ValueError("the change names no member")
+                encode_reference(change.member)
+                usable.append(change)
+            except ValueError as error:
+                yield self._failed(change, error)
+        try:
+            if usable:
+                self._write_members(one, usable)
+        except Refused as refused:
+            for change in usable:
+                yield self._member(one, change, refused if len(usable) == 1 else None)
+            return
+        for change in usable:
+            yield Result(id=change.id, outcome=Outcome.APPLIED, anchor=change.anchor)
+
+    def _write_members(self, one: Standing, changes: Sequence[Change]) -> None:
+        steps: list[Modification] = []
+        for operation, step in ((Operation.MEMBER_REMOVE, DELETE), (Operation.MEMBER_ADD, ADD)):
+            held = [encode_reference(change.member).encode() for change in changes if change.operation is operation and change.member]
+            if held:
+                steps.append((step, list(dict.fromkeys(held))))
+        self.session.modify(one.dn, {"member": steps})
+
+    def _member(self, one: Standing, change: Change, refused: Refused | None) -> Result:
+        """One member by itself."""
+        if refused is None:
+            try:
+                self._write_members(one, [change])
+                return Result(id=change.id, outcome=Outcome.APPLIED, anchor=change.anchor)
+            except Refused as error:
+                refused = error
+        assert change.member is not None  # checked by _members
+        member = lookup.by_dn(self.session, encode_reference(change.member), ())
+        removing = change.operation is Operation.MEMBER_REMOVE
+        there = member is not None and lookup.has_member(self.session, one.entry.guid or "", member.dn)
+        if there != removing and (removing or member is not None):
+            return Result(id=change.id, outcome=Outcome.APPLIED, anchor=change.anchor, already=True)
+        if member is None:
+            return Result(
+                id=change.id,
+                outcome=Outcome.CONFLICT,
+                detail=f"{change.label}: the member {change.member.value} does not exist any more; import again",
+            )
+        return errors.result(change.id, refused, f"{change.label}: {change.operation.value} {member.dn}")
+
+
+def runs(changes: Sequence[Change]) -> Iterator[list[Change]]:
+    """Neighbouring changes of one object that one request can hold: of one sort, and no attribute or member twice."""
+    together: list[Change] = []
+    sort: frozenset[Operation] = frozenset()
+    names_used: set[object] = set()
+    for change in changes:
+        own = next((one for one in _ROUNDS if change.operation in one), frozenset({change.operation}))
+        used: set[object] = {change.member} if change.operation in MEMBERS else set(change.after)
+        if together and (own != sort or names_used & used or own not in _ROUNDS):
+            yield together
+            together, names_used = [], set()
+        together.append(change)
+        sort = own
+        names_used |= used
+    if together:
+        yield together
