@@ -50,3 +50,5 @@ class Rewrite:
     parameters: Sequence[Parameter] = ()
     null: Null = Null.STAYS
     several: Several = Several.EACH
+    value_last: bool = False
+    """True: in the form `f(...)` the value stands behind the parameters, `join(", ", values)`; in `x.f(...)` and in a pipeline it comes first."""
