@@ -149,10 +149,18 @@ object_ = Table(
     Column("state", String(10), nullable=False, comment="live, unread or gone"),
     Column("digest", LargeBinary(16), nullable=False, comment="xxh3-128 of the logical content, references included"),
     Column("blob", LargeBinary, nullable=False),
-    Column("generation", Integer, nullable=False, comment="directory.generation when it was last seen by a full import"),
+    Column("generation", Integer, nullable=False, comment="directory.generation of the import that wrote it last"),
     Column("mark", String(64), comment="our durable mark, where it carries one"),
     Column("privileged", Boolean, nullable=False, default=False),
     Column("run_id", Id, comment="the import that changed it last"),
+)
+
+seen = Table(
+    "seen",
+    metadata,
+    _directory(),
+    Column("object_id", Id, nullable=False, comment="seen by a full import that may have to be resumed"),
+    Index("uq_seen", "directory_id", "object_id", unique=True),
 )
 
 match_key = Table(
