@@ -1,8 +1,8 @@
 """The audit log: who decided and did what, and when. Rows can only be added, and each one seals those before it.
 
-A row's hash is SHA-256 over the canonical JSON of its content and the hash of the row before it, so that an edited, deleted or reordered row is
-found by `verify`. It is written in the transaction of what it records: what cannot be audited does not happen (I6). What is cut off at
-the end cannot be seen from inside; compare the last hash with a copy kept elsewhere.
+A row's hash is SHA-256 over the canonical JSON of its content and the hash of the row before it, so that an edited, deleted or
+reordered row is found by `verify`. It is written in the transaction of what it records: what cannot be audited does not happen (I6).
+What is cut off at the end cannot be seen from inside; compare the last hash with a copy kept elsewhere.
 """
 
 from __future__ import annotations

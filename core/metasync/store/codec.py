@@ -37,6 +37,7 @@ from metasync.contract import (
     Value,
     Values,
 )
+from metasync.store.normalise import normalise, storable
 from metasync.store.rows import PendingOperation
 
 VERSION = 1
@@ -79,30 +80,31 @@ def digest(attributes: Mapping[str, Values | None]) -> bytes:
     return xxhash.xxh3_128_digest(_canonical(attributes))
 
 
-def pack(attributes: Mapping[str, Values | None]) -> tuple[bytes, bytes, list[tuple[str, str, str]]]:
-    """(encoded image without references, digest with them, references as (attribute, key, value)), in one pass: for imports."""
+def pack(
+    attributes: Mapping[str, Values | None],
+) -> tuple[Mapping[str, Values | None], bytes, bytes, Sequence[tuple[str, str, str]]]:
+    """(image without references, the same encoded, digest with references, references as (attribute, key, value)), for imports."""
     for value in attributes.values():
         if type(value) is Reference or (type(value) is tuple and any(type(one) is Reference for one in value)):
             plain, references = split(attributes)
             canonical = _canonical(plain)
-            return _PREFIX + canonical, combine(weight(canonical), (reference_weight(*link) for link in references)), references
+            return plain, _PREFIX + canonical, combine(weight(canonical), (reference_weight(*link) for link in references)), references
     canonical = _canonical(attributes)
-    return _PREFIX + canonical, xxhash.xxh3_128_digest(canonical), []
+    return attributes, _PREFIX + canonical, xxhash.xxh3_128_digest(canonical), ()
 
 
 def split(attributes: Mapping[str, Values | None]) -> tuple[dict[str, Values | None], list[tuple[str, str, str]]]:
-    """An image without its references, and the references as (attribute, key, value)."""
+    """An image without its references, and the references as (attribute, key, value), in the form in which links are stored."""
     plain: dict[str, Values | None] = {}
     references: list[tuple[str, str, str]] = []
     for name, value in attributes.items():
-        kind = type(value)
-        if kind is Reference:
-            references.append((name, value.key, value.value))  # type: ignore[union-attr]
-        elif kind is tuple:
+        if isinstance(value, Reference):
+            references.append(stored_reference(name, value))
+        elif isinstance(value, tuple):
             rest = []
-            for one in value:  # type: ignore[union-attr]
+            for one in value:
                 if type(one) is Reference:
-                    references.append((name, one.key, one.value))
+                    references.append(stored_reference(name, one))
                 else:
                     rest.append(one)
             if rest or not value:
@@ -111,6 +113,12 @@ def split(attributes: Mapping[str, Values | None]) -> tuple[dict[str, Values | N
             plain[name] = value
     # A value counts once, however often it is told; so also in the digest.
     return plain, list(dict.fromkeys(references))
+
+
+def stored_reference(attribute: str, reference: Reference) -> tuple[str, str, str]:
+    """(attribute, key, value) of a link: an anchor as it is, any other key in the form in which keys are looked up."""
+    value = storable(reference.value) if reference.key == "anchor" else normalise(reference.value)
+    return attribute, reference.key, value
 
 
 def weight(canonical: bytes) -> int:

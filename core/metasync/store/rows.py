@@ -10,7 +10,7 @@ from enum import StrEnum
 from metasync.contract import Kind, Operation, Values
 
 MARK_PREFIX = "metasync:"
-"""What our durable mark begins with, in the attribute that a directory's `mark:` names; the tag of the create follows, 32 hexadecimal digits."""
+"""What our durable mark begins with, in the attribute that a directory's `mark:` names; the create's tag of 32 hexadecimal digits follows."""
 
 
 class State(StrEnum):
@@ -39,9 +39,12 @@ class DirectoryRow:
     name: str
     connector: str
     pinned: str | None
-    requested: Mapping[str, tuple[str, ...]] | None
+    requested: Mapping[str, frozenset[str]] | None
     """Kind to attributes of the last complete full import; None before the first."""
-    keys: tuple[str, ...] | None
+    scope: str | None
+    """Digest of everything else that decided what was read: paths and the connector's options."""
+    keys: Mapping[str, frozenset[str] | None] | None
+    """Names that the match keys hold, and of which kinds (None: all)."""
     completed: datetime | None
     generation: int
 

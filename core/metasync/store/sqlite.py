@@ -30,6 +30,7 @@ MAGIC = b"SQLite format 3\0"
 BUSY_MILLISECONDS = 10_000
 CACHE_KIB = 32_768
 CHECKPOINT_PAGES = 4_000
+NOT_A_DATABASE = "is not a database, or its first page is damaged; give `--database` another path, or restore it"
 
 
 class SQLite(Backend):
@@ -105,8 +106,11 @@ class SQLite(Backend):
                 migrations.upgrade(connection)
 
     def verify(self) -> list[str]:
-        with self.read() as connection:
-            found = [str(line) for line in connection.exec_driver_sql("PRAGMA integrity_check(100)").scalars()]
+        try:
+            with self.read() as connection:
+                found = [str(line) for line in connection.exec_driver_sql("PRAGMA integrity_check(100)").scalars()]
+        except errors.Corrupt as error:
+            return [str(error)]
         return [] if found == ["ok"] else found
 
     def close(self) -> None:
@@ -218,12 +222,12 @@ def _in_words(path: Path, error: BaseException | None) -> errors.StoreError | No
         case sqlite3.SQLITE_CORRUPT:
             return errors.Corrupt(f"{path} is damaged ({error}); restore it from a backup, then run a full import")
         case sqlite3.SQLITE_NOTADB:
-            return errors.NotOurs(f"{path} is not a database, or its first page is damaged; give `--database` another path, or restore it")
+            return errors.NotOurs(f"{path} {NOT_A_DATABASE}")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return errors.StoreError(f"{path} cannot be written; check the rights on the file and on its folder")
         case sqlite3.SQLITE_FULL:
             return errors.StoreError(
-                f"the disk that holds {path} is full; what was not committed is rolled back. Make room, then run again"
+                f"the disk that holds {path} is full; what was not committed is undone. Make room, then run again"
             )
         case sqlite3.SQLITE_CANTOPEN:
             return errors.StoreError(f"{path} cannot be opened; check the path, and the rights on the file and on its folder")

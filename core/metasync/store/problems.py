@@ -1,0 +1,116 @@
+"""Queries of problems: what a person should know, by area (import, synchronise, ...) and of what (a directory or profile)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+
+from metasync.store import clock
+from metasync.store.joins import portions
+from metasync.store.rows import Problem, Severity
+from metasync.store.tables import problem
+
+IMPORT = "import"
+
+Known = Mapping[tuple[str, str, str], datetime]
+"""(anchor, attribute, code) -> since when a problem stands."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProblemRow:
+    """A problem as it stands."""
+
+    id: int
+    area: str
+    of: str
+    problem: Problem
+    run_id: int | None
+    since: datetime
+
+
+def known(connection: Connection, engagement_id: int, area: str, of: str) -> dict[tuple[str, str, str], datetime]:
+    """Since when the problems of one area and directory or profile stand."""
+    query = select(problem.c.anchor, problem.c.attribute, problem.c.code, problem.c.since).where(*_about(engagement_id, area, of))
+    return {(row.anchor, row.attribute, row.code): row.since for row in connection.execute(query)}
+
+
+def add(
+    connection: Connection, engagement_id: int, area: str, of: str, run_id: int | None, rows: Iterable[Problem], known: Known | None = None
+) -> None:
+    """Add problems; one that stood before (`known`) keeps its date."""
+    now, since = clock.now(connection), known or {}
+    values = [
+        {
+            "engagement_id": engagement_id,
+            "area": area,
+            "of": of,
+            "object_id": row.object_id,
+            "anchor": row.anchor,
+            "attribute": row.attribute,
+            "code": row.code,
+            "text": row.text,
+            "severity": row.severity.value,
+            "run_id": run_id,
+            "since": since.get((row.anchor, row.attribute, row.code), now),
+        }
+        for row in rows
+    ]
+    if values:
+        connection.execute(insert(problem), values)
+
+
+def clear(connection: Connection, engagement_id: int, area: str, of: str) -> None:
+    """All problems of one area and directory or profile are settled."""
+    connection.execute(delete(problem).where(*_about(engagement_id, area, of)))
+
+
+def clear_anchors(connection: Connection, engagement_id: int, area: str, of: str, anchors: Collection[str]) -> None:
+    """The problems of these objects are settled."""
+    for part in portions(anchors):
+        connection.execute(delete(problem).where(*_about(engagement_id, area, of), problem.c.anchor.in_(part)))
+
+
+def count(connection: Connection, engagement_id: int, *, area: str | None = None, of: str | None = None) -> dict[str, int]:
+    """severity -> number."""
+    query = select(problem.c.severity, func.count()).where(problem.c.engagement_id == engagement_id).group_by(problem.c.severity)
+    if area is not None:
+        query = query.where(problem.c.area == area)
+    if of is not None:
+        query = query.where(problem.c.of == of)
+    return {severity: number for severity, number in connection.execute(query)}
+
+
+def page(
+    connection: Connection, engagement_id: int, *, area: str | None = None, of: str | None = None, limit: int = 1000, after: int = 0
+) -> list[ProblemRow]:
+    """Problems in the order in which they were found, one page at a time."""
+    query = select(problem).where(problem.c.engagement_id == engagement_id, problem.c.id > after).order_by(problem.c.id).limit(limit)
+    if area is not None:
+        query = query.where(problem.c.area == area)
+    if of is not None:
+        query = query.where(problem.c.of == of)
+    return [
+        ProblemRow(
+            id=row.id,
+            area=row.area,
+            of=row.of,
+            problem=Problem(
+                code=row.code,
+                text=row.text,
+                severity=Severity(row.severity),
+                object_id=row.object_id,
+                anchor=row.anchor,
+                attribute=row.attribute,
+            ),
+            run_id=row.run_id,
+            since=row.since,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _about(engagement_id: int, area: str, of: str) -> tuple[ColumnElement[bool], ...]:
+    return problem.c.engagement_id == engagement_id, problem.c.area == area, problem.c.of == of
