@@ -101,9 +101,7 @@ def complete(
 def cursors(connection: Connection, directory_id: int) -> dict[str, CursorRow]:
     """stream -> how far it was read."""
     return {
-        row.stream: CursorRow(
-            stream=row.stream, cursor=row.cursor, resume=row.resume, generation=row.resume_generation, taken=row.taken
-        )
+        row.stream: CursorRow(stream=row.stream, cursor=row.cursor, resume=row.resume, generation=row.resume_generation, taken=row.taken)
         for row in connection.execute(select(cursor).where(cursor.c.directory_id == directory_id))
     }
 
