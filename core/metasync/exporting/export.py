@@ -1,0 +1,303 @@
+"""Export: approved plans go to their directories, one batch per directory. Called again on the same plans it goes on where it ended."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from metasync.contract import MetasyncError, RunNotice, Stopped, Unavailable
+from metasync.exporting.lease import TTL, DirectoryBusy, DirectoryLease, LeaseLost
+from metasync.exporting.order import Stage
+from metasync.exporting.targets import ConnectorTarget, ExporterTarget
+from metasync.exporting.write import LAST, Worker
+from metasync.planning.approval import auto_approve, check_approved
+from metasync.planning.exporters import advance_cursor, exporter_of, freeze_exporter, make_exporter
+from metasync.planning.plan import PlanSummary
+from metasync.store import audit, ledger, plans
+from metasync.store.plans import PlanRow
+from metasync.workspace import Workspace
+
+PATIENCE = timedelta(minutes=2)
+"""How long one export waits in all for changes that may be tried again later; the others are left for the next one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ticket:
+    """A batch, and what a dispatcher must say to have it worked."""
+
+    batch_id: int
+    directory: str
+    nonce: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportOutcome:
+    """What an export came to."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Changes of this export by the state in which they stand now."""
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    """Directory -> why it could not be written; the changes stay approved, or are read back first next time."""
+    exporters: tuple[PlanSummary, ...] = ()
+    """Plans of exporters that were made behind the attributes."""
+    stopped: bool = False
+
+    @property
+    def written(self) -> int:
+        """Changes that reached their directory."""
+        return sum(self.counts.get(state, 0) for state in ledger.DONE)
+
+    @property
+    def failed(self) -> int:
+        """Changes that were refused or sent back."""
+        return self.counts.get("rejected", 0) + self.counts.get("stale", 0)
+
+    @property
+    def waiting(self) -> int:
+        """Changes that are not written and may be, by the next export."""
+        return self.counts.get("approved", 0) + self.counts.get("in_flight", 0)
+
+    @property
+    def waiting_plans(self) -> tuple[int, ...]:
+        """Exporters' plans that wait for a person."""
+        return tuple(one.id for one in self.exporters if one.state == "planned")
+
+
+def export(workspace: Workspace, run_id: int, plan_ids: Collection[int], *, patience: timedelta = PATIENCE) -> ExportOutcome:
+    """Write these plans, directory after directory. One that is unavailable or busy does not stop the others.
+
+    Raises `ApprovalRefused` before anything is written if one of the plans may not be."""
+    outcomes: list[ExportOutcome] = []
+    for ticket in prepare(workspace, run_id, plan_ids):
+        outcome = work(workspace, ticket.batch_id, ticket.nonce, patience=patience)
+        outcomes.append(outcome)
+        if outcome.stopped:
+            break
+    counts: Counter[str] = Counter()
+    for one in outcomes:
+        counts.update(one.counts)
+    return ExportOutcome(
+        counts=dict(counts),
+        unavailable={name: text for one in outcomes for name, text in one.unavailable.items()},
+        exporters=tuple(plan for one in outcomes for plan in one.exporters),
+        stopped=any(one.stopped for one in outcomes),
+    )
+
+
+def prepare(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> list[Ticket]:
+    """Check every plan's approval, and make one batch per directory. Commits before it returns, so that a dispatcher may be nudged."""
+    with workspace.backend.write(durable=True) as connection:
+        rows = plans.of_ids(connection, workspace.engagement_id, plan_ids)
+        missing = sorted(set(plan_ids) - {row.id for row in rows})
+        if missing:
+            raise MetasyncError(f"there is no plan {missing[0]}; see `metasync runs`")
+        for row in rows:
+            check_approved(workspace, connection, row)
+        tickets = []
+        names = {number: name for name, number in workspace.directory_ids.items()}
+        for directory_id, chosen in sorted(ledger.directories_of(connection, plan_ids).items()):
+            if not ledger.unfinished(connection, chosen):
+                continue
+            if directory_id not in names:
+                raise MetasyncError("a plan writes to a directory that the document does not have any more; make a new plan")
+            nonce = secrets.token_hex(16)
+            now = workspace.backend.now(connection)
+            batch_id = ledger.add_batch(
+                connection, workspace.engagement_id, run_id=run_id, directory_id=directory_id, nonce=nonce, at=now
+            )
+            ledger.assign(connection, batch_id, run_id=run_id, directory_id=directory_id, plan_ids=chosen)
+            tickets.append(Ticket(batch_id=batch_id, directory=names[directory_id], nonce=nonce))
+        return tickets
+
+
+def work(workspace: Workspace, batch_id: int, nonce: str, *, patience: timedelta = PATIENCE) -> ExportOutcome:
+    """Work one batch. Safe to call twice, late, or with a nonce that was forged: it takes only what the ledger allows."""
+    with workspace.backend.read() as connection:
+        batch = ledger.get_batch(connection, batch_id)
+        if batch is None or batch.nonce != nonce or batch.state == "done":
+            return ExportOutcome()
+        chosen = plans.of_ids(connection, workspace.engagement_id, ledger.plans_of_batch(connection, batch_id))
+    directory = workspace.directory_name(batch.directory_id)
+    try:
+        with DirectoryLease(workspace.backend, workspace.engagement.name, directory) as lease:
+            return _Batch(workspace, batch, directory, chosen, lease, patience).work()
+    except (DirectoryBusy, LeaseLost) as error:
+        return ExportOutcome(unavailable={directory: str(error)})
+
+
+class _Batch:
+    """One batch under its lease."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        batch: ledger.BatchRow,
+        directory: str,
+        chosen: Sequence[PlanRow],
+        lease: DirectoryLease,
+        patience: timedelta,
+    ) -> None:
+        self._workspace = workspace
+        self._batch = batch
+        self._directory = directory
+        self._chosen = [row for row in chosen if row.purpose != "exporter"]
+        self._carried = [row for row in chosen if row.purpose == "exporter"]
+        self._lease = lease
+        self._patience = patience
+        self._made: list[PlanSummary] = []
+
+    def work(self) -> ExportOutcome:
+        unavailable: dict[str, str] = {}
+        stopped = False
+        self._open()
+        try:
+            self._write()
+        except Unavailable as error:
+            unavailable[self._directory] = str(error)
+        except Stopped:
+            stopped = True
+        counts = self._close(unavailable.get(self._directory))
+        notice = RunNotice(
+            engagement=self._workspace.engagement.name,
+            run=self._batch.run_id,
+            profiles=tuple(sorted({row.profile for row in (*self._chosen, *self._carried)})),
+            state="stopped" if stopped else "unavailable" if unavailable else "done",
+            counts=tuple(sorted(counts.items())),
+            text=self._directory,
+        )
+        self._workspace.host.tell("metasync_written", notice=notice)
+        return ExportOutcome(counts=counts, unavailable=unavailable, exporters=tuple(self._made), stopped=stopped)
+
+    def _open(self) -> None:
+        """Lease the batch. Batches that a killed process left open are closed first, so that what they wrote is audited (I6)."""
+        with self._workspace.backend.write(durable=True) as connection:
+            self._lease.check(connection)
+            now = self._workspace.backend.now(connection)
+            for left in ledger.open_batches(connection, self._workspace.engagement_id, self._batch.directory_id):
+                if left.id != self._batch.id and left.state == "leased":
+                    _audit(self._workspace, connection, left, self._directory, "its process ended before it did")
+                    ledger.change_batch(connection, left.id, state="done")
+            ledger.change_batch(
+                connection, self._batch.id, state="leased", owner=self._lease.owner, fence=self._lease.fence, lease_until=now + TTL
+            )
+            detail = {"plans": [row.id for row in (*self._chosen, *self._carried)], "fence": self._lease.fence}
+            audit.append(
+                connection,
+                self._workspace.engagement_id,
+                self._workspace.author,
+                "export begins",
+                f"batch {self._batch.id} to {self._directory}",
+                detail,
+            )
+        self._lease.batch_id = self._batch.id
+
+    def _write(self) -> None:
+        """Everything up to the members; then exporters; then moves out and deletes (law 10)."""
+        workspace = self._workspace
+        with workspace.connector(self._directory) as connector:
+            worker = None
+            if self._chosen:
+                worker = self._worker(self._chosen, ConnectorTarget(self._directory, connector))
+                worker.work(below=Stage.EXPORTER, patience=self._patience)
+            for row in self._exporter_plans():
+                use = exporter_of(workspace, row.profile)
+                if use is None:
+                    continue
+                with ExitStack() as stack:
+                    source = stack.enter_context(workspace.connector(use.source))
+                    carrier = ExporterTarget(make_exporter(workspace, use), source, connector)
+                    self._worker([row], carrier).work(patience=self._patience)
+                self._advance(row)
+            if worker is not None:
+                worker.work(above=Stage.EXPORTER, below=LAST, patience=self._patience)
+
+    def _worker(self, chosen: Sequence[PlanRow], target: ConnectorTarget | ExporterTarget) -> Worker:
+        return Worker(
+            self._workspace,
+            run_id=self._batch.run_id,
+            batch_id=self._batch.id,
+            directory=self._directory,
+            chosen=chosen,
+            lease=self._lease,
+            target=target,
+        )
+
+    def _exporter_plans(self) -> list[PlanRow]:
+        """What exporters want to carry now that the attributes are written, as far as it is approved: by a person, or by a standing approval."""
+        workspace = self._workspace
+        for use in workspace.engagement.exporters:
+            if use.target != self._directory:
+                continue
+            made = freeze_exporter(workspace, self._batch.run_id, use)
+            if made.state == "planned" and auto_approve(workspace, made.id):
+                with workspace.backend.read() as connection:
+                    row = plans.get(connection, workspace.engagement_id, made.id)
+                assert row is not None
+                self._carried.append(row)
+            elif made.state == "approved" and made.id not in {row.id for row in self._carried}:
+                with workspace.backend.read() as connection:
+                    self._carried += plans.of_ids(connection, workspace.engagement_id, [made.id])
+            self._made.append(made)
+        with workspace.backend.write(durable=True) as connection:
+            live = plans.of_ids(connection, workspace.engagement_id, [row.id for row in self._carried])
+            live = [row for row in live if row.state == "approved"]
+            for row in live:
+                check_approved(workspace, connection, row)
+            ledger.assign(
+                connection,
+                self._batch.id,
+                run_id=self._batch.run_id,
+                directory_id=self._batch.directory_id,
+                plan_ids=[row.id for row in live],
+            )
+        self._carried = live
+        return live
+
+    def _advance(self, row: PlanRow) -> None:
+        with self._workspace.backend.write(durable=True) as connection:
+            counts = ledger.count(connection, [row.id])
+            if set(counts) <= set(ledger.DONE):
+                advance_cursor(self._workspace, connection, row.profile, row.id)
+
+    def _close(self, why: str | None) -> dict[str, int]:
+        with self._workspace.backend.write(durable=True) as connection:
+            self._lease.check(connection)
+            _audit(self._workspace, connection, self._batch, self._directory, why or "")
+            ledger.change_batch(connection, self._batch.id, state="done", lease_until=None)
+            ledger.close_plans(connection, [row.id for row in (*self._chosen, *self._carried)])
+            now = self._workspace.backend.now(connection)
+            plans.clear_problems(connection, self._workspace.engagement_id, "export", self._directory, [0], codes=["unavailable"])
+            if why:
+                problem = {
+                    "engagement_id": self._workspace.engagement_id,
+                    "area": "export",
+                    "of": self._directory,
+                    "object_id": 0,
+                    "anchor": "",
+                    "attribute": "",
+                    "code": "unavailable",
+                    "text": f"{why}; what was not written stays approved, so export the plan again",
+                    "severity": "error",
+                    "run_id": self._batch.run_id,
+                    "since": now,
+                }
+                plans.add_problems(connection, [problem])
+            return ledger.count_batch(connection, self._batch.id)
+
+
+def _audit(workspace: Workspace, connection: Connection, batch: ledger.BatchRow, directory: str, why: str) -> None:
+    """One row for a finished batch, with the hash of its changes and their states."""
+    content = hashlib.sha256()
+    counts: Counter[str] = Counter()
+    for number, tag, state, error in ledger.batch_changes(connection, batch.id):
+        content.update(f"{number}\0{tag}\0{state}\0{error}\n".encode("utf-8", "surrogatepass"))
+        counts[state] += 1
+    detail = {"counts": dict(counts), "changes": content.hexdigest(), "run": batch.run_id, "note": why}
+    audit.append(connection, workspace.engagement_id, workspace.author, "export", f"batch {batch.id} to {directory}", detail)

@@ -1,0 +1,251 @@
+"""Records results in the ledger, with everything that belongs into the same transaction: the join of a new object, the steps of leaving that were
+taken, the holds of an undo, the state of an exporter, problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from metasync.contract import Operation, Outcome, Result
+from metasync.exporting.order import EXPORTED, LEAVING, MEMBERS
+from metasync.exporting.pairs import pair_id
+from metasync.exporting.targets import Target
+from metasync.store import joins, ledger, plans
+from metasync.store.ledger import ChangeRow
+from metasync.store.plans import PlanRow
+from metasync.workspace import Workspace
+
+Report = tuple[ChangeRow, Result]
+ATTEMPTS = 3
+"""After so many attempts a change rests, with a problem that says so."""
+REST = timedelta(minutes=15)
+BACKOFF = (timedelta(seconds=2), timedelta(seconds=10), REST)
+RETURNING = "returning"
+"""What the rule of a move begins with that reverses a step of leaving."""
+WHOLE = "*"
+
+
+def backoff(attempts: int) -> timedelta:
+    """How long a change waits after so many attempts."""
+    return BACKOFF[min(max(attempts, 1), len(BACKOFF)) - 1]
+
+
+class Recorder:
+    """Records for one worker."""
+
+    def __init__(
+        self, workspace: Workspace, *, run_id: int, directory_id: int, plans: Mapping[int, PlanRow], fence: int, target: Target
+    ) -> None:
+        self._workspace = workspace
+        self._run_id = run_id
+        self._directory_id = directory_id
+        self._directory = workspace.directory_name(directory_id)
+        self._plans = plans
+        self._fence = fence
+        self._target = target
+        self._bugs: dict[str, None] = {}
+        self.refused = 0
+
+    def connector_bug(self, text: str) -> None:
+        """The connector broke its promise: a problem of the directory, recorded with the next results."""
+        self._bugs[text] = None
+
+    def record(self, connection: Connection, reports: Sequence[Report], *, read_back: bool) -> list[tuple[ChangeRow, str, str]]:
+        """(change, state, error) of everything that was ours to record."""
+        now = self._workspace.backend.now(connection)
+        self._clear_problems(connection, [row for row, _ in reports])
+        recorded = []
+        for row, result in reports:
+            state, error = self._one(connection, row, result, now, read_back)
+            if state:
+                recorded.append((row, state, error))
+        self._record_bugs(connection, now)
+        return recorded
+
+    def refuse(self, connection: Connection, row: ChangeRow, state: str, error: str) -> None:
+        """An approved change that must not even be begun."""
+        ledger.hold_back(connection, [row.id], state=state, error=error)
+        self._problem(connection, row, "not begun", error, self._workspace.backend.now(connection))
+        self.refused += 1
+
+    def _one(self, connection: Connection, row: ChangeRow, result: Result, now: datetime, read_back: bool) -> tuple[str, str]:
+        outcome = result.outcome
+        if outcome is Outcome.APPLIED and row.operation is Operation.CREATE and not result.anchor:
+            self.connector_bug(f"{self._target.name} created {row.label} and did not give its anchor")
+            outcome = Outcome.UNKNOWN
+        detail = result.detail or f"{self._target.name} gave no reason"
+        match outcome:
+            case Outcome.APPLIED:
+                return self._applied(connection, row, result, now)
+            case Outcome.CONFLICT:
+                return self._final(connection, row, "stale", "conflict", f"{detail}; it is planned again after the next import", now)
+            case Outcome.REJECTED:
+                return self._final(connection, row, "rejected", "rejected", detail, now)
+            case Outcome.RETRY:
+                due_at = now + (result.retry_after if result.retry_after is not None else backoff(row.attempts))
+                return self._later(connection, row, "approved", detail, due_at, row.attempts, now)
+            case _:
+                attempts = row.attempts + 1 if read_back else row.attempts
+                wait = backoff(attempts) if read_back or attempts >= ATTEMPTS else self._target.lag
+                return self._later(connection, row, "in_flight", detail, now + wait if wait else None, attempts, now)
+
+    def _applied(self, connection: Connection, row: ChangeRow, result: Result, now: datetime) -> tuple[str, str]:
+        anchor = result.anchor or row.anchor
+        # What an exporter carried cannot be seen by an import: there is nothing left to confirm.
+        state = "confirmed" if row.operation in EXPORTED else "written"
+        values = {"anchor": anchor, "written_at": now, "due_at": None, "error": None}
+        if not ledger.finish(connection, row.id, fence=self._fence, state=state, **values):
+            return "", ""
+        if row.operation is Operation.CREATE and anchor is not None:
+            self._join(connection, row, anchor, now)
+        elif row.operation in (Operation.DISABLE, Operation.ENABLE, Operation.MOVE):
+            self._remember_step(connection, row)
+        plan = self._plans[row.plan_id]
+        if plan.purpose == "undo":
+            self._hold(connection, row)
+        if plan.purpose == "exporter" and row.identity_id is not None:
+            from metasync.planning.exporters import KEPT
+
+            if KEPT in row.rules:
+                kept = row.rules[KEPT]
+                ledger.keep_exporter_state(connection, self._workspace.engagement_id, row.profile, pair_id(row.identity_id, row.kind), kept)
+        return "written", ""
+
+    def _final(self, connection: Connection, row: ChangeRow, state: str, code: str, text: str, now: datetime) -> tuple[str, str]:
+        if not ledger.finish(connection, row.id, fence=self._fence, state=state, error=text, due_at=None):
+            return "", ""
+        self._problem(connection, row, code, text, now)
+        self.refused += 1
+        return state, text
+
+    def _later(
+        self, connection: Connection, row: ChangeRow, state: str, text: str, due_at: datetime | None, attempts: int, now: datetime
+    ) -> tuple[str, str]:
+        if not ledger.finish(connection, row.id, fence=self._fence, state=state, error=text, due_at=due_at, attempts=attempts):
+            return "", ""
+        if attempts >= ATTEMPTS:
+            if due_at is None or due_at < now + REST:
+                ledger.rest(connection, row.id, now + REST)
+            self._problem(connection, row, "unknown" if state == "in_flight" else "retried", f"{attempts} attempts: {text}", now)
+            self.refused += 1
+        return state, text
+
+    def _join(self, connection: Connection, row: ChangeRow, anchor: str, now: datetime) -> None:
+        """The new object stands for its identity until the import brings it."""
+        known = joins.of_anchor(connection, self._directory_id, anchor)
+        if known is not None and known.identity_id != row.identity_id:
+            text = f"{row.label} was created as {anchor}, which belongs to somebody else already; look at both, and `metasync unjoin` one"
+            self._problem(connection, row, "joined", text, now)
+            return
+        if known is not None:
+            ledger.mark_created(connection, known.id)
+            return
+        joins.add(
+            connection,
+            [
+                {
+                    "engagement_id": self._workspace.engagement_id,
+                    "identity_id": row.identity_id,
+                    "directory_id": self._directory_id,
+                    "kind": row.kind.value,
+                    "anchor": anchor,
+                    "object_id": None,
+                    "profile": row.profile,
+                    "rule": f"created by {row.profile}",
+                    "revision": row.revision,
+                    "run_id": self._run_id,
+                    "author": self._workspace.author,
+                    "created": True,
+                }
+            ],
+        )
+
+    def _remember_step(self, connection: Connection, row: ChangeRow) -> None:
+        """A disable of ours, or a move out, may be reversed when somebody comes back; a reversed one may not be reversed again."""
+        words = " ".join(row.rules.values())
+        out, back = words.startswith(LEAVING), words.startswith(RETURNING)
+        undo = self._plans[row.plan_id].purpose == "undo"
+        if row.operation is Operation.MOVE and not (out or back or undo):
+            return
+        if row.anchor is None or (join := joins.of_anchor(connection, self._directory_id, row.anchor)) is None:
+            return
+        action = "move" if row.operation is Operation.MOVE else "disable"
+        done = [one for one in join.done if one["action"] != action]
+        if row.operation is Operation.DISABLE:
+            done.append({"action": "disable", "before": row.before.get("enabled", True), "run": self._run_id})
+        elif row.operation is Operation.MOVE and out:
+            done.append({"action": "move", "before": row.before.get("path"), "run": self._run_id})
+        if done != list(join.done):
+            joins.set_done(connection, join.id, done)
+
+    def _hold(self, connection: Connection, row: ChangeRow) -> None:
+        """What an undo restored is left alone until it is released; an undo of an undo takes its holds back instead."""
+        engagement_id = self._workspace.engagement_id
+        whole = row.operation in (Operation.DELETE, Operation.RESTORE)
+        for original in ledger.undone(connection, row.id):
+            names = {WHOLE} if whole else set(original.before) | set(original.after)
+            was_undo = ledger.purpose_of(connection, original.plan_id) == "undo"
+            for name in sorted(names):
+                if was_undo:
+                    plans.release(
+                        connection, engagement_id, profile=row.profile, objects=[row.object_id], attribute=name, run_id=original.run_id
+                    )
+                else:
+                    reason = f"run {self._run_id} took back what run {original.run_id} wrote"
+                    plans.add_hold(
+                        connection,
+                        engagement_id,
+                        profile=row.profile,
+                        object_id=row.object_id,
+                        attribute=name,
+                        run_id=self._run_id,
+                        reason=reason,
+                    )
+
+    def _clear_problems(self, connection: Connection, rows: Sequence[ChangeRow]) -> None:
+        by_profile: dict[str, set[int]] = {}
+        for row in rows:
+            if row.attempts > 1 or row.operation not in MEMBERS:
+                by_profile.setdefault(row.profile, set()).add(row.object_id)
+        for profile, objects in by_profile.items():
+            plans.clear_problems(connection, self._workspace.engagement_id, "export", profile, objects)
+
+    def _problem(self, connection: Connection, row: ChangeRow, code: str, text: str, now: datetime) -> None:
+        attributes = sorted(set(row.after) | set(row.before))
+        problem: dict[str, Any] = {
+            "engagement_id": self._workspace.engagement_id,
+            "area": "export",
+            "of": row.profile,
+            "object_id": row.object_id,
+            "anchor": row.source.partition("/")[2] or row.anchor or "",
+            "attribute": attributes[0] if len(attributes) == 1 else "",
+            "code": code,
+            "text": f"{row.operation} of {row.label} in {self._directory}: {text}",
+            "severity": "error",
+            "run_id": self._run_id,
+            "since": now,
+        }
+        plans.add_problems(connection, [problem])
+
+    def _record_bugs(self, connection: Connection, now: datetime) -> None:
+        rows = [
+            {
+                "engagement_id": self._workspace.engagement_id,
+                "area": "export",
+                "of": self._directory,
+                "object_id": 0,
+                "anchor": "",
+                "attribute": "",
+                "code": "connector",
+                "text": f"{text}; this is a mistake in the plugin, tell its author",
+                "severity": "error",
+                "run_id": self._run_id,
+                "since": now,
+            }
+            for text in self._bugs
+        ]
+        self._bugs = {}
+        plans.add_problems(connection, rows)

@@ -1,0 +1,279 @@
+"""Writes the changes of one plan, in one transaction: splits references off, asks for vetoes, orders, counts and hashes. Where the drafts come from
+(pending rows, an undo, an exporter) is not decided here."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from metasync.contract import AttributeSchema, Change, Kind, Operation, Reference, Veto
+from metasync.equality import attributes_of
+from metasync.exporting.order import MEMBERS, Holder, Stage, Swap, Vacancies, split_references, stage_of, step_aside, unique_keys
+from metasync.exporting.references import CREATED_FOR
+from metasync.store import codec, plans
+from metasync.workspace import Workspace
+
+PORTION = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """One operation on one object, before it is frozen."""
+
+    operation: Operation
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+    rules: Mapping[str, str] = field(default_factory=dict)
+    undoes: tuple[int, ...] = ()
+    """Of an undo: the changes that it takes back."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """The object that drafts are about: where it comes from, and what it is in the target."""
+
+    object_id: int
+    source: str
+    identity_id: int | None
+    kind: Kind
+    target_id: int | None
+    anchor: str | None
+    label: str
+    image: Mapping[str, Any] = field(default_factory=dict)
+    """As last imported, where the drafts rename, move or delete it."""
+
+
+class Freezer:
+    """Takes drafts, object by object; those of existing objects before those of creates. `finish` orders and hashes them."""
+
+    def __init__(
+        self, connection: Connection, workspace: Workspace, *, plan_id: int, profile: str, directory: str, revision: int
+    ) -> None:
+        self._connection = connection
+        self._workspace = workspace
+        self._plan_id = plan_id
+        self._profile = profile
+        self._directory_id = workspace.directory_ids[directory]
+        self._schema = plans.schema_of(connection, self._directory_id)
+        self._revision = revision
+        self._attributes: dict[Kind, Mapping[str, AttributeSchema]] = {}
+        self._vacancies = Vacancies()
+        self._waiting: list[tuple[Subject, list[dict[str, Any]], bool, tuple[Operation, ...]]] = []
+        self._rows = 0
+        self.counts: Counter[Operation] = Counter()
+        self.problems: list[dict[str, Any]] = []
+        self.vetoed: set[int] = set()
+        """Source objects that shall not be created: nothing that follows for them is planned either."""
+        self._vetoed_sources: set[str] = set()
+        self.taken_back: list[tuple[tuple[int, ...], str]] = []
+
+    def add(self, subject: Subject, drafts: Sequence[Draft]) -> None:
+        """Freeze these operations on one object, in this order."""
+        rows: list[dict[str, Any]] = []
+        references: list[dict[str, Any]] = []
+        creates = any(draft.operation is Operation.CREATE for draft in drafts)
+        attributes = self._attributes_of(subject.kind)
+        image = dict(subject.image)
+        for draft in drafts:
+            self._split(subject, draft, rows, references)
+            if creates:
+                path = str(draft.after.get("path") or "")
+                self._vacancies.take(unique_keys(attributes, draft.after, path=path))
+        for row in rows:
+            if not creates:
+                self._hold(subject, row, attributes, image)
+        self._waiting.append((subject, rows + references, creates, tuple(draft.operation for draft in drafts)))
+        self._rows += len(rows) + len(references)
+        if self._rows >= PORTION:
+            self._flush()
+
+    def finish(self) -> str:
+        """Order everything; the hash of the plan."""
+        self._flush()
+        levels, swaps = self._vacancies.settle()
+        for swap in swaps:
+            self._swap(swap)
+        for tag, level in levels.items():
+            plans.bring_forward(self._connection, self._plan_id, tag, Stage.FREE + level)
+        return plans.content_hash(self._connection, self._plan_id)
+
+    def _attributes_of(self, kind: Kind) -> Mapping[str, AttributeSchema]:
+        if kind not in self._attributes:
+            self._attributes[kind] = attributes_of(self._schema, kind)
+        return self._attributes[kind]
+
+    def _split(self, subject: Subject, draft: Draft, rows: list[dict[str, Any]], references: list[dict[str, Any]]) -> None:
+        if draft.operation in MEMBERS or draft.operation is Operation.DELETE:
+            rows.append(self._row(subject, draft, draft.operation, draft.before, draft.after))
+            return
+        (before, after), (before_references, after_references) = split_references(draft.before, draft.after)
+        if after or not after_references or draft.operation is Operation.CREATE:
+            rows.append(self._row(subject, draft, draft.operation, before, after))
+        if after_references:
+            operation = Operation.UPDATE if draft.operation is Operation.CREATE else draft.operation
+            references.append(self._row(subject, draft, operation, before_references, after_references))
+
+    def _row(self, subject: Subject, draft: Draft, operation: Operation, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+        tag = secrets.token_hex(16)
+        path = str(after.get("path") or before.get("path") or subject.image.get("path") or "")
+        rules = {name: words for name, words in draft.rules.items() if name in after or name in before or (name not in draft.after)}
+        if draft.undoes:
+            self.taken_back.append((draft.undoes, tag))
+        return {
+            "engagement_id": self._workspace.engagement_id,
+            "plan_id": self._plan_id,
+            "profile": self._profile,
+            "object_id": subject.object_id,
+            "identity_id": subject.identity_id,
+            "source": subject.source,
+            "directory_id": self._directory_id,
+            "kind": subject.kind.value,
+            "target_id": subject.target_id,
+            "anchor": subject.anchor,
+            "label": subject.label,
+            "operation": operation.value,
+            "stage": stage_of(operation, subject.kind, after, rules, path),
+            "before": codec.encode(before),
+            "after": codec.encode(after),
+            "rules": rules,
+            "revision": self._revision,
+            "tag": tag,
+            "state": "planned",
+            "attempts": 0,
+            "fence": 0,
+        }
+
+    def _hold(self, subject: Subject, row: Mapping[str, Any], attributes: Mapping[str, AttributeSchema], image: dict[str, Any]) -> None:
+        """Remember what a change to an existing object frees and takes; `image` follows the changes."""
+        operation = Operation(row["operation"])
+        if operation in MEMBERS:
+            return
+        before, after = codec.decode(row["before"]), codec.decode(row["after"])
+        image.update(before)
+        changed: dict[str, Any] = dict(image) if operation in (Operation.DELETE, Operation.MOVE, Operation.RENAME) else before
+        old = unique_keys(attributes, changed, path=str(image.get("path") or ""))
+        for name, value in after.items():
+            if value is None:
+                image.pop(name, None)
+            else:
+                image[name] = value
+        if operation is Operation.DELETE:
+            new: dict[bytes, str] = {}
+        else:
+            changed = dict(image) if operation in (Operation.MOVE, Operation.RENAME) else after
+            new = unique_keys(attributes, changed, path=str(image.get("path") or ""))
+        frees = {key: name for key, name in old.items() if key not in new}
+        takes = [key for key in new if key not in old]
+        if frees or takes:
+            late = row["stage"] >= Stage.OUT
+            self._vacancies.hold(Holder(tag=row["tag"], name=subject.source or subject.label, late=late, frees=frees, takes=takes))
+
+    def _swap(self, swap: Swap) -> None:
+        """Two objects exchange a value: the one steps aside first, so that the other can take it."""
+        row = plans.by_tag(self._connection, self._plan_id, swap.tag)
+        before = codec.decode(row.before)
+        way = step_aside(self._attributes_of(Kind(row.kind)), swap, before, row.source or row.label)
+        if way is None:
+            return
+        operation, after = way
+        copied = {name: value for name, value in row._mapping.items() if name != "id"}
+        aside = {
+            **copied,
+            "operation": operation.value,
+            "stage": int(Stage.FREE),
+            "before": codec.encode({swap.attribute: before[swap.attribute]}),
+            "after": codec.encode(after),
+            "rules": {swap.attribute: "steps aside: another object takes its value, and it another's"},
+            "tag": secrets.token_hex(16),
+        }
+        plans.freeze(self._connection, [aside])
+        for name, value in after.items():
+            if value is None:
+                before.pop(name, None)
+            else:
+                before[name] = value
+        plans.set_before(self._connection, row.id, codec.encode(before))
+
+    def _flush(self) -> None:
+        refused = self._vetoes()
+        ready: list[dict[str, Any]] = []
+        for subject, rows, creates, operations in self._waiting:
+            reasons = [refused[row["tag"]] for row in rows if row["tag"] in refused]
+            if subject.object_id in self.vetoed:
+                continue
+            waits = self._vetoed_member(rows)
+            if creates and reasons:
+                self.vetoed.add(subject.object_id)
+                self._vetoed_sources.add(subject.source)
+                self._problem(subject, reasons[0])
+                continue
+            kept = [row for row in rows if row["tag"] not in refused and row["tag"] not in waits]
+            for reason in reasons:
+                self._problem(subject, reason)
+            gone = Counter(Operation(row["operation"]) for row in rows if row["tag"] in refused or row["tag"] in waits)
+            ready += kept
+            self.counts.update(Counter(operations) - gone)
+        plans.freeze(self._connection, ready)
+        self._waiting = []
+        self._rows = 0
+
+    def _vetoed_member(self, rows: Iterable[Mapping[str, Any]]) -> set[str]:
+        """Changes that refer to an object whose create was vetoed."""
+        if not self._vetoed_sources:
+            return set()
+        found = set()
+        for row in rows:
+            for value in codec.decode(row["after"]).values():
+                for one in value if isinstance(value, tuple) else (value,):
+                    if isinstance(one, Reference) and one.key == CREATED_FOR and one.value in self._vetoed_sources:
+                        found.add(row["tag"])
+        return found
+
+    def _vetoes(self) -> dict[str, str]:
+        changes = [
+            as_change(row, before=codec.decode(row["before"]), after=codec.decode(row["after"]))
+            for _, rows, _, _ in self._waiting
+            for row in rows
+        ]
+        if not changes:
+            return {}
+        answers: Collection[Veto] = self._workspace.host.ask(
+            "metasync_veto", engagement=self._workspace.engagement.name, profile=self._profile, changes=tuple(changes)
+        )
+        return {veto.change: veto.reason for veto in answers}
+
+    def _problem(self, subject: Subject, reason: str) -> None:
+        self.problems.append(
+            {
+                "object_id": subject.object_id,
+                "anchor": subject.source.partition("/")[2] or subject.anchor or "",
+                "code": "veto",
+                "text": f"a plugin objects to a change of {subject.label}: {reason}",
+                "severity": "warning",
+            }
+        )
+
+
+def as_change(row: Mapping[str, Any], *, before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
+    """A frozen row as plugins see it, by its tag."""
+    operation = Operation(row["operation"])
+    member = None
+    if operation in MEMBERS:
+        member = next((one for value in (*after.values(), *before.values()) for one in (value if isinstance(value, tuple) else (value,))), None)
+    return Change(
+        id=row["tag"],
+        operation=operation,
+        kind=Kind(row["kind"]),
+        anchor=row["anchor"],
+        label=row["label"],
+        before=before,
+        after=after,
+        member=member,
+        tag=row["tag"],
+    )
+

@@ -1,0 +1,306 @@
+"""Planning: what is pending becomes a plan, frozen and hashed, which never changes again. A newer plan takes back what is unwritten of an older one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from metasync.contract import Kind, MetasyncError, Operation, Reference, RunNotice
+from metasync.engagement.model import Limit, Profile
+from metasync.exporting.references import CREATED_FOR
+from metasync.planning.freezer import Draft, Freezer, Subject
+from metasync.planning.limits import Exceeded, exceeded
+from metasync.store import codec, ledger, plans
+from metasync.workspace import Workspace
+
+IMAGED = frozenset({Operation.RENAME, Operation.MOVE, Operation.DELETE})
+"""Operations whose order depends on more of the object than they change."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanSummary:
+    """A plan without its changes."""
+
+    id: int
+    profile: str
+    purpose: str
+    """`synchronise`, `undo` or `exporter`."""
+    state: str
+    """`planned`, `approved`, `exported`, `superseded` or `empty`."""
+    hash: str
+    configuration: str
+    revision: int
+    counts: Mapping[Operation, int]
+    """Operations on objects: the references of a new object belong to its create."""
+    joined: int
+    exceeded: tuple[Exceeded, ...]
+    undoes: int | None = None
+    note: str = ""
+    reused: bool = False
+    """It stood already, with the same content."""
+
+    @property
+    def changes(self) -> int:
+        """How many operations there are."""
+        return sum(self.counts.values())
+
+
+class _Unchanged(Exception):
+    """Rolls a freeze back: the same plan stands already."""
+
+    def __init__(self, row: plans.PlanRow, problems: list[dict[str, Any]]) -> None:
+        self.row = row
+        self.problems = problems
+
+
+def freeze(
+    workspace: Workspace, run_id: int, profiles: Iterable[str], *, objects: Collection[int] | None = None
+) -> list[PlanSummary]:
+    """Freeze one plan per profile: everything that is pending, or a pilot of these source objects."""
+    chosen = None if objects is None else frozenset(objects)
+    summaries = []
+    for name in profiles:
+        workspace.check_stop()
+        profile = workspace.engagement.profiles.get(name)
+        if profile is None:
+            known = ", ".join(sorted(workspace.engagement.profiles))
+            raise MetasyncError(f"there is no profile {name!r}; the document has: {known}")
+        workspace.report(0, None, f"planning {name}")
+        summaries.append(_freeze_profile(workspace, run_id, profile, chosen))
+    return summaries
+
+
+def summary(row: plans.PlanRow, *, reused: bool = False) -> PlanSummary:
+    """A plan's row for callers."""
+    return PlanSummary(
+        id=row.id,
+        profile=row.profile,
+        purpose=row.purpose,
+        state=row.state,
+        hash=row.hash,
+        configuration=row.configuration,
+        revision=row.revision,
+        counts={Operation(operation): number for operation, number in row.counts.items()},
+        joined=row.joined,
+        exceeded=tuple(Exceeded.from_json(one) for one in row.exceeded),
+        undoes=row.undoes,
+        note=row.note,
+        reused=reused,
+    )
+
+
+def frozen(
+    workspace: Workspace,
+    run_id: int,
+    *,
+    profile: str,
+    purpose: str,
+    directory: str,
+    configuration: str,
+    limits: Mapping[Operation, Limit],
+    joined: Callable[[Connection], int],
+    fill: Callable[[Connection, Freezer], None],
+    objects: frozenset[int] | None = None,
+    undoes: int | None = None,
+    after: Callable[[Connection, int], None] | None = None,
+) -> PlanSummary:
+    """Make one plan in one transaction: `fill` hands the drafts to the freezer. The same content that stands already is found again instead."""
+    try:
+        with workspace.backend.write(durable=True) as connection:
+            row, problems = _write(
+                workspace, connection, run_id, profile, purpose, directory, configuration, limits, joined, fill, objects, undoes
+            )
+            plans.replace_problems(connection, workspace.engagement_id, "plan", profile, problems, objects=objects)
+            if after is not None:
+                after(connection, row.id)
+    except _Unchanged as same:
+        with workspace.backend.write() as connection:
+            plans.replace_problems(connection, workspace.engagement_id, "plan", profile, same.problems, objects=objects)
+            if after is not None:
+                after(connection, same.row.id)
+        return summary(same.row, reused=True)
+    made = summary(row)
+    notice = RunNotice(
+        engagement=workspace.engagement.name,
+        run=run_id,
+        profiles=(profile,),
+        plan=made.id,
+        state=made.state,
+        counts=tuple((operation.value, number) for operation, number in made.counts.items()),
+    )
+    workspace.host.tell("metasync_planned", notice=notice)
+    return made
+
+
+def _write(
+    workspace: Workspace,
+    connection: Connection,
+    run_id: int,
+    profile: str,
+    purpose: str,
+    directory: str,
+    configuration: str,
+    limits: Mapping[Operation, Limit],
+    joined: Callable[[Connection], int],
+    fill: Callable[[Connection, Freezer], None],
+    objects: frozenset[int] | None,
+    undoes: int | None,
+) -> tuple[plans.PlanRow, list[dict[str, Any]]]:
+    now = workspace.backend.now(connection)
+    revision = workspace.engagement.revision
+    plan_id = plans.add(
+        connection,
+        {
+            "engagement_id": workspace.engagement_id,
+            "profile": profile,
+            "purpose": purpose,
+            "run_id": run_id,
+            "state": "planned",
+            "hash": "",
+            "configuration": configuration,
+            "revision": revision,
+            "created": now,
+            "counts": {},
+            "joined": 0,
+            "exceeded": [],
+            "undoes": undoes,
+            "note": "" if objects is None else f"a pilot of {len(objects)} objects",
+        },
+    )
+    freezer = Freezer(connection, workspace, plan_id=plan_id, profile=profile, directory=directory, revision=revision)
+    fill(connection, freezer)
+    content = freezer.finish()
+    for one in freezer.problems:
+        one.setdefault("since", now)
+        one.setdefault("run_id", run_id)
+    for row in plans.of_profile(connection, workspace.engagement_id, profile, states=("planned", "approved", "empty"), purpose=purpose):
+        same_gate = row.configuration == configuration and row.undoes == undoes
+        if row.id != plan_id and same_gate and _stands(connection, row, content):
+            raise _Unchanged(row, freezer.problems)
+    for taken_back, tag in freezer.taken_back:
+        ledger.set_undone_by(connection, taken_back, tag)
+    total = joined(connection)
+    passed = exceeded(freezer.counts, total, limits)
+    plans.change_plan(
+        connection,
+        plan_id,
+        state="planned" if +freezer.counts else "empty",
+        hash=content,
+        counts={operation.value: freezer.counts[operation] for operation in Operation if freezer.counts[operation]},
+        joined=total,
+        exceeded=[one.as_json() for one in passed],
+    )
+    plans.supersede(connection, workspace.engagement_id, profile, purpose, newer=plan_id, objects=objects)
+    row = plans.get(connection, workspace.engagement_id, plan_id)
+    assert row is not None
+    return row, freezer.problems
+
+
+def _stands(connection: Connection, row: plans.PlanRow, content: str) -> bool:
+    """What is still unwritten of the older plan says the same."""
+    return plans.content_hash(connection, row.id, states=plans.UNWRITTEN) == content
+
+
+def _freeze_profile(workspace: Workspace, run_id: int, profile: Profile, objects: frozenset[int] | None) -> PlanSummary:
+    def joined(connection: Connection) -> int:
+        return joined_by(workspace, connection, profile)
+
+    return frozen(
+        workspace,
+        run_id,
+        profile=profile.name,
+        purpose="synchronise",
+        directory=profile.target,
+        configuration=profile.configuration,
+        limits=profile.limits,
+        joined=joined,
+        fill=lambda connection, freezer: _fill(workspace, connection, freezer, profile, objects),
+        objects=objects,
+    )
+
+
+def joined_by(workspace: Workspace, connection: Connection, profile: Profile) -> int:
+    """What percentages of the profile's limits are of."""
+    return plans.joined(
+        connection,
+        workspace.engagement_id,
+        sources=[workspace.directory_ids[source] for source in profile.sources],
+        source_kind=profile.source_kind.value,
+        target=workspace.directory_ids[profile.target],
+        target_kind=profile.target_kind.value,
+    )
+
+
+def _fill(workspace: Workspace, connection: Connection, freezer: Freezer, profile: Profile, objects: frozenset[int] | None) -> None:
+    busy = plans.in_flight(connection, workspace.engagement_id, profile.name)
+    done = 0
+    for creates in (False, True):
+        for page in plans.pending_rows(connection, workspace.engagement_id, profile.name, creates=creates, objects=objects):
+            rows = [(row, codec.decode_operations(row.operations)) for row in page if row.object_id not in busy]
+            imaged = [row.target_id for row, operations in rows if row.target_id and any(one.operation in IMAGED for one in operations)]
+            images = plans.images(connection, imaged) if imaged else {}
+            for row, operations in rows:
+                if creates and row.identity_id is None:
+                    raise MetasyncError(f"{row.source} shall be created in {profile.target} without an identity; synchronise it again")
+                freezer.add(
+                    Subject(
+                        object_id=row.object_id,
+                        source=row.source,
+                        identity_id=row.identity_id,
+                        kind=row.kind,
+                        target_id=row.target_id,
+                        anchor=row.anchor,
+                        label=row.label,
+                        image=images.get(row.target_id or 0, {}),
+                    ),
+                    [Draft(operation=one.operation, before=one.before, after=one.after, rules=one.rules) for one in operations],
+                )
+            done += len(page)
+            workspace.report(done, None, f"planning {profile.name}")
+    members = plans.pending_members(
+        connection,
+        workspace.engagement_id,
+        profile.name,
+        target_id=workspace.directory_ids[profile.target],
+        target_kind=profile.target_kind.value,
+        objects=objects,
+    )
+    for page in members:
+        for row in page:
+            if row.object_id not in busy:
+                freezer.add(_group(row, profile.target_kind), [_member_draft(row)])
+        done += len(page)
+        workspace.report(done, None, f"planning {profile.name}")
+
+
+def _group(row: plans.PendingMember, kind: Kind) -> Subject:
+    return Subject(
+        object_id=row.object_id,
+        source=row.source,
+        identity_id=row.identity_id,
+        kind=kind,
+        target_id=row.target_id,
+        anchor=row.anchor,
+        label=row.label,
+    )
+
+
+def _member_draft(row: plans.PendingMember) -> Draft:
+    reference = Reference(value=row.member_key, key=CREATED_FOR) if row.member_created else Reference(value=row.member_key)
+    image = {row.attribute: (reference,)}
+    rules = {row.attribute: row.rule}
+    if row.operation is Operation.MEMBER_ADD:
+        return Draft(operation=row.operation, after=image, rules=rules)
+    return Draft(operation=row.operation, before=image, rules=rules)
+
+
+def counts_of(summaries: Iterable[PlanSummary]) -> Counter[Operation]:
+    """Operations of several plans together."""
+    total: Counter[Operation] = Counter()
+    for one in summaries:
+        total.update(one.counts)
+    return total

@@ -1,0 +1,608 @@
+"""Queries of the ledger: changes and batches from the approval to the confirmation. Every statement that ends an attempt names the fence, so that
+whoever lost the lease changes nothing any more. Which state follows which is decided in `exporting`, not here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+
+from metasync.contract import Kind, Operation
+from metasync.store import codec
+from metasync.store.tables import batch, change, directory, exporter_state, join, link, object_, plan
+
+PORTION = 1000
+MEMBER_OPERATIONS = (Operation.MEMBER_ADD.value, Operation.MEMBER_REMOVE.value)
+DONE = ("written", "confirmed", "not_reimported")
+FAILED = ("rejected", "stale", "superseded")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeRow:
+    """One change as the ledger holds it."""
+
+    id: int
+    plan_id: int
+    run_id: int | None
+    batch_id: int | None
+    profile: str
+    object_id: int
+    identity_id: int | None
+    source: str
+    directory_id: int
+    kind: Kind
+    target_id: int | None
+    anchor: str | None
+    label: str
+    operation: Operation
+    stage: int
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    rules: Mapping[str, str]
+    revision: int
+    tag: str
+    state: str
+    attempts: int
+    fence: int
+    due_at: datetime | None
+    error: str | None
+    written_at: datetime | None
+    undone_by: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchRow:
+    """One partition of an export: all changes of a run to one directory."""
+
+    id: int
+    run_id: int
+    directory_id: int
+    state: str
+    nonce: str
+    owner: str | None
+    fence: int
+
+
+# --- changes ---------------------------------------------------------------------------------------------------------------------------
+
+
+def changes(
+    connection: Connection,
+    engagement_id: int,
+    *,
+    plan_id: int | None = None,
+    run_id: int | None = None,
+    states: Collection[str] = (),
+    after_id: int = 0,
+    limit: int = PORTION,
+) -> list[ChangeRow]:
+    """Changes of a plan or of an exporting run, in the order of their numbers, behind `after_id`."""
+    query = select(change).where(change.c.engagement_id == engagement_id, change.c.id > after_id)
+    if plan_id is not None:
+        query = query.where(change.c.plan_id == plan_id)
+    if run_id is not None:
+        query = query.where(change.c.run_id == run_id)
+    if states:
+        query = query.where(change.c.state.in_(states))
+    return [_change(row) for row in connection.execute(query.order_by(change.c.id).limit(limit))]
+
+
+def by_ids(connection: Connection, ids: Collection[int]) -> dict[int, ChangeRow]:
+    """These changes."""
+    return {row.id: _change(row) for part in _portions(ids) for row in connection.execute(select(change).where(change.c.id.in_(part)))}
+
+
+def approved(
+    connection: Connection, plan_id: int, *, after: tuple[int, int], below: int, now: datetime, limit: int = PORTION
+) -> list[ChangeRow]:
+    """Changes that may be written now, in the order of export, behind `after` = (stage, id) and below a stage."""
+    stage, last = after
+    query = (
+        select(change)
+        .where(
+            change.c.plan_id == plan_id,
+            change.c.state == "approved",
+            or_(change.c.stage > stage, and_(change.c.stage == stage, change.c.id > last)),
+            change.c.stage < below,
+            or_(change.c.due_at.is_(None), change.c.due_at <= now),
+        )
+        .order_by(change.c.stage, change.c.id)
+        .limit(limit)
+    )
+    return [_change(row) for row in connection.execute(query)]
+
+
+def in_flight(
+    connection: Connection, plan_ids: Collection[int], *, after: tuple[int, int], now: datetime, below: int, limit: int = PORTION
+) -> list[ChangeRow]:
+    """Changes whose outcome is not known and that may be read back now, in the order of export."""
+    stage, last = after
+    query = (
+        select(change)
+        .where(
+            change.c.plan_id.in_(list(plan_ids)),
+            change.c.state == "in_flight",
+            or_(change.c.stage > stage, and_(change.c.stage == stage, change.c.id > last)),
+            change.c.stage < below,
+            or_(change.c.due_at.is_(None), change.c.due_at <= now),
+        )
+        .order_by(change.c.stage, change.c.id)
+        .limit(limit)
+    )
+    return [_change(row) for row in connection.execute(query)]
+
+
+def obstacles(connection: Connection, plan_ids: Collection[int], now: datetime) -> Iterator[tuple[int, int, int, int, Operation, str, str]]:
+    """(plan, object, stage, id, operation, state, error) of changes that later ones of the same object depend on and that are not done:
+    refused, outdated, in flight, or due later. Members depend on nothing of one another and are not among them."""
+    query = (
+        select(
+            change.c.plan_id, change.c.object_id, change.c.stage, change.c.id, change.c.operation, change.c.state, change.c.error
+        )
+        .where(
+            change.c.plan_id.in_(list(plan_ids)),
+            change.c.operation.not_in(MEMBER_OPERATIONS),
+            or_(
+                change.c.state.in_(("in_flight", *FAILED)),
+                and_(change.c.state == "approved", change.c.due_at.is_not(None), change.c.due_at > now),
+            ),
+        )
+        .order_by(change.c.stage, change.c.id)
+    )
+    for row in connection.execute(query).all():
+        yield row.plan_id, row.object_id, row.stage, row.id, Operation(row.operation), row.state, row.error or ""
+
+
+def next_due(connection: Connection, plan_ids: Collection[int], below: int) -> datetime | None:
+    """When the first of the changes that wait becomes due; None where nothing waits for a time."""
+    query = select(func.min(change.c.due_at)).where(
+        change.c.plan_id.in_(list(plan_ids)), change.c.state.in_(("approved", "in_flight")), change.c.stage < below
+    )
+    return connection.execute(query).scalar()
+
+
+def unfinished(connection: Connection, plan_ids: Collection[int]) -> dict[int, int]:
+    """plan -> how many of its changes may still be written."""
+    query = (
+        select(change.c.plan_id, func.count())
+        .where(change.c.plan_id.in_(list(plan_ids)), change.c.state.in_(("planned", "approved", "in_flight")))
+        .group_by(change.c.plan_id)
+    )
+    return {plan_id: number for plan_id, number in connection.execute(query).tuples()}
+
+
+def count(connection: Connection, plan_ids: Collection[int]) -> dict[str, int]:
+    """How many changes of these plans stand in each state."""
+    query = select(change.c.state, func.count()).where(change.c.plan_id.in_(list(plan_ids))).group_by(change.c.state)
+    return {state: number for state, number in connection.execute(query).tuples()}
+
+
+def directories_of(connection: Connection, plan_ids: Collection[int]) -> dict[int, set[int]]:
+    """directory -> the plans with changes to it."""
+    found: dict[int, set[int]] = {}
+    query = select(change.c.directory_id, change.c.plan_id).distinct().where(change.c.plan_id.in_(list(plan_ids)))
+    for row in connection.execute(query):
+        found.setdefault(row.directory_id, set()).add(row.plan_id)
+    return found
+
+
+def claim(
+    connection: Connection, ids: Collection[int], *, run_id: int, batch_id: int, fence: int, due_at: datetime | None, state: str = "approved"
+) -> list[ChangeRow]:
+    """Take changes into flight; those that really are ours now, in the order of export. `due_at`: before when nothing may be read into an
+    absence. Commit before writing."""
+    update_ = (
+        update(change)
+        .where(change.c.id.in_(list(ids)), change.c.state == state)
+        .values(state="in_flight", run_id=run_id, batch_id=batch_id, fence=fence, attempts=change.c.attempts + 1, due_at=due_at, error=None)
+    )
+    connection.execute(update_)
+    query = select(change).where(change.c.id.in_(list(ids)), change.c.state == "in_flight", change.c.batch_id == batch_id, change.c.fence == fence)
+    return [_change(row) for row in connection.execute(query.order_by(change.c.stage, change.c.id))]
+
+
+def adopt(connection: Connection, ids: Collection[int], *, run_id: int, batch_id: int, fence: int) -> list[ChangeRow]:
+    """Take over changes that somebody else left in flight."""
+    connection.execute(
+        update(change).where(change.c.id.in_(list(ids)), change.c.state == "in_flight").values(run_id=run_id, batch_id=batch_id, fence=fence)
+    )
+    query = select(change).where(change.c.id.in_(list(ids)), change.c.state == "in_flight", change.c.batch_id == batch_id, change.c.fence == fence)
+    return [_change(row) for row in connection.execute(query.order_by(change.c.stage, change.c.id))]
+
+
+def finish(connection: Connection, change_id: int, *, fence: int, state: str, **values: Any) -> bool:
+    """End an attempt; False where the lease was lost and another owner has the change."""
+    mine = update(change).where(change.c.id == change_id, change.c.state == "in_flight", change.c.fence == fence)
+    return connection.execute(mine.values(state=state, **values)).rowcount == 1
+
+
+def hold_back(connection: Connection, ids: Collection[int], *, state: str, error: str) -> None:
+    """Say why approved changes were not even begun: they stay approved, or are refused or sent back with what they depend on."""
+    for part in _portions(ids):
+        connection.execute(update(change).where(change.c.id.in_(part), change.c.state == "approved").values(state=state, error=error))
+
+
+def rest(connection: Connection, change_id: int, until: datetime) -> None:
+    """Leave a change alone until then."""
+    connection.execute(update(change).where(change.c.id == change_id).values(due_at=until))
+
+
+def purpose_of(connection: Connection, plan_id: int) -> str:
+    """What a plan is for."""
+    return str(connection.execute(select(plan.c.purpose).where(plan.c.id == plan_id)).scalar_one())
+
+
+def mark_created(connection: Connection, join_id: int) -> None:
+    """The object of this join was created by us."""
+    connection.execute(update(join).where(join.c.id == join_id).values(created=True))
+
+
+def set_anchor(connection: Connection, change_id: int, anchor: str) -> None:
+    """The target object is known by now."""
+    connection.execute(update(change).where(change.c.id == change_id).values(anchor=anchor))
+
+
+def close_plans(connection: Connection, plan_ids: Collection[int]) -> None:
+    """Plans of which nothing may be written any more are exported."""
+    open_ = unfinished(connection, plan_ids)
+    done = [plan_id for plan_id in plan_ids if not open_.get(plan_id)]
+    connection.execute(update(plan).where(plan.c.id.in_(done), plan.c.state == "approved").values(state="exported"))
+
+
+# --- batches ---------------------------------------------------------------------------------------------------------------------------
+
+
+def add_batch(connection: Connection, engagement_id: int, *, run_id: int, directory_id: int, nonce: str, at: datetime) -> int:
+    """A new batch, in state `ready`; its number."""
+    row = insert(batch).values(
+        engagement_id=engagement_id, run_id=run_id, directory_id=directory_id, state="ready", nonce=nonce, fence=0, created=at
+    )
+    return int(connection.execute(row.returning(batch.c.id)).scalar_one())
+
+
+def get_batch(connection: Connection, batch_id: int) -> BatchRow | None:
+    """One batch."""
+    row = connection.execute(select(batch).where(batch.c.id == batch_id)).one_or_none()
+    return _batch(row) if row else None
+
+
+def open_batches(connection: Connection, engagement_id: int, directory_id: int) -> list[BatchRow]:
+    """Batches of a directory that are not done."""
+    query = select(batch).where(batch.c.engagement_id == engagement_id, batch.c.directory_id == directory_id, batch.c.state != "done")
+    return [_batch(row) for row in connection.execute(query.order_by(batch.c.id))]
+
+
+def change_batch(connection: Connection, batch_id: int, **values: Any) -> None:
+    """Give a batch these values."""
+    connection.execute(update(batch).where(batch.c.id == batch_id).values(**values))
+
+
+def batch_changes(connection: Connection, batch_id: int) -> Iterator[tuple[int, str, str, str]]:
+    """(id, tag, state, error) of a batch's changes, in the order of their numbers: what the audit hashes."""
+    last = 0
+    query = select(change.c.id, change.c.tag, change.c.state, change.c.error).where(change.c.batch_id == batch_id).order_by(change.c.id)
+    while rows := connection.execute(query.where(change.c.id > last).limit(PORTION * 5)).all():
+        last = rows[-1].id
+        for row in rows:
+            yield row.id, row.tag, row.state, row.error or ""
+
+
+def assign(connection: Connection, batch_id: int, *, run_id: int, directory_id: int, plan_ids: Collection[int]) -> int:
+    """Give a batch all changes of these plans that may still be written to its directory; how many."""
+    mine = update(change).where(
+        change.c.plan_id.in_(list(plan_ids)), change.c.directory_id == directory_id, change.c.state.in_(("approved", "in_flight"))
+    )
+    return connection.execute(mine.values(batch_id=batch_id, run_id=run_id)).rowcount
+
+
+def plans_of_batch(connection: Connection, batch_id: int) -> list[int]:
+    """The plans that a batch has changes of."""
+    return list(connection.execute(select(change.c.plan_id).distinct().where(change.c.batch_id == batch_id).order_by(change.c.plan_id)).scalars())
+
+
+def count_batch(connection: Connection, batch_id: int) -> dict[str, int]:
+    """How many changes of a batch stand in each state."""
+    query = select(change.c.state, func.count()).where(change.c.batch_id == batch_id).group_by(change.c.state)
+    return {state: number for state, number in connection.execute(query).tuples()}
+
+
+# --- references ------------------------------------------------------------------------------------------------------------------------
+
+
+def standing_for(
+    connection: Connection, engagement_id: int, sources: Collection[tuple[str, str]], directory_id: int
+) -> dict[tuple[str, str], list[tuple[str, str, str]]]:
+    """(directory, anchor) of a source object -> (its kind, kind, anchor) of each object that stands for its identity in another directory."""
+    found: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
+    own, other = join.alias("own"), join.alias("other")
+    by_directory: dict[str, list[str]] = {}
+    for name, anchor in sources:
+        by_directory.setdefault(name, []).append(anchor)
+    for name, anchors in by_directory.items():
+        for part in _portions(anchors):
+            query = (
+                select(own.c.anchor, own.c.kind, other.c.kind.label("other_kind"), other.c.anchor.label("other_anchor"))
+                .select_from(
+                    own.join(directory, directory.c.id == own.c.directory_id).join(
+                        other, and_(other.c.identity_id == own.c.identity_id, other.c.directory_id == directory_id)
+                    )
+                )
+                .where(directory.c.engagement_id == engagement_id, directory.c.name == name, own.c.anchor.in_(part))
+            )
+            for row in connection.execute(query):
+                found.setdefault((name, row.anchor), []).append((row.kind, row.other_kind, row.other_anchor))
+    return found
+
+
+def place_of(connection: Connection, identity_id: int, directory_id: int, kind: str) -> Row[Any] | None:
+    """The join of an identity in a directory by kind, if there is one."""
+    query = select(join).where(join.c.identity_id == identity_id, join.c.directory_id == directory_id, join.c.kind == kind)
+    return connection.execute(query).one_or_none()
+
+
+def places_of(connection: Connection, identity_ids: Collection[int], directory_id: int) -> dict[tuple[int, str], str]:
+    """(identity, kind) -> the anchor of its object in a directory."""
+    found = {}
+    for part in _portions(identity_ids):
+        query = select(join.c.identity_id, join.c.kind, join.c.anchor).where(join.c.identity_id.in_(part), join.c.directory_id == directory_id)
+        found |= {(row.identity_id, row.kind): row.anchor for row in connection.execute(query)}
+    return found
+
+
+# --- confirmation and undo --------------------------------------------------------------------------------------------------------------
+
+
+def written(
+    connection: Connection, directory_id: int, *, after: tuple[str, int] = ("", 0), until: datetime | None = None, limit: int = PORTION
+) -> list[ChangeRow]:
+    """Changes that no import has shown yet, behind `after` = (anchor, id), in that order: all changes of one object together."""
+    anchor, last = after
+    query = select(change).where(
+        change.c.directory_id == directory_id,
+        change.c.state == "written",
+        or_(change.c.anchor > anchor, and_(change.c.anchor == anchor, change.c.id > last)),
+    )
+    if until is not None:
+        query = query.where(change.c.written_at <= until)
+    return [_change(row) for row in connection.execute(query.order_by(change.c.anchor, change.c.id).limit(limit))]
+
+
+def of_anchors(
+    connection: Connection, directory_id: int, anchors: Collection[str], states: Collection[str], *, after_id: int = 0
+) -> dict[str, list[ChangeRow]]:
+    """anchor -> changes to that object in these states, in the order in which they were written."""
+    found: dict[str, list[ChangeRow]] = {}
+    for part in _portions(anchors):
+        query = select(change).where(
+            change.c.directory_id == directory_id, change.c.anchor.in_(part), change.c.state.in_(states), change.c.id > after_id
+        )
+        for row in connection.execute(query.order_by(change.c.written_at, change.c.id)):
+            found.setdefault(row.anchor, []).append(_change(row))
+    return found
+
+
+def imported(connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, tuple[int, str, str, dict[str, Any], str | None]]:
+    """anchor -> (id, kind, state, attributes without references, mark) as last imported."""
+    found: dict[str, tuple[int, str, str, dict[str, Any], str | None]] = {}
+    for part in _portions(anchors):
+        query = select(object_.c.id, object_.c.anchor, object_.c.kind, object_.c.state, object_.c.blob, object_.c.mark).where(
+            object_.c.directory_id == directory_id, object_.c.anchor.in_(part)
+        )
+        for row in connection.execute(query):
+            # A tombstone gives way to a living object of the same anchor.
+            if row.anchor not in found or row.state != "gone":
+                found[row.anchor] = (row.id, row.kind, row.state, codec.decode(row.blob), row.mark)
+    return found
+
+
+def references(connection: Connection, pairs: Collection[tuple[int, str]]) -> dict[tuple[int, str], set[str]]:
+    """(object, attribute) -> anchors of what it refers to; a reference to something that was not imported counts by its own value."""
+    found: dict[tuple[int, str], set[str]] = {pair: set() for pair in pairs}
+    by_attribute: dict[str, list[int]] = {}
+    for object_id, attribute in pairs:
+        by_attribute.setdefault(attribute, []).append(object_id)
+    target = object_.alias("target")
+    for attribute, ids in by_attribute.items():
+        for part in _portions(ids):
+            query = (
+                select(link.c.object_id, link.c.value, target.c.anchor)
+                .select_from(link.outerjoin(target, target.c.id == link.c.target_id))
+                .where(link.c.object_id.in_(part), link.c.attribute == attribute)
+            )
+            for row in connection.execute(query):
+                found[(row.object_id, attribute)].add(row.anchor if row.anchor is not None else row.value)
+    return found
+
+
+def holding(connection: Connection, directory_id: int, wanted: Collection[tuple[int, str, str]]) -> set[tuple[int, str, str]]:
+    """Those of (object, attribute, member's anchor) that are so in the directory. One member costs one row, however large the group."""
+    found: set[tuple[int, str, str]] = set()
+    by_attribute: dict[str, list[tuple[int, str]]] = {}
+    for object_id, attribute, anchor in wanted:
+        by_attribute.setdefault(attribute, []).append((object_id, anchor))
+    for attribute, pairs in by_attribute.items():
+        for start in range(0, len(pairs), PORTION):
+            part = pairs[start : start + PORTION]
+            holders, anchors = {one for one, _ in part}, {anchor for _, anchor in part}
+            ids = {
+                row.id: row.anchor
+                for row in connection.execute(
+                    select(object_.c.id, object_.c.anchor).where(object_.c.directory_id == directory_id, object_.c.anchor.in_(anchors))
+                )
+            }
+            rows = connection.execute(
+                select(link.c.object_id, link.c.target_id).where(
+                    link.c.object_id.in_(holders), link.c.attribute == attribute, link.c.target_id.in_(list(ids))
+                )
+            )
+            found |= {(row.object_id, attribute, ids[row.target_id]) for row in rows}
+            rows = connection.execute(
+                select(link.c.object_id, link.c.value).where(
+                    link.c.object_id.in_(holders), link.c.attribute == attribute, link.c.key == "anchor", link.c.value.in_(anchors)
+                )
+            )
+            found |= {(row.object_id, attribute, row.value) for row in rows}
+    return found
+
+
+def confirm(connection: Connection, ids: Collection[int], run_id: int) -> None:
+    """The import shows these changes."""
+    for part in _portions(ids):
+        connection.execute(
+            update(change).where(change.c.id.in_(part), change.c.state == "written").values(state="confirmed", confirmed_run=run_id, error=None)
+        )
+
+
+def not_reimported(connection: Connection, change_id: int, run_id: int, error: str) -> None:
+    """The import shows something else."""
+    connection.execute(
+        update(change)
+        .where(change.c.id == change_id, change.c.state == "written")
+        .values(state="not_reimported", confirmed_run=run_id, error=error)
+    )
+
+
+def adopt_imported(connection: Connection, directory_id: int) -> int:
+    """Give provisional joins the objects that the import brought; how many."""
+    found = select(object_.c.id).where(
+        object_.c.directory_id == directory_id, object_.c.anchor == join.c.anchor, object_.c.state != "gone"
+    )
+    result = connection.execute(
+        update(join)
+        .where(join.c.directory_id == directory_id, join.c.object_id.is_(None), found.exists())
+        .values(object_id=found.limit(1).scalar_subquery())
+    )
+    return result.rowcount
+
+
+def set_undone_by(connection: Connection, ids: Collection[int], undo_tag: str) -> None:
+    """Remember which change takes these back."""
+    undo = select(change.c.id).where(change.c.tag == undo_tag).scalar_subquery()
+    for part in _portions(ids):
+        connection.execute(update(change).where(change.c.id.in_(part)).values(undone_by=undo))
+
+
+def undone(connection: Connection, change_id: int) -> list[ChangeRow]:
+    """The changes that this one takes back."""
+    return [_change(row) for row in connection.execute(select(change).where(change.c.undone_by == change_id).order_by(change.c.id))]
+
+
+# --- exporters -------------------------------------------------------------------------------------------------------------------------
+
+
+def pairs(
+    connection: Connection, engagement_id: int, *, source: int, target: int, kinds: Collection[str], after_id: int = 0, limit: int = PORTION
+) -> list[Row[Any]]:
+    """Identities with an object of the same kind in both directories, behind a join's number: pages for exporters."""
+    own, other = join.alias("own"), join.alias("other")
+    left, right = object_.alias("left"), object_.alias("right")
+    query = (
+        select(
+            other.c.id,
+            other.c.identity_id,
+            other.c.kind,
+            own.c.anchor.label("source_anchor"),
+            other.c.anchor.label("target_anchor"),
+            left.c.id.label("source_id"),
+            left.c.label,
+            left.c.blob.label("source_blob"),
+            left.c.run_id.label("source_run"),
+            right.c.id.label("target_id"),
+            right.c.blob.label("target_blob"),
+            right.c.run_id.label("target_run"),
+        )
+        .select_from(
+            other.join(own, and_(own.c.identity_id == other.c.identity_id, own.c.directory_id == source, own.c.kind == other.c.kind))
+            .join(left, left.c.id == own.c.object_id)
+            .outerjoin(right, right.c.id == other.c.object_id)
+        )
+        .where(
+            other.c.engagement_id == engagement_id,
+            other.c.directory_id == target,
+            other.c.kind.in_(list(kinds)),
+            other.c.id > after_id,
+            left.c.state == "live",
+            or_(right.c.id.is_(None), and_(right.c.state == "live", right.c.privileged.is_(False))),
+            left.c.privileged.is_(False),
+        )
+        .order_by(other.c.id)
+        .limit(limit)
+    )
+    return list(connection.execute(query).all())
+
+
+def exporter_states(connection: Connection, engagement_id: int, exporter: str, pair_ids: Collection[str]) -> dict[str, str | None]:
+    """pair -> what the exporter kept for it."""
+    found: dict[str, str | None] = {}
+    for part in _portions(pair_ids):
+        where = (exporter_state.c.engagement_id == engagement_id, exporter_state.c.exporter == exporter, exporter_state.c.pair.in_(part))
+        found |= {row.pair: row.state for row in connection.execute(select(exporter_state.c.pair, exporter_state.c.state).where(*where))}
+    return found
+
+
+def object_ids(connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, int]:
+    """anchor -> the object's number; a living one before its tombstones."""
+    found: dict[str, int] = {}
+    for part in _portions(anchors):
+        query = select(object_.c.id, object_.c.anchor, object_.c.state).where(object_.c.directory_id == directory_id, object_.c.anchor.in_(part))
+        for row in connection.execute(query):
+            if row.state != "gone" or row.anchor not in found:
+                found[row.anchor] = row.id
+    return found
+
+
+def keep_exporter_state(connection: Connection, engagement_id: int, exporter: str, pair: str, state: str | None) -> None:
+    """Keep this for a pair; for the pair "" it is the exporter's cursor."""
+    where = (exporter_state.c.engagement_id == engagement_id, exporter_state.c.exporter == exporter, exporter_state.c.pair == pair)
+    if connection.execute(update(exporter_state).where(*where).values(state=state)).rowcount == 0:
+        connection.execute(insert(exporter_state).values(engagement_id=engagement_id, exporter=exporter, pair=pair, state=state))
+
+
+# --- helpers ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _portions(ids: Collection[Any]) -> Iterator[list[Any]]:
+    rest = list(ids)
+    for start in range(0, len(rest), PORTION):
+        yield rest[start : start + PORTION]
+
+
+def _change(row: Row[Any]) -> ChangeRow:
+    return ChangeRow(
+        id=row.id,
+        plan_id=row.plan_id,
+        run_id=row.run_id,
+        batch_id=row.batch_id,
+        profile=row.profile,
+        object_id=row.object_id,
+        identity_id=row.identity_id,
+        source=row.source,
+        directory_id=row.directory_id,
+        kind=Kind(row.kind),
+        target_id=row.target_id,
+        anchor=row.anchor,
+        label=row.label,
+        operation=Operation(row.operation),
+        stage=row.stage,
+        before=codec.decode(row.before),
+        after=codec.decode(row.after),
+        rules=row.rules,
+        revision=row.revision,
+        tag=row.tag,
+        state=row.state,
+        attempts=row.attempts,
+        fence=row.fence,
+        due_at=row.due_at,
+        error=row.error,
+        written_at=row.written_at,
+        undone_by=row.undone_by,
+    )
+
+
+def _batch(row: Row[Any]) -> BatchRow:
+    return BatchRow(
+        id=row.id, run_id=row.run_id, directory_id=row.directory_id, state=row.state, nonce=row.nonce, owner=row.owner, fence=row.fence
+    )
