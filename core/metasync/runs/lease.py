@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import socket
-import sys
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
 
+from metasync import liveness
 from metasync.contract import MetasyncError
 from metasync.store import leases
 from metasync.store.backend import Backend
@@ -32,12 +30,14 @@ class EngineLease:
     ...     assert not lease.lost.is_set()
     """
 
-    def __init__(self, backend: Backend, engagement: str) -> None:
+    def __init__(self, backend: Backend, engagement: str, on_beat: Callable[[EngineLease], None] | None = None) -> None:
+        """`on_beat` is called in the lease's thread after every beat, also after the one that found it lost."""
         self._backend = backend
+        self._on_beat = on_beat
         self._name = f"engine/{engagement}"
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
-        self.owner = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
+        self.owner = liveness.owner()
         self.fence = 0
         self.lost = threading.Event()
 
@@ -45,10 +45,10 @@ class EngineLease:
         with self._backend.write(durable=True) as connection:
             now = self._backend.now(connection)
             held = leases.get(connection, self._name)
-            if held is not None and held.until > now and not is_dead_here(held.owner):
-                host, process, _ = held.owner.split("/")
+            if held is not None and held.until > now and not liveness.is_dead(held.owner):
+                machine, _, rest = held.owner.partition(":")
                 raise EngineBusy(
-                    f"another run works on this engagement (process {process} on {host}); "
+                    f"another run works on this engagement (process {rest.partition(':')[0]} on {machine.partition('/')[0]}); "
                     "wait for it, or see `metasync runs` and stop it with `metasync stop RUN`"
                 )
             self.fence = leases.take(connection, self._name, owner=self.owner, until=now + TTL)
@@ -74,42 +74,10 @@ class EngineLease:
     def _renew_until_ended(self) -> None:
         while not self._end.wait(HEARTBEAT):
             try:
-                if not self.renew():
+                held = self.renew()
+                if self._on_beat is not None:
+                    self._on_beat(self)
+                if not held:
                     return
             except Exception as error:  # a busy database: the next beat tries again, and the lease outlives two missed beats
                 log.warning("the engine's lease was not renewed: %s", error)
-
-
-def is_dead_here(owner: str) -> bool:
-    """True where the owner is a process of this machine that is certainly gone, so that nobody must wait for its lease to run out."""
-    host, process, _ = owner.split("/")
-    if host != socket.gethostname():
-        return False
-    return not _alive(int(process))
-
-
-if sys.platform == "win32":
-    import ctypes
-
-    def _alive(process: int) -> bool:
-        # os.kill(pid, 0) would end the process on Windows. SYNCHRONIZE is enough to ask whether it is signalled (ended).
-        synchronize, wait_timeout, access_denied = 0x00100000, 0x00000102, 5
-        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
-        handle = kernel.OpenProcess(synchronize, False, process)
-        if not handle:
-            return ctypes.get_last_error() == access_denied
-        try:
-            return bool(kernel.WaitForSingleObject(handle, 0) == wait_timeout)
-        finally:
-            kernel.CloseHandle(handle)
-
-else:
-
-    def _alive(process: int) -> bool:
-        try:
-            os.kill(process, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True

@@ -1,0 +1,561 @@
+"""Every function that the command line calls, and the API and the page after it. They take and give plain values, and print nothing.
+
+Each verb opens a `Workspace` with `open_workspace`: the newest loaded revision of one engagement, its database and its plugins. What a verb does is
+decided below; here it is only put together. It is longer than other modules because it is the table of contents of the product.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from metasync import decisions, explain as explaining
+from metasync.contract import Check, MetasyncError, Operation, Schema, Unavailable, capabilities
+from metasync.engagement import document, load as loading, revision
+from metasync.engagement.document import DocumentError
+from metasync.engagement.model import Engagement, Notice
+from metasync.engagement.secrets import SecretStore, secrets_of
+from metasync.explain import Explanation
+from metasync.host import LOCK_NAME, Host, PluginInfo, verify_all, write_lock
+from metasync.naming import find_object
+from metasync.planning import approval, plan as planning
+from metasync.planning.plan import PlanSummary
+from metasync.runs import run as running
+from metasync.runs.dispatch import dispatcher_class
+from metasync.runs.run import Imported, RunOutcome, Waits
+from metasync.store import Backend, audit, directories, ledger, looking, open_store, plans
+from metasync.store import runs as run_rows
+from metasync.store.audit import Broken
+from metasync.store.ledger import ChangeRow
+from metasync.store.looking import ProblemRow, Seen
+from metasync.store.plans import HoldRow, PlanRow
+from metasync.store.runs import RunRow, StepRow
+from metasync.workspace import Report, Workspace, quiet
+
+DOCUMENT_NAME = "metasync.yaml"
+DATABASE_NAME = "metasync.db"
+
+__all__ = ["DocumentError", "Explanation", "Imported", "PlanSummary", "PluginInfo", "RunOutcome", "Seen", "Settings", "Waits"]
+
+
+class UsageError(MetasyncError):
+    """The command cannot be done as it was given."""
+
+
+class NotLoaded(UsageError):
+    """The document was never loaded; load it first: `metasync load FILE`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the options and the environment say."""
+
+    engagement: Path = Path(DOCUMENT_NAME)
+    database: str = ""
+    """Empty: metasync.db beside the document."""
+    dispatch: str = "inline"
+    author: str = ""
+    """Who acts; empty: the account that runs this process."""
+    report: Report = quiet
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def url(self) -> str:
+        """Where the database is."""
+        return self.database or f"sqlite:///{self.engagement.absolute().parent / DATABASE_NAME}"
+
+    @property
+    def lock_file(self) -> Path:
+        """metasync.lock lies beside the document."""
+        return self.engagement.absolute().parent / LOCK_NAME
+
+    @property
+    def who(self) -> str:
+        """Who acts."""
+        return self.author or account()
+
+
+def account() -> str:
+    """The account that runs this process, for the audit log."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown"
+
+
+# --- set-up ----------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A document that can be loaded."""
+
+    engagement: Engagement
+    plugins: Sequence[PluginInfo]
+    notices: Sequence[Notice]
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A document that was loaded."""
+
+    engagement: Engagement
+    revision: int
+    fresh: bool
+    """False: the newest revision said the same already."""
+    database: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """What the test of one directory showed."""
+
+    directory: str
+    connector: str
+    capabilities: Sequence[str] = ()
+    check: Check | None = None
+    schema: Schema | None = None
+    error: str | None = None
+    unavailable: bool = False
+
+
+def check(settings: Settings) -> Checked:
+    """Read and check the document; where it was loaded and imported before, also what its expressions make of the imported objects."""
+    read = document.read(settings.engagement)
+    host = Host.load(read.plugins, settings.lock_file)
+    _refuse_broken(host)
+    engagement = loading.check(read, host)
+    return Checked(engagement=engagement, plugins=host.plugins, notices=engagement.notices, warnings=_imported_warnings(settings, engagement, host))
+
+
+def load(settings: Settings) -> Loaded:
+    """Accept the document as a new revision. Makes the database where there is none."""
+    read = document.read(settings.engagement)
+    host = Host.load(read.plugins, settings.lock_file)
+    _refuse_broken(host)
+    engagement = loading.check(read, host)
+    with _store(settings, create=True) as backend:
+        with backend.read() as connection:
+            before = _newest_number(connection, engagement.name)
+        accepted = revision.accept(backend, engagement, read.text, settings.who)
+        with backend.write() as connection:
+            number = looking.engagement_id(connection, engagement.name)
+            assert number is not None
+            directories.ensure(connection, number, {name: one.connector for name, one in engagement.directories.items()})
+    return Loaded(engagement=accepted, revision=accepted.revision, fresh=accepted.revision != before, database=settings.url)
+
+
+def migrate(settings: Settings) -> str:
+    """Bring the database to this version's schema; the URL of the database."""
+    with _store(settings, create=False, upgrade=True) as backend:
+        return backend.url
+
+
+@contextmanager
+def open_workspace(settings: Settings) -> Iterator[Workspace]:
+    """The newest loaded revision, ready to work. Raises `NotLoaded` where the document is newer than that."""
+    read = document.read(settings.engagement)
+    host = Host.load(read.plugins, settings.lock_file)
+    _refuse_broken(host)
+    dispatcher_class(settings.dispatch, host.dispatchers)
+    with _store(settings, create=False) as backend:
+        with backend.read() as connection:
+            engagement_id = looking.engagement_id(connection, read.name)
+            known = looking.engagements(connection)
+        if engagement_id is None:
+            others = f"; it holds: {', '.join(known)}" if known else ""
+            raise NotLoaded(f"{read.name!r} was never loaded into {backend.url}{others}. Load it first: `metasync load {settings.engagement}`")
+        if revision.differs(backend, read):
+            raise NotLoaded(
+                f"{settings.engagement} differs from the newest loaded revision of {read.name}. "
+                f"Load it first: `metasync load {settings.engagement}` (look at it before with `metasync check {settings.engagement}`)"
+            )
+        engagement = revision.newest(backend, read.name, host)
+        with backend.write() as connection:
+            ids = directories.ensure(connection, engagement_id, {name: one.connector for name, one in engagement.directories.items()})
+        yield Workspace(
+            backend=backend,
+            host=host,
+            engagement=engagement,
+            engagement_id=engagement_id,
+            directory_ids={name: ids[name] for name in engagement.directories},
+            secrets=secrets_of(backend, engagement_id, host, settings.engagement.absolute().parent),
+            author=settings.who,
+            stop=settings.stop,
+            report=settings.report,
+        )
+
+
+def test_directories(workspace: Workspace, names: Sequence[str] = ()) -> list[Tested]:
+    """Connect to each directory, ask what it is, which rights we have, and what it can hold. Changes nothing."""
+    found = []
+    for number, name in enumerate(known_directories(workspace, names), 1):
+        workspace.report(number - 1, None, f"test {name}")
+        which = workspace.engagement.directories[name].connector
+        able = capabilities(workspace.connector_class(name))
+        try:
+            with workspace.connector(name) as connector:
+                answer, schema = connector.check(), connector.discover()
+        except MetasyncError as error:
+            unavailable = isinstance(error, Unavailable)
+            found.append(Tested(directory=name, connector=which, capabilities=able, error=str(error), unavailable=unavailable))
+        else:
+            found.append(Tested(directory=name, connector=which, capabilities=able, check=answer, schema=schema))
+    return found
+
+
+# --- the job ---------------------------------------------------------------------------------------------------------------------------
+
+
+def import_directories(workspace: Workspace, names: Sequence[str] = (), *, full: bool = False) -> RunOutcome:
+    """Import these directories, or all."""
+    return running.import_directories(workspace, known_directories(workspace, names), full=full)
+
+
+def plan(workspace: Workspace, profiles: Sequence[str] = (), *, objects: Sequence[str] = ()) -> RunOutcome:
+    """Synchronise and freeze these profiles, or all; with `objects` a pilot of these alone."""
+    chosen = known_profiles(workspace, profiles)
+    ids = [_source_of(workspace, find_object(workspace, name)) for name in objects]
+    return running.plan(workspace, chosen, ids if objects else None)
+
+
+def approve(workspace: Workspace, plan_id: int, *, reason: str, beyond: Collection[str] = ()) -> PlanSummary:
+    """Let a plan be written, in exactly the form that was shown."""
+    return approval.approve(workspace, plan_id, reason=reason, beyond=frozenset(_operation(one) for one in beyond))
+
+
+def export(workspace: Workspace, plan_ids: Sequence[int]) -> RunOutcome:
+    """Write approved plans, and confirm them by an import."""
+    return running.export(workspace, plan_ids)
+
+
+def confirm(workspace: Workspace) -> RunOutcome:
+    """Import the targets, and see what of the written is there."""
+    return running.confirm(workspace)
+
+
+def run(workspace: Workspace, profiles: Sequence[str] = (), *, approve: bool = False, reason: str = "") -> RunOutcome:
+    """Import, synchronise, plan, approve what may be, export, confirm."""
+    return running.run(workspace, known_profiles(workspace, profiles), approve=approve, reason=reason)
+
+
+def undo(workspace: Workspace, run_id: int) -> RunOutcome:
+    """Plan the way back from a run."""
+    return running.undo(workspace, run_id)
+
+
+def stop(workspace: Workspace, run_id: int) -> RunRow:
+    """Ask a running run to stop after what it has begun."""
+    with workspace.backend.write() as connection:
+        row = run_rows.get(connection, workspace.engagement_id, run_id)
+        if row is None:
+            raise UsageError(f"there is no run {run_id}; see `metasync runs`")
+        if not run_rows.ask_to_stop(connection, workspace.engagement_id, run_id):
+            raise UsageError(f"run {run_id} is {row.state}, not running; there is nothing to stop")
+        audit.append(connection, workspace.engagement_id, workspace.author, "stop", f"run {run_id}")
+        return row
+
+
+def pause(workspace: Workspace, profiles: Sequence[str] = (), *, paused: bool = True) -> list[str]:
+    """Have `run` leave these profiles out, or take them in again."""
+    chosen = known_profiles(workspace, profiles)
+    with workspace.backend.write() as connection:
+        run_rows.set_paused(connection, workspace.engagement_id, chosen, paused)
+        audit.append(connection, workspace.engagement_id, workspace.author, "pause" if paused else "resume", ", ".join(chosen))
+    return chosen
+
+
+def paused_profiles(workspace: Workspace) -> frozenset[str]:
+    """The profiles that `run` leaves out."""
+    with workspace.backend.read() as connection:
+        return run_rows.paused(connection, workspace.engagement_id)
+
+
+def release(
+    workspace: Workspace, *, profile: str | None = None, name: str | None = None, run_id: int | None = None, attribute: str | None = None
+) -> list[HoldRow]:
+    """Let the next plan act again on what an undo restored; what was released."""
+    if profile is not None:
+        known_profiles(workspace, [profile])
+    chosen = None if name is None else [_source_of(workspace, find_object(workspace, name))]
+    with workspace.backend.write() as connection:
+        where: dict[str, Any] = {"profile": profile, "objects": chosen, "run_id": run_id, "attribute": attribute}
+        found = plans.holds(connection, workspace.engagement_id, **where)
+        if found:
+            from metasync.store import sync
+
+            plans.release(connection, workspace.engagement_id, **where)
+            sync.mark(connection, workspace.engagement_id, {(one.profile, one.object_id, 0) for one in found})
+            detail = {"holds": len(found), "profile": profile, "object": name, "run": run_id, "attribute": attribute}
+            audit.append(connection, workspace.engagement_id, workspace.author, "release", name or profile or "everything", detail)
+    return found
+
+
+# --- looking and deciding ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownRun:
+    """A run with its steps and plans."""
+
+    run: RunRow
+    steps: Sequence[StepRow]
+    plans: Sequence[PlanSummary]
+    written: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownPlan:
+    """A plan with as many of its changes as were asked for."""
+
+    plan: PlanSummary
+    created: str
+    states: Mapping[str, int]
+    """State of a change -> number, of the rows that will be written."""
+    approved_by: str
+    changes: Sequence[ChangeRow]
+    matching: int
+    """How many changes fit the filters; more than are shown, maybe."""
+    problems: Sequence[ProblemRow]
+
+
+def explain(workspace: Workspace, name: str, attribute: str | None = None) -> list[Explanation]:
+    """Why a value is there, or why an object is not."""
+    return explaining.explain(workspace, find_object(workspace, name).id, attribute)
+
+
+def objects(workspace: Workspace, **filters: Any) -> list[Seen]:
+    """Objects as last imported; filters as `store.looking.objects` names them."""
+    with workspace.backend.read() as connection:
+        return looking.objects(connection, workspace.engagement_id, **filters)
+
+
+def object_counts(workspace: Workspace) -> list[tuple[str, str, str, int]]:
+    """(directory, kind, state, number)."""
+    with workspace.backend.read() as connection:
+        return looking.counts(connection, workspace.engagement_id)
+
+
+def problems(workspace: Workspace, *, name: str | None = None, **filters: Any) -> list[ProblemRow]:
+    """Problems that stand; filters as `store.looking.problems` names them."""
+    object_id = None if name is None else find_object(workspace, name).id
+    with workspace.backend.read() as connection:
+        return looking.problems(connection, workspace.engagement_id, object_id=object_id, **filters)
+
+
+def problem_counts(workspace: Workspace) -> Mapping[tuple[str, str, str, str], int]:
+    """(severity, area, of, code) -> number."""
+    with workspace.backend.read() as connection:
+        return looking.problem_counts(connection, workspace.engagement_id)
+
+
+def runs(workspace: Workspace, *, limit: int = 20) -> list[RunRow]:
+    """The last runs, newest first."""
+    with workspace.backend.read() as connection:
+        return run_rows.newest(connection, workspace.engagement_id, limit=limit)
+
+
+def open_plans(workspace: Workspace) -> list[PlanSummary]:
+    """Plans that wait for a decision, or to be exported."""
+    with workspace.backend.read() as connection:
+        found = plans.newest(connection, workspace.engagement_id, states=("planned", "approved"))
+    return [planning.summary(row) for row in reversed(found)]
+
+
+def show_run(workspace: Workspace, run_id: int) -> ShownRun:
+    """One run, its steps, its plans."""
+    with workspace.backend.read() as connection:
+        row = run_rows.get(connection, workspace.engagement_id, run_id)
+        if row is None:
+            raise UsageError(f"there is no run {run_id}; see `metasync runs`")
+        made = plans.of_run(connection, workspace.engagement_id, run_id)
+        return ShownRun(
+            run=row,
+            steps=run_rows.steps(connection, run_id),
+            plans=[planning.summary(one) for one in made],
+            written=ledger.count_of_run(connection, workspace.engagement_id, run_id),
+        )
+
+
+def show_plan(
+    workspace: Workspace, plan_id: int, *, limit: int | None = 50, operations: Collection[str] = (), text: str = "", states: Collection[str] = ()
+) -> ShownPlan:
+    """One plan; the first changes that fit. `text`: a part of an object's name or anchor."""
+    wanted = frozenset(_operation(one) for one in operations)
+    with workspace.backend.read() as connection:
+        row = _plan_row(connection, workspace, plan_id)
+        given = plans.approval_of(connection, plan_id)
+        shown: list[ChangeRow] = []
+        matching, last = 0, 0
+        while page := ledger.changes(connection, workspace.engagement_id, plan_id=plan_id, states=states, after_id=last):
+            last = page[-1].id
+            fitting = [one for one in page if (not wanted or one.operation in wanted) and _mentions(one, text)]
+            matching += len(fitting)
+            shown += fitting if limit is None else fitting[: max(0, limit - len(shown))]
+        return ShownPlan(
+            plan=planning.summary(row),
+            created=f"{row.created:%Y-%m-%dT%H:%M:%SZ}",
+            states=ledger.count(connection, [plan_id]),
+            approved_by=f"{given.author}: {given.reason}" if given else "",
+            changes=shown,
+            matching=matching,
+            problems=looking.problems(connection, workspace.engagement_id, of=[row.profile], limit=None),
+        )
+
+
+def join(workspace: Workspace, one: str, other: str, reason: str) -> tuple[Seen, Seen]:
+    """These two stand for the same identity."""
+    pair = find_object(workspace, one), find_object(workspace, other)
+    decisions.join(workspace, *pair, reason)
+    return pair
+
+
+def unjoin(workspace: Workspace, one: str, other: str | None, reason: str) -> Seen:
+    """Take two objects apart; who left the identity."""
+    second = find_object(workspace, other) if other else None
+    return decisions.unjoin(workspace, find_object(workspace, one), second, reason)
+
+
+def ignore(workspace: Workspace, name: str, reason: str, *, take_back: bool = False) -> tuple[Seen, int]:
+    """Leave an object alone, or take back what was decided about it."""
+    found = find_object(workspace, name)
+    if take_back:
+        return found, decisions.withdraw(workspace, found, reason)
+    decisions.ignore(workspace, found, reason)
+    return found, 1
+
+
+# --- keeping ---------------------------------------------------------------------------------------------------------------------------
+
+
+def plugins(settings: Settings, *, load: bool = True) -> list[PluginInfo]:
+    """The plugins that the document allows, and how each stands; `load=False`: verified only, none is imported."""
+    read = document.read(settings.engagement)
+    if not load:
+        return list(verify_all(read.plugins, settings.lock_file))
+    return list(Host.load(read.plugins, settings.lock_file).plugins)
+
+
+def lock_plugins(settings: Settings) -> tuple[Path, list[PluginInfo], Sequence[PluginInfo]]:
+    """Pin the plugins as they are installed now: (file, pinned, left out because they cannot be pinned)."""
+    read = document.read(settings.engagement)
+    found = list(Host.load(read.plugins, None).plugins)
+    left = write_lock(settings.lock_file, found)
+    return settings.lock_file, [one for one in found if one not in left], left
+
+
+def commands(settings: Settings) -> Mapping[str, Any]:
+    """The commands that the document's plugins bring along."""
+    if not settings.engagement.is_file():
+        return {}
+    return Host.load(document.read(settings.engagement).plugins, settings.lock_file).commands
+
+
+@contextmanager
+def secret_store(settings: Settings) -> Iterator[SecretStore]:
+    """The encrypted store of the engagement's secrets."""
+    read = document.read(settings.engagement)
+    with _store(settings, create=False) as backend:
+        with backend.read() as connection:
+            number = looking.engagement_id(connection, read.name)
+        if number is None:
+            raise NotLoaded(f"{read.name!r} was never loaded. Load it first: `metasync load {settings.engagement}`")
+        yield SecretStore(backend, number, settings.who)
+
+
+def audit_verify(settings: Settings) -> tuple[int, str, list[Broken]]:
+    """(number of rows, last hash, what is broken)."""
+    with _store(settings, create=False) as backend, backend.read() as connection:
+        number, last = looking.audit_size(connection)
+        return number, last, audit.verify(connection)
+
+
+# --- helpers ---------------------------------------------------------------------------------------------------------------------------
+
+
+def known_directories(workspace: Workspace, names: Sequence[str]) -> list[str]:
+    """These directories, or all in the document's order."""
+    return _known("directory", names, workspace.engagement.directories)
+
+
+def known_profiles(workspace: Workspace, names: Sequence[str]) -> list[str]:
+    """These profiles, or all in the document's order."""
+    return _known("profile", names, workspace.engagement.profiles)
+
+
+def with_report(settings: Settings, report: Report) -> Settings:
+    """The same settings, reporting to somebody else."""
+    return replace(settings, report=report)
+
+
+def _known(word: str, names: Sequence[str], known: Mapping[str, object]) -> list[str]:
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no {word} {name!r}; the document has: {', '.join(known)}")
+    return list(dict.fromkeys(names)) or list(known)
+
+
+def _operation(word: str) -> Operation:
+    try:
+        return Operation(word)
+    except ValueError:
+        raise UsageError(f"there is no operation {word!r}; allowed: {', '.join(one.value for one in Operation)}") from None
+
+
+def _mentions(change: ChangeRow, text: str) -> bool:
+    folded = text.casefold()
+    return not text or any(folded in (one or "").casefold() for one in (change.label, change.anchor, change.source))
+
+
+def _plan_row(connection: Any, workspace: Workspace, plan_id: int) -> PlanRow:
+    row = plans.get(connection, workspace.engagement_id, plan_id)
+    if row is None:
+        raise UsageError(f"there is no plan {plan_id}; see `metasync runs`")
+    return row
+
+
+def _source_of(workspace: Workspace, seen: Seen) -> int:
+    """The source object that plans and holds are kept under: the object itself, or for a target's object its partner."""
+    sources = {source for profile in workspace.engagement.profiles.values() for source in profile.sources}
+    if seen.identity is None:
+        return seen.id
+    with workspace.backend.read() as connection:
+        family = looking.partners(connection, workspace.engagement_id, seen.identity)
+    made_it = [one for one, row in family if one is not None and row["profile"] is None and one.directory in sources]
+    return made_it[0].id if made_it else seen.id
+
+
+def _refuse_broken(host: Host) -> None:
+    broken = [one for one in host.plugins if not one.working]
+    if broken:
+        listed = "\n".join(f"  {one.name}: {one.state}: {one.reason}" for one in broken)
+        raise UsageError(f"these plugins of the document are not in use; correct that, or take them out of `plugins:`\n{listed}")
+
+
+def _newest_number(connection: Any, name: str) -> int:
+    number = looking.engagement_id(connection, name)
+    rows = looking.revisions(connection, number, limit=1) if number is not None else []
+    return int(rows[0]["number"]) if rows else 0
+
+
+def _imported_warnings(settings: Settings, engagement: Engagement, host: Host) -> list[str]:
+    return []
+
+
+@contextmanager
+def _store(settings: Settings, *, create: bool, upgrade: bool = False) -> Iterator[Backend]:
+    backend = open_store(settings.url, create=create, upgrade=upgrade)
+    try:
+        yield backend
+    finally:
+        backend.close()
+
+
+Progress = Callable[[int, int | None, str], None]

@@ -1,0 +1,272 @@
+"""Queries for people who look: objects, their partners, problems, holds. They only read, page by page, and explain nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, or_, select
+
+from metasync.contract import Reference
+from metasync.store import codec
+from metasync.store.normalise import normalise
+from metasync.store.tables import audit, directory, engagement, join, link, match_key, object_, problem, revision, secret
+
+PORTION = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """An object, by the names that people use."""
+
+    id: int
+    directory: str
+    kind: str
+    anchor: str
+    label: str
+    state: str
+    privileged: bool
+    identity: int | None
+    created: bool
+    """Metasync created it."""
+
+    @property
+    def name(self) -> str:
+        """Its full name: DIRECTORY/ANCHOR."""
+        return f"{self.directory}/{self.anchor}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProblemRow:
+    """A problem, by the names that people use."""
+
+    id: int
+    area: str
+    of: str
+    object: str
+    """DIRECTORY/ANCHOR, or where in the directory it is, or nothing."""
+    label: str
+    attribute: str
+    code: str
+    text: str
+    severity: str
+    run: int | None
+    since: datetime
+
+
+def _objects(engagement_id: int) -> Select[Any]:
+    joined = object_.outerjoin(directory, directory.c.id == object_.c.directory_id).outerjoin(join, join.c.object_id == object_.c.id)
+    columns = (object_, directory.c.name.label("directory"), join.c.identity_id.label("identity"), join.c.created.label("created"))
+    return select(*columns).select_from(joined).where(object_.c.engagement_id == engagement_id)
+
+
+def objects(
+    connection: Connection,
+    engagement_id: int,
+    *,
+    directories: Collection[str] = (),
+    kinds: Collection[str] = (),
+    states: Collection[str] = ("live",),
+    text: str = "",
+    joined: bool | None = None,
+    limit: int = 50,
+    after: int = 0,
+) -> list[Seen]:
+    """Objects in the order of their numbers; `text`: a part of the label or of the anchor."""
+    query = _objects(engagement_id).where(object_.c.id > after)
+    if directories:
+        query = query.where(directory.c.name.in_(list(directories)))
+    if kinds:
+        query = query.where(object_.c.kind.in_(list(kinds)))
+    if states:
+        query = query.where(object_.c.state.in_(list(states)))
+    if text:
+        query = query.where(or_(object_.c.label.icontains(text, autoescape=True), object_.c.anchor.icontains(text, autoescape=True)))
+    if joined is not None:
+        query = query.where(join.c.id.is_not(None) if joined else join.c.id.is_(None))
+    return [_seen(row) for row in connection.execute(query.order_by(object_.c.id).limit(limit))]
+
+
+def counts(connection: Connection, engagement_id: int) -> list[tuple[str, str, str, int]]:
+    """(directory, kind, state, number) of all objects."""
+    query = (
+        select(directory.c.name, object_.c.kind, object_.c.state, func.count())
+        .join(directory, directory.c.id == object_.c.directory_id)
+        .where(object_.c.engagement_id == engagement_id)
+        .group_by(directory.c.name, object_.c.kind, object_.c.state)
+        .order_by(directory.c.name, object_.c.kind, object_.c.state)
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]
+
+
+def by_anchor(connection: Connection, engagement_id: int, directory_id: int, anchor: str) -> list[Seen]:
+    """The object with this anchor; also tombstones and what is unread. An anchor differs in nothing, not even in case."""
+    query = _objects(engagement_id).where(object_.c.directory_id == directory_id, object_.c.anchor == anchor)
+    return [_seen(row) for row in connection.execute(query)]
+
+
+def by_label(connection: Connection, engagement_id: int, label: str, *, limit: int = 11) -> list[Seen]:
+    """Objects that are called this; case does not count. Living ones, or tombstones where there is no living one."""
+    query = _objects(engagement_id).where(func.lower(object_.c.label) == label.lower())
+    found = [_seen(row) for row in connection.execute(query.order_by(object_.c.id).limit(limit))]
+    return [one for one in found if one.state != "gone"] or found
+
+
+def by_key(connection: Connection, engagement_id: int, directory_id: int, attribute: str, value: str, *, limit: int = 11) -> list[Seen] | None:
+    """Objects whose attribute has this value, from the index; None where the index does not hold the attribute."""
+    known = select(directory.c.keys).where(directory.c.id == directory_id)
+    if attribute not in (connection.execute(known).scalar() or ()):
+        return None
+    ids = select(match_key.c.object_id).where(
+        match_key.c.directory_id == directory_id, match_key.c.name == attribute, match_key.c.value == normalise(value)
+    )
+    query = _objects(engagement_id).where(object_.c.id.in_(ids)).order_by(object_.c.id).limit(limit)
+    return [_seen(row) for row in connection.execute(query)]
+
+
+def images(connection: Connection, directory_id: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(object, attributes without references) of a directory, in portions: for what no index holds."""
+    last = 0
+    query = select(object_.c.id, object_.c.blob).where(object_.c.directory_id == directory_id).order_by(object_.c.id).limit(PORTION)
+    while rows := connection.execute(query.where(object_.c.id > last)).all():
+        last = rows[-1].id
+        yield from ((row.id, codec.decode(row.blob)) for row in rows)
+
+
+def by_ids(connection: Connection, engagement_id: int, ids: Sequence[int]) -> list[Seen]:
+    """These objects."""
+    return [_seen(row) for row in connection.execute(_objects(engagement_id).where(object_.c.id.in_(list(ids))).order_by(object_.c.id))]
+
+
+def attributes(connection: Connection, object_id: int) -> dict[str, Any]:
+    """All that was imported of an object, references included."""
+    found = codec.decode(connection.execute(select(object_.c.blob).where(object_.c.id == object_id)).scalar_one())
+    query = select(link.c.attribute, link.c.key, link.c.value).where(link.c.object_id == object_id).order_by(link.c.attribute, link.c.value)
+    for row in connection.execute(query):
+        found[row.attribute] = (*found.get(row.attribute, ()), Reference(key=row.key, value=row.value))
+    return found
+
+
+def partners(connection: Connection, engagement_id: int, identity_id: int) -> list[tuple[Seen | None, Mapping[str, Any]]]:
+    """All joins of an identity, with their objects; None where the object is still to be imported."""
+    query = select(join, directory.c.name.label("directory")).join(directory, directory.c.id == join.c.directory_id)
+    rows = list(connection.execute(query.where(join.c.identity_id == identity_id).order_by(join.c.id)).mappings())
+    known = {one.id: one for one in by_ids(connection, engagement_id, [row["object_id"] for row in rows if row["object_id"]])}
+    return [(known.get(row["object_id"]), dict(row)) for row in rows]
+
+
+def problems(
+    connection: Connection,
+    engagement_id: int,
+    *,
+    areas: Collection[str] = (),
+    of: Collection[str] = (),
+    severities: Collection[str] = (),
+    codes: Collection[str] = (),
+    object_id: int | None = None,
+    run_id: int | None = None,
+    limit: int | None = 50,
+) -> list[ProblemRow]:
+    """Problems that stand, the worst and oldest first."""
+    query = _filtered(
+        select(problem, object_.c.label.label("label"), object_.c.anchor.label("object_anchor"), directory.c.name.label("directory"))
+        .select_from(
+            problem.outerjoin(object_, object_.c.id == problem.c.object_id).outerjoin(directory, directory.c.id == object_.c.directory_id)
+        )
+        .where(problem.c.engagement_id == engagement_id),
+        areas,
+        of,
+        severities,
+        codes,
+    )
+    if object_id is not None:
+        query = query.where(problem.c.object_id == object_id)
+    if run_id is not None:
+        query = query.where(problem.c.run_id == run_id)
+    found = connection.execute(query.order_by(problem.c.severity, problem.c.id).limit(limit))
+    return [_problem(row) for row in found]
+
+
+def problem_counts(connection: Connection, engagement_id: int) -> dict[tuple[str, str, str, str], int]:
+    """(severity, area, of, code) -> number of problems that stand."""
+    columns = (problem.c.severity, problem.c.area, problem.c.of, problem.c.code)
+    query = select(*columns, func.count()).where(problem.c.engagement_id == engagement_id).group_by(*columns).order_by(*columns)
+    return {(row[0], row[1], row[2], row[3]): row[4] for row in connection.execute(query)}
+
+
+def engagements(connection: Connection) -> list[str]:
+    """The engagements that this database holds."""
+    return list(connection.execute(select(engagement.c.name).order_by(engagement.c.name)).scalars())
+
+
+def engagement_id(connection: Connection, name: str) -> int | None:
+    """The number of an engagement."""
+    return connection.execute(select(engagement.c.id).where(engagement.c.name == name)).scalar()
+
+
+def revisions(connection: Connection, engagement_id: int, *, limit: int = 20) -> list[Mapping[str, Any]]:
+    """The accepted versions of the document, newest first."""
+    columns = (revision.c.number, revision.c.path, revision.c.author, revision.c.created, revision.c.digest)
+    query = select(*columns).where(revision.c.engagement_id == engagement_id).order_by(revision.c.number.desc()).limit(limit)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def directories(connection: Connection, engagement_id: int) -> list[Mapping[str, Any]]:
+    """name, connector, completed (time of the last complete import) of each directory."""
+    columns = (directory.c.id, directory.c.name, directory.c.connector, directory.c.completed, directory.c.pinned)
+    query = select(*columns).where(directory.c.engagement_id == engagement_id).order_by(directory.c.id)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def secret_names(connection: Connection, engagement_id: int) -> list[tuple[str, str, datetime]]:
+    """(name, key, when it was changed) of the encrypted store; never what it holds."""
+    columns = (secret.c.name, secret.c.key_id, secret.c.changed)
+    query = select(*columns).where(secret.c.engagement_id == engagement_id).order_by(secret.c.name)
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
+
+def audit_size(connection: Connection) -> tuple[int, str]:
+    """(number of rows, last hash) of the audit log."""
+    row = connection.execute(select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)).one_or_none()
+    return (row.seq, row.hash) if row else (0, "")
+
+
+def _filtered(
+    query: Select[Any], areas: Collection[str], of: Collection[str], severities: Collection[str], codes: Collection[str]
+) -> Select[Any]:
+    for column, wanted in ((problem.c.area, areas), (problem.c.of, of), (problem.c.severity, severities), (problem.c.code, codes)):
+        if wanted:
+            query = query.where(column.in_(list(wanted)))
+    return query
+
+
+def _seen(row: Row[Any]) -> Seen:
+    return Seen(
+        id=row.id,
+        directory=row.directory,
+        kind=row.kind,
+        anchor=row.anchor,
+        label=row.label,
+        state=row.state,
+        privileged=bool(row.privileged),
+        identity=row.identity,
+        created=bool(row.created),
+    )
+
+
+def _problem(row: Row[Any]) -> ProblemRow:
+    return ProblemRow(
+        id=row.id,
+        area=row.area,
+        of=row.of,
+        object=f"{row.directory}/{row.object_anchor}" if row.directory else row.anchor,
+        label=row.label or "",
+        attribute=row.attribute,
+        code=row.code,
+        text=row.text,
+        severity=row.severity,
+        run=row.run_id,
+        since=row.since,
+    )
