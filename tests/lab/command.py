@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .forest import LAYOUT, SERVICE_ACCOUNT, Forest, Plan, python_ok
+from .forest import LAYOUT, SERVICE_ACCOUNT, Forest, Plan
 from .packages import LabError, install
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +65,6 @@ def make(plan: Plan, folder: Path) -> Forest:
 
 def up(folder: Path, *, two: bool = False, first: str = FIRST_ADDRESS, people: int = PEOPLE, fresh: bool = False) -> list[Forest]:
     """Have the forests running. `fresh` puts them back into their first state before."""
-    python_ok()
     install(say)
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -114,7 +113,9 @@ def show(forest: Forest) -> str:
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="script/lab", description="Real Active Directory forests (Samba) on this machine's loopback addresses, for tests and demos.")
+    parser = argparse.ArgumentParser(
+        prog="script/lab", description="Real Active Directory forests (Samba) on this machine's loopback addresses, for tests and demos."
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="up | down | status")
     verb_up = verbs.add_parser("up", help="install what is missing, provision, seed and start; prints how to bind")
     verb_up.add_argument("--two", action="store_true", help="also fabrikam.test, on the next address")
@@ -125,7 +126,9 @@ def arguments() -> argparse.ArgumentParser:
     verb_down.add_argument("--remove", action="store_true", help="also forget the forests and everything in them")
     verb_status = verbs.add_parser("status", help="what runs, and how to bind; exit 3 if nothing runs")
     for verb in (verb_up, verb_down, verb_status):
-        verb.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="where the lab's state is (default .lab in the repository)")
+        verb.add_argument(
+            "--folder", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="where the lab's state is (default .lab in the repository)"
+        )
         verb.add_argument("--json", action="store_true", help="for programs")
     return parser
 

@@ -1,7 +1,7 @@
 """One Samba forest on a loopback address: provision, seed, start, stop, and go back to the state after the first start.
 
-Nothing outside of the lab's folder is changed: the domain controller lives in a mount namespace of its own, where its own resolv.conf, hosts and
-/run/samba are mounted over the machine's. Any address of 127.0.0.0/8 works without being added to an interface.
+Nothing outside of the lab's folder is changed: the domain controller lives in a mount namespace of its own, where its own resolv.conf,
+hosts and /run/samba are mounted over the machine's. Any address of 127.0.0.0/8 works without being added to an interface.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -170,7 +169,9 @@ class Forest:
         python = "/usr/bin/python3"  # the one that python3-samba belongs to
         seed = Path(__file__).with_name("seed.py")
         secret = self.password_file(SERVICE_ACCOUNT)
-        self._run([python, str(seed), str(self.configuration), str(self.folder / "private/sam.ldb"), str(secret), str(plan.people)], "seed")
+        self._run(
+            [python, "-I", str(seed), str(self.configuration), str(self.folder / "private/sam.ldb"), str(secret), str(plan.people)], "seed"
+        )
         write_private(self.folder / "forest.json", json.dumps({"plan": asdict(plan), "layout": LAYOUT}, indent=1) + "\n")
 
     def start(self) -> None:
@@ -319,9 +320,3 @@ def bind_result(answer: bytes) -> int:
     if at < 0 or code < 0:
         raise ValueError("the server closed the connection" if not answer else "the server's answer is not LDAP")
     return answer[code + 2]
-
-
-def python_ok() -> None:
-    """Refuse a Python that is too old, in words."""
-    if sys.version_info < (3, 11):
-        raise LabError("Python 3.11 or later is needed")

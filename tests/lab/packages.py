@@ -19,7 +19,16 @@ PROGRAMS = {
 }
 TEMPLATES = Path("/usr/share/samba/setup/provision.ldif")
 """Comes with samba-ad-provision, which samba-ad-dc only recommends."""
-PACKAGES = ("samba-ad-dc", "samba-ad-provision", "samba-dsdb-modules", "samba-vfs-modules", "winbind", "python3-samba", "util-linux", "mount")
+PACKAGES = (
+    "samba-ad-dc",
+    "samba-ad-provision",
+    "samba-dsdb-modules",
+    "samba-vfs-modules",
+    "winbind",
+    "python3-samba",
+    "util-linux",
+    "mount",
+)
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 

@@ -1,7 +1,8 @@
 """pytest fixtures: a running Samba forest for a session, and a fresh OU for each test.
 
-Load it by path in a conftest: put `tests/` on sys.path, then `from lab.samba import samba, samba_unit`. The forest is that of `script/lab`
-(or of the folder in METASYNC_LAB); it is started where it does not run, shared by all test processes, and stopped by the last one if a test started it.
+Load it by path in a conftest: put `tests/` on sys.path, then `from lab.samba import samba, samba_unit`. The forest is that of
+`script/lab` (or of the folder in METASYNC_LAB); it is started where it does not run, shared by all test processes, and stopped by the
+last one if a test started it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import ssl
 import uuid
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +53,9 @@ class Samba:
 
     def connect(self, account: Account | None = None) -> Any:
         """A plain ldap3 connection (as Administrator), to look and to change behind the product's back."""
-        import ldap3
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of pyasn1, for names that ldap3 2.9.1 still uses
+            import ldap3
 
         tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(self.ca), valid_names=[self.host])
         server = ldap3.Server(self.address, port=636, use_ssl=True, tls=tls, get_info=ldap3.NONE, connect_timeout=10)
@@ -79,8 +83,14 @@ def described(forest: Forest) -> Samba:
     plan = forest.plan
     accounts = [Account(name=f"{name}@{plan.domain}", password=forest.password(name)) for name in ("Administrator", SERVICE_ACCOUNT)]
     return Samba(
-        domain=plan.domain, address=plan.address, host=plan.host, base=plan.base, ca=forest.ca, administrator=accounts[0], service=accounts[1]
-    )  # fmt: skip
+        domain=plan.domain,
+        address=plan.address,
+        host=plan.host,
+        base=plan.base,
+        ca=forest.ca,
+        administrator=accounts[0],
+        service=accounts[1],
+    )
 
 
 def _forests(two: bool) -> Iterator[list[Samba]]:

@@ -1,22 +1,57 @@
 #!/usr/bin/python3
 """Fill a forest that does not run: OUs, people with managers, groups, a contact, and the service account with delegated rights.
 
+The recycle bin stays off: Samba 4.17 can turn it on, but then cannot bring an object back (it misses isRecycled), and shows deleted
+members in groups.
+
 Run by Debian's own Python, which python3-samba belongs to: seed.py SMB.CONF SAM.LDB PASSWORD-FILE PEOPLE
 """
 
 import sys
 
-import ldb  # type: ignore[import-not-found, import-untyped, unused-ignore]
 from samba.auth import system_session  # type: ignore[import-not-found, import-untyped, unused-ignore]
 from samba.param import LoadParm  # type: ignore[import-not-found, import-untyped, unused-ignore]
 from samba.samdb import SamDB  # type: ignore[import-not-found, import-untyped, unused-ignore]
 from samba.sd_utils import SDUtils  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 UNITS = ("Staff", "Groups", "Imported", "GAL", "Leavers", "Tests")
-GIVEN = ("Anna", "Björn", "Chloé", "David", "Elif", "Fatima", "George", "Hélène", "Ivan", "Jürgen", "Karin", "Łukasz", "Mia", "Noël", "Olga", "Peter")
-NAMES = ("Ærø", "Baker", "Çelik", "Dubois", "Eriksson", "Fischer", "García", "Huber", "Ivanov", "Jensen", "Köhler", "Larsen", "Müller", "Nguyen", "O'Brien", "Pérez")
+GIVEN = (
+    "Anna",
+    "Björn",
+    "Chloé",
+    "David",
+    "Elif",
+    "Fatima",
+    "George",
+    "Hélène",
+    "Ivan",
+    "Jürgen",
+    "Karin",
+    "Łukasz",
+    "Mia",
+    "Noël",
+    "Olga",
+    "Peter",
+)
+NAMES = (
+    "Ærø",
+    "Baker",
+    "Çelik",
+    "Dubois",
+    "Eriksson",
+    "Fischer",
+    "García",
+    "Huber",
+    "Ivanov",
+    "Jensen",
+    "Köhler",
+    "Larsen",
+    "Müller",
+    "Nguyen",
+    "O'Brien",
+    "Pérez",
+)
 DEPARTMENTS = ("Sales", "Research", "Finance", "Logistics", "People")
-RECYCLE_BIN = "766ddcd8-acd0-445e-f3b9-a7f9b6744f2a"
 CLASSES = {
     "user": "bf967aba-0de6-11d0-a285-00aa003049e2",
     "group": "bf967a9c-0de6-11d0-a285-00aa003049e2",
@@ -39,14 +74,6 @@ def main(configuration, database, password_file, people):
     parameters.load(configuration)
     sam = SamDB(url=database, lp=parameters, session_info=system_session())
     base, domain = str(sam.domain_dn()), sam.domain_dns_name()
-    try:
-        message = ldb.Message(ldb.Dn(sam, ""))
-        feature = f"CN=Partitions,{sam.get_config_basedn()}:{RECYCLE_BIN}"
-        message["enableOptionalFeature"] = ldb.MessageElement(feature, ldb.FLAG_MOD_ADD, "enableOptionalFeature")
-        sam.modify(message)
-        print("recycle bin: on")
-    except ldb.LdbError as error:
-        print(f"recycle bin: the server does not have it ({error.args[1]})")
     sam.transaction_start()
     for unit in UNITS:
         sam.add({"dn": f"OU={unit},{base}", "objectClass": "organizationalUnit"})
@@ -71,13 +98,20 @@ def main(configuration, database, password_file, people):
         sam.add(record)
         members[department].append(dn)
     for department, dns in members.items():
-        record = {"dn": f"CN={department},{groups}", "objectClass": "group", "sAMAccountName": department, "description": f"All of {department}"}
+        record = {
+            "dn": f"CN={department},{groups}",
+            "objectClass": "group",
+            "sAMAccountName": department,
+            "description": f"All of {department}",
+        }
         if dns:
             record["member"] = dns
         sam.add(record)
     sam.add({"dn": f"CN=External Counsel,OU=GAL,{base}", "objectClass": "contact", "mail": "counsel@law.example"})
     sam.transaction_commit()
-    sam.newuser("svc-metasync", open(password_file).read().strip(), description="Metasync's service account: rights are delegated on OUs")
+    with open(password_file) as secret:
+        password = secret.read().strip()
+    sam.newuser("svc-metasync", password, description="Metasync's service account: rights are delegated on OUs")
     sam.setexpiry("(sAMAccountName=svc-metasync)", 0, no_expiry_req=True)
     sam.setexpiry("(sAMAccountName=Administrator)", 0, no_expiry_req=True)
     (account,) = sam.search(base, expression="(sAMAccountName=svc-metasync)", attrs=["objectSid"])

@@ -1,4 +1,4 @@
-"""Bits and numbers that say what an account or group is: userAccountControl, groupType, and who is privileged (MS-ADTS 2.2.16, 2.2.12, 3.1.1.6.1)."""
+"""What numbers say of an account or group: userAccountControl and groupType (MS-ADTS 2.2.16, 2.2.12), and who is privileged."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class Codec:
         return list(found)
 
     def decode(self, entry: RawEntry, names: Collection[str]) -> dict[str, Values]:
-        """These attributes, by standard name; without a value: absent. Raises `ValueError` naming the attribute that cannot be understood."""
+        """These attributes, by standard name; without a value: absent. Raises `ValueError` naming the attribute that makes no sense."""
         found: dict[str, Values] = {}
         for name in names:
             name = standard(name)
@@ -237,6 +237,18 @@ def encode_reference(reference: Reference) -> str:
     if reference.key == "dn" and names.valid(reference.value):
         return reference.value
     raise ValueError(f"a reference by {reference.key} means nothing to Active Directory; it takes an anchor or a dn")
+
+
+SAM_LENGTH = 20
+"""Of a user's sAMAccountName. The schema says 256, and Samba takes that; Windows does not (MS-SAMR 3.1.1.8.4)."""
+
+
+def check_length(kind: Kind, name: str, value: Values | None) -> None:
+    """Refuse what only Windows would refuse. Raises `ValueError`."""
+    if kind is Kind.USER and name.lower() == "samaccountname" and isinstance(value, str) and len(value) > SAM_LENGTH:
+        raise ValueError(
+            f"a user's sAMAccountName has at most {SAM_LENGTH} characters, and this one has {len(value)}; shorten it in the mapping"
+        )
 
 
 def same(name: str, one: Values | None, other: Values | None) -> bool:

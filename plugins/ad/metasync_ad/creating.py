@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from metasync.contract import Change, Context, Kind, Outcome, Result, Values
 from metasync_ad import accounts, errors, lookup, values
 from metasync_ad import dn as names
-from metasync_ad.attributes import COMPUTED, Codec, standard
+from metasync_ad.attributes import COMPUTED, Codec, check_length, standard
 from metasync_ad.errors import Refused
 from metasync_ad.session import Session
 
@@ -75,6 +75,7 @@ class Creator:
         for name, given in change.after.items():
             if given is None or standard(name) in COMPUTED:
                 continue
+            check_length(change.kind, name, given)
             made[self.codec.attribute(name).name] = list(self.codec.encode(name, given))
         if change.mark and self.context.settings.mark:
             made[self.codec.attribute(self.context.settings.mark).name] = [change.mark.encode()]

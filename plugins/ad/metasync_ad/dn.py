@@ -53,11 +53,11 @@ def valid(dn: str) -> bool:
 
 def escape(value: str) -> str:
     """A value as it stands in a relative name (RFC 4514, 2.4)."""
-    text = re.sub(r'([\\,+"<>;=])', r"\\\1", value)
+    text = re.sub(r'([\\,+"<>;=#])', r"\\\1", value)
     text = text.replace("\0", "\\00").replace("\n", "\\0A").replace("\r", "\\0D")
-    if text.startswith((" ", "#")):
+    if text.startswith(" "):
         text = "\\" + text
-    if text.endswith(" ") and not (len(value) == 1):
+    if text.endswith(" ") and len(value) != 1:
         text = text[:-1] + "\\ "
     return text
 
@@ -83,7 +83,7 @@ def relative(kind: str, value: str) -> str:
 
 
 def folded(dn: str) -> str:
-    """A form in which two names are equal exactly when the directory takes them for one: no case, no spaces around separators, one way to escape."""
+    """Equal exactly for names that the directory takes for one: no case, no spaces around separators, one way to escape."""
     parts = []
     for part in split(dn):
         kind, _, value = part.partition("=")

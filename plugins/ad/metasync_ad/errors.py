@@ -55,6 +55,7 @@ _TABLE: dict[tuple[int, int | None], tuple[Outcome, str]] = {
     (51, None): (Outcome.RETRY, "the domain controller is busy"),
     (52, None): (Outcome.RETRY, "the domain controller is not available now"),
     (3, None): (Outcome.RETRY, "the domain controller's time limit was exceeded"),
+    (4, None): (Outcome.RETRY, "a size limit of the domain controller was exceeded"),
     (11, None): (Outcome.RETRY, "a limit of the domain controller was exceeded"),
     (1, None): (Outcome.REJECTED, "the domain controller reported an operations error"),
     (53, 0x2035): (Outcome.REJECTED, "the directory computes or protects this attribute or object; remove it from the mapping"),

@@ -47,7 +47,8 @@ class ADOptions(Options):
     bind = option(
         fields.String(required=True, validate=validate.Length(min=1)),
         title="Account",
-        help="Who signs in: a user principal name (svc@contoso.test) or a distinguished name. Delegate it the rights it needs; it need not be a Domain Admin.",
+        help="Who signs in: a user principal name (svc@contoso.test) or a distinguished name. Delegated rights suffice; "
+        "it need not be a Domain Admin.",
         group="Connection",
     )
     password = Secret(title="Password", help="The account's password, as a reference to a secret.", required=True, group="Connection")
@@ -61,7 +62,8 @@ class ADOptions(Options):
         option(
             fields.String(data_key="ca file", load_default=None, allow_none=True),
             title="CA file",
-            help="PEM file of the authority that issued the domain controllers' certificates. Without it the machine's own trust decides, and `system trust: true` must say so.",
+            help="PEM file of the authority that issued the domain controllers' certificates. Without it the machine's own trust decides, "
+            "and `system trust: true` must say so.",
             group="Connection",
         )
     )

@@ -1,7 +1,7 @@
 """Bringing back deleted objects (MS-ADTS 3.1.1.5.3.7.2, reanimation).
 
-With the recycle bin everything returns. Without it a tombstone returns with objectGUID, SID and account name; the attributes that the change
-carries are written again, an account gets a new password, and memberships and the old password are lost.
+With the recycle bin everything returns. Without it a tombstone returns with objectGUID, SID and account name; the attributes that the
+change carries are written again, an account gets a new password, and memberships and the old password are lost.
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ def check(session: Session, settings: Settings, mark: str | None) -> Check:
     granted, missing, warnings = _creation(session, settings)
     if mark is None:
         warnings.append(
-            "the directory has no `mark:`, so after the loss of the database objects made by Metasync are not known as such; adminDescription is a good one"
+            "the directory has no `mark:`, so objects made by Metasync are not known as such once the database is lost; "
+            "adminDescription is a good one"
         )
     excessive = _excessive(session, settings)
     software = "Active Directory, functional level " + (session.root.text("domainfunctionality") or "unknown")

@@ -1,7 +1,7 @@
 """What the directory can hold: its schema partition, read once, as the contract's `Schema`.
 
-Three sources meet: the attributes and classes that the schema partition lists, what only we know of some of them (roles, uniqueness, real limits), and
-the attributes that we compute (`COMPUTED`), such as `enabled`. Secrets and confidential attributes are left out: they are never read.
+Three sources meet: the attributes and classes that the schema partition lists, what only we know of some of them (roles, uniqueness,
+real limits), and the attributes that we compute, such as `enabled`. Secrets and confidential attributes are never read.
 """
 
 from __future__ import annotations
@@ -63,25 +63,27 @@ _FILETIMES = frozenset({"accountexpires", "badpasswordtime", "lastlogoff", "last
 _GUIDS = frozenset({"objectguid"})
 _SECRETS = frozenset(
     {
-        "unicodepwd", "dbcspwd", "lmpwdhistory", "ntpwdhistory", "supplementalcredentials", "userpassword", "unixuserpassword", "clearpassword",
-        "initialauthincoming", "initialauthoutgoing", "trustauthincoming", "trustauthoutgoing", "currentvalue", "priorvalue", "ms-mcs-admpwd",
-        "mspkiaccountcredentials", "mspkidpapimasterkeys", "mspki-credentialroamingtokens", "mssfu30password", "msds-managedpassword",
+        "unicodepwd", "dbcspwd", "lmpwdhistory", "ntpwdhistory", "supplementalcredentials", "userpassword", "unixuserpassword",
+        "clearpassword", "initialauthincoming", "initialauthoutgoing", "trustauthincoming", "trustauthoutgoing", "currentvalue",
+        "priorvalue", "ms-mcs-admpwd", "mspkiaccountcredentials", "mspkidpapimasterkeys", "mspki-credentialroamingtokens",
+        "mssfu30password", "msds-managedpassword",
     }
 )  # fmt: skip
 _CONFIDENTIAL = 0x80
 _CONSTRUCTED = 0x4
 _READ_ONLY = frozenset(
     {
-        "objectclass", "objectcategory", "samaccounttype", "iscriticalsystemobject", "admincount", "useraccountcontrol", "distinguishedname", "name",
-        "badpwdcount", "badpasswordtime", "lastlogoff", "lastlogon", "lastlogontimestamp", "logoncount", "pwdlastset", "sidhistory", "primarygroupid",
-        "objectsid", "objectguid", "memberof", "dscorepropagationdata", "usncreated", "usnchanged", "instancetype", "whencreated", "whenchanged",
-        "ou", "rid", "isdeleted", "lastknownparent", "lockouttime", "securityidentifier", "operatorcount", "msds-cached-membership",
+        "objectclass", "objectcategory", "samaccounttype", "iscriticalsystemobject", "admincount", "useraccountcontrol",
+        "distinguishedname", "name", "badpwdcount", "badpasswordtime", "lastlogoff", "lastlogon", "lastlogontimestamp",
+        "logoncount", "pwdlastset", "sidhistory", "primarygroupid", "objectsid", "objectguid", "memberof", "dscorepropagationdata",
+        "usncreated", "usnchanged", "instancetype", "whencreated", "whenchanged", "ou", "rid", "isdeleted", "lastknownparent",
+        "lockouttime", "securityidentifier", "operatorcount", "msds-cached-membership",
     }
 )  # fmt: skip
 _HIDDEN = frozenset(
     {
-        "name", "cn", "ou", "member", "distinguishedname", "objectcategory", "replpropertymetadata", "repluptodatevector", "repsfrom", "repsto",
-        "dscorepropagationdata", "partialattributedeletionlist", "partialattributeset",
+        "name", "cn", "ou", "member", "distinguishedname", "objectcategory", "replpropertymetadata", "repluptodatevector",
+        "repsfrom", "repsto", "dscorepropagationdata", "partialattributedeletionlist", "partialattributeset",
     }
 )  # fmt: skip
 """Offered under the standard names, or (the bookkeeping of replication) not at all."""

@@ -1,7 +1,8 @@
 """The connection: encrypted, verified, bound; searches that are complete or fail; writes that succeed or are `Refused`.
 
-The settings defend against ldap3's traps: referrals are never followed (they would carry the password to the host that they name), the certificate
-is always checked, a silent server ends in an error, and the result of every page is looked at, because a size limit ends a paged search without one.
+The settings defend against ldap3's traps: referrals are never followed (they would carry the password to the host that they name), the
+certificate is always checked, a silent server ends in an error, and the result of every page is looked at, because a size limit ends a
+paged search without one.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ ADD, DELETE, REPLACE = "MODIFY_ADD", "MODIFY_DELETE", "MODIFY_REPLACE"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawEntry:
-    """An entry as it came: the plain name, objectGUID, and per attribute (in lower case) its values. A value range keeps its option in the name."""
+    """An entry as it came: the plain name, objectGUID, and per attribute (in lower case) its values. A range stays in the name."""
 
     dn: str
     guid: str | None
@@ -252,7 +253,7 @@ class Session:
             # What was asked may have been done: the line is given up, and nothing is asked again by itself.
             self.close()
             raise Unavailable(
-                f"the connection to {self.server} broke ({type(error).__name__}); check the domain controller and the network, then run again"
+                f"the connection to {self.server} broke ({type(error).__name__}); check domain controller and network, then run again"
             ) from None
         result = connection.result
         if result["result"] != 0:  # ldap3 does not raise for size and time limits and referrals

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 NEVER = 0x7FFF_FFFF_FFFF_FFFF
 """FILETIME: does not expire (MS-ADTS 2.3.1, accountExpires); 0 means the same."""
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
-_TIME = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:[.,](\d+))?(?:Z|([+-])(\d\d)(\d\d)?)")
-_UTC_TIME = re.compile(rb"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:Z|([+-])(\d\d)(\d\d))")
+_TIME = re.compile(rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d)(\d\d)?)")
+_UTC_TIME = re.compile(rb"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:Z|([+-])(\d\d)(\d\d))")
 
 
 def guid(raw: bytes) -> str:
@@ -62,7 +62,7 @@ def to_filetime(time: datetime) -> int:
 
 
 def from_generalized(raw: bytes) -> datetime | None:
-    """GeneralizedTime (RFC 4517, 3.3.13) or UTCTime. None for the zero time 1601-01-01. Raises `ValueError`."""
+    """GeneralizedTime (RFC 4517, 3.3.13) or UTCTime, both with seconds. None for the zero time 1601-01-01. Raises `ValueError`."""
     found = _TIME.fullmatch(raw)
     if found:
         year, month, day, hour, minute = (int(found[part]) for part in range(1, 6))
@@ -76,7 +76,7 @@ def from_generalized(raw: bytes) -> datetime | None:
         year += 1900 if year >= 50 else 2000
         fraction = 0
         sign, hours, minutes = found[7], found[8], found[9]
-    second = min(int(found[6] or 0), 59)  # a leap second has no place in datetime
+    second = min(int(found[6]), 59)  # a leap second has no place in datetime
     time = datetime(year, month, day, hour, minute, second, fraction, tzinfo=UTC)
     if sign:
         offset = timedelta(hours=int(hours), minutes=int(minutes or 0))

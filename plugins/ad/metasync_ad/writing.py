@@ -1,6 +1,6 @@
 """Applying changes: what is there is read first and compared with `before`; changes of one object that fit together become one request.
 
-A request is all or nothing. When one that carried several changes is refused, each is tried by itself, so that one bad value stops nobody else's.
+A request is all or nothing. When one that carried several changes is refused, each is tried by itself: one bad value stops no other.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from metasync.contract import Change, Context, Operation, Outcome, Result, Values
 from metasync_ad import accounts, errors, lookup
 from metasync_ad import dn as names
-from metasync_ad.attributes import IDENTITY, PROTECTION, Codec, encode_reference, privileged, same, standard
+from metasync_ad.attributes import IDENTITY, PROTECTION, Codec, check_length, encode_reference, privileged, same, standard
 from metasync_ad.creating import Creator
 from metasync_ad.errors import Refused
 from metasync_ad.options import Settings
@@ -214,6 +214,7 @@ class Writer:
         wanted: dict[str, list[Modification]] = {}
         for change in changes:
             for name, value in change.after.items():
+                check_length(change.kind, name, value)
                 if not self._same(one, name, value):
                     wanted[self.codec.attribute(name).name] = self._modification(one, name, value)
         if wanted:

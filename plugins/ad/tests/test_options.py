@@ -1,0 +1,59 @@
+"""The options of the connector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from marshmallow import ValidationError
+
+from metasync_ad.options import ADOptions, Settings
+
+GOOD: dict[str, Any] = {
+    "servers": ["dc1.contoso.test"],
+    "base": "DC=contoso,DC=test",
+    "bind": "svc@contoso.test",
+    "password": {"secret": "contoso-bind"},
+    "ca file": "ca.pem",
+}
+
+
+def test_the_least_that_is_needed_means_ldaps_with_a_verified_certificate() -> None:
+    settings = Settings.of(ADOptions().load(GOOD))
+    assert (settings.port, settings.starttls, settings.page_size, settings.ca_file) == (636, False, 1000, "ca.pem")
+
+
+def test_starttls_has_its_own_port() -> None:
+    assert Settings.of(ADOptions().load({**GOOD, "tls": "starttls"})).port == 389
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"password": "hunter2"}, "password"),
+        ({"tls": "none"}, "tls"),
+        ({"ca file": None}, "ca file"),
+        ({"servers": []}, "servers"),
+        ({"base": "contoso.test"}, "base"),
+        ({"under": ["OU=x,DC=elsewhere"]}, "under"),
+        ({"filter": "(|(a=b)"}, "filter"),
+        ({"container kinds": ["printQueue"]}, "container kinds"),
+        ({"verify": False}, "verify"),
+    ],
+)
+def test_what_cannot_work_or_is_not_safe_is_refused(change: dict[str, Any], key: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        ADOptions().load({**GOOD, **change})
+    assert key in refused.value.normalized_messages()
+
+
+def test_a_literal_password_is_not_repeated_in_the_error() -> None:
+    with pytest.raises(ValidationError) as refused:
+        ADOptions().load({**GOOD, "password": "hunter2"})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_every_option_teaches() -> None:
+    for name, field in ADOptions().fields.items():
+        assert field.metadata.get("title") and field.metadata.get("help"), name
+    assert ADOptions().fields["ca_file"].metadata["path"] is True

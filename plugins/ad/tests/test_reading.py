@@ -1,0 +1,121 @@
+"""A read is complete on positive evidence, or it says that it is not (I4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from metasync.contract import ImportIncomplete, Kind, Unavailable
+from metasync.testing.context import TestContext
+from metasync_ad.options import ADOptions, Settings
+from metasync_ad.reading import bases, complete_ranges, kind_filter
+from metasync_ad.session import PAGED, RawEntry, Session
+
+BASE = "DC=contoso,DC=test"
+GUID = "98546fd3-ef86-40c3-bd07-d2bd25d6e6b0"
+
+
+def settings(**more: Any) -> Settings:
+    options = {"servers": ["dc1"], "base": BASE, "bind": "svc@contoso.test", "password": {"secret": "p"}, "ca file": "ca.pem"}
+    return Settings.of(ADOptions().load({**options, **more}))
+
+
+class Answers:
+    """An ldap3 connection that gives prepared answers: (result code, cookie or None for no paging control, entries)."""
+
+    def __init__(self, *answers: tuple[int, bytes | None, list[dict[str, Any]]]) -> None:
+        self.answers = list(answers)
+        self.asked: list[dict[str, Any]] = []
+        self.result: dict[str, Any] = {}
+        self.response: list[dict[str, Any]] = []
+
+    def search(self, base: str, query: str, scope: str, **rest: Any) -> bool:
+        self.asked.append({"base": base, "query": query, "scope": scope, **rest})
+        code, cookie, self.response = self.answers.pop(0)
+        controls = {} if cookie is None else {PAGED: {"value": {"cookie": cookie}}}
+        self.result = {"result": code, "description": "sizeLimitExceeded" if code else "success", "message": "", "controls": controls}
+        return True
+
+
+def session(*answers: tuple[int, bytes | None, list[dict[str, Any]]]) -> Session:
+    made = Session(settings(), TestContext("contoso", secrets={"p": "x"}))
+    made._connection = Answers(*answers)
+    return made
+
+
+def entry(number: int, **attributes: list[bytes]) -> dict[str, Any]:
+    dn = f"<GUID={GUID[:-2]}{number:02x}>;CN=u{number},{BASE}".encode()
+    return {"type": "searchResEntry", "raw_dn": dn, "raw_attributes": attributes}
+
+
+def test_pages_end_when_the_server_says_that_nothing_is_left() -> None:
+    pages = list(session((0, b"more", [entry(1)]), (0, b"", [entry(2)])).pages(BASE, "(a=b)", ["cn"], 1))
+    assert [one.dn for page in pages for one in page] == [f"CN=u1,{BASE}", f"CN=u2,{BASE}"]
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        ((4, b"", [entry(2)]), "limit"),
+        ((3, b"", []), "limit"),
+        ((10, b"", []), "refused"),
+        ((0, None, [entry(2)]), "did not say"),
+        ((0, b"", [{"type": "searchResRef", "uri": ["ldap://rogue"]}]), "refers to another server"),
+    ],
+)
+def test_a_read_that_ends_in_any_other_way_is_incomplete(last: tuple[int, bytes | None, list[dict[str, Any]]], words: str) -> None:
+    with pytest.raises(ImportIncomplete, match=words):
+        list(session((0, b"more", [entry(1)]), last).pages(BASE, "(a=b)", ["cn"], 1))
+
+
+def test_a_line_that_breaks_between_two_pages_is_unavailable_and_is_not_asked_again() -> None:
+    class Broken(Answers):
+        def search(self, base: str, query: str, scope: str, **rest: Any) -> bool:
+            if self.asked:
+                raise OSError("reset")
+            return super().search(base, query, scope, **rest)
+
+        def unbind(self) -> None:
+            return None
+
+    broken = session()
+    broken._connection = Broken((0, b"more", [entry(1)]))
+    with pytest.raises(Unavailable, match="broke"):
+        list(broken.pages(BASE, "(a=b)", ["cn"], 1))
+    assert broken._connection is None
+
+
+def test_the_rest_of_a_large_group_is_fetched_range_by_range() -> None:
+    first = RawEntry(dn="CN=g", guid=GUID, attributes={"member;range=0-1": [b"a", b"b"], "cn": [b"g"]})
+    line = session((0, None, [entry(1, **{"member;range=2-3": [b"c", b"d"]})]), (0, None, [entry(1, **{"member;range=4-*": [b"e"]})]))
+    assert complete_ranges(line, first).attributes == {"cn": [b"g"], "member": [b"a", b"b", b"c", b"d", b"e"]}
+    assert [asked["attributes"] for asked in line._connection.asked] == [["member;range=2-*"], ["member;range=4-*"]]
+
+
+def test_a_range_that_does_not_continue_is_incomplete() -> None:
+    first = RawEntry(dn="CN=g", guid=GUID, attributes={"member;range=0-1": [b"a", b"b"]})
+    for answer in ([entry(1)], [], [entry(1, **{"member;range=5-*": [b"x"]})]):
+        with pytest.raises(ImportIncomplete):
+            complete_ranges(session((0, None, answer)), first)
+
+
+def test_the_documents_filter_bounds_people_and_groups_but_not_containers() -> None:
+    query = kind_filter({Kind.USER, Kind.CONTAINER}, settings(filter="(employeeID=*)"))
+    assert query.startswith("(|(&(&(objectCategory=person)") and "(employeeID=*))(objectCategory=organizationalUnit)" in query
+    assert kind_filter({Kind.GUEST}, settings()) == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "asked", "read"),
+    [
+        ([], [], [BASE]),
+        ([f"OU=A,{BASE}"], [], [f"OU=A,{BASE}"]),
+        ([], [f"OU=A,{BASE}", f"OU=B,OU=A,{BASE}"], [f"OU=A,{BASE}"]),
+        ([f"OU=A,{BASE}"], [f"OU=B,OU=A,{BASE}", f"OU=C,{BASE}"], [f"OU=B,OU=A,{BASE}"]),
+        ([f"OU=B,OU=A,{BASE}"], [f"OU=A,{BASE}"], [f"OU=B,OU=A,{BASE}"]),
+        ([f"OU=A,{BASE}"], [f"OU=C,{BASE}"], []),
+    ],
+)
+def test_what_is_read_lies_below_what_options_and_request_both_name(options: list[str], asked: list[str], read: list[str]) -> None:
+    assert bases(settings(under=options), asked) == read
