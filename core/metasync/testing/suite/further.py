@@ -1,0 +1,121 @@
+"""What only some connectors can do: taken values, restore, passwords, hashes, SID history."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+from metasync.contract import (
+    KeepsSidHistory,
+    MetasyncError,
+    Operation,
+    ReadsPasswordHashes,
+    Restores,
+    SetsPasswords,
+    Taken,
+    WritesPasswordHashes,
+)
+from metasync.testing.suite.base import Suite, needs
+from metasync.testing.suite.bench import Bench
+
+
+class FurtherSuite(Suite):
+    """The small protocols."""
+
+    @needs(Taken, named=("unique",), able=("reserve",))
+    def test_a_value_of_an_unseen_object_is_taken(self, bench: Bench) -> None:
+        connector, unique = bench.connector, str(bench.harness.unique)
+        assert isinstance(connector, Taken)
+        bench.harness.reserve("Unseen-17")
+        bench.harness.settle()
+        values = ["unseen-17", "UNSEEN-17", "free-18"]
+        assert connector.taken(unique, values) == {"unseen-17", "UNSEEN-17"}, (
+            "values are compared whatever their case, and given back as they were asked"
+        )
+        assert connector.taken(unique, []) == frozenset()
+        bench.refused(bench.create(1, {unique: "unseen-17"}))
+
+    @needs(Restores)
+    def test_a_deleted_object_is_restored_whole(self, bench: Bench) -> None:
+        connector = bench.connector
+        assert isinstance(connector, Restores)
+        anchor = bench.put(1, {bench.harness.other: "Kept"})
+        before = bench.image()
+        bench.applied(bench.change(Operation.DELETE, anchor))
+        can = connector.restorable([anchor, "no such anchor"])
+        assert anchor in can and "no such anchor" not in can
+        restore = bench.change(Operation.RESTORE, anchor, before={})
+        bench.applied(restore, already=False)
+        after = bench.image()
+        assert anchor in after, "a restore was answered as applied, and the object is not there"
+        if not can[anchor]:
+            plain = {*bench.harness.writable(bench.kind), "name", "path"}
+            for name in plain:
+                assert after[anchor].attributes.get(name) == before[anchor].attributes.get(name), (
+                    f"{name} did not return, and restorable did not say so"
+                )
+        bench.applied(restore, already=True)
+        assert connector.restorable([anchor]) == {}, "a living object cannot be restored"
+
+    @needs(Restores, named=("group",))
+    def test_memberships_return_or_it_is_said(self, bench: Bench) -> None:
+        connector = bench.connector
+        assert isinstance(connector, Restores)
+        anchor, stays = bench.put(1), bench.put(2)
+        group = bench.put(50, kind=bench.harness.group, members=(bench.harness.refer(anchor), bench.harness.refer(stays)))
+        bench.applied(bench.change(Operation.DELETE, anchor))
+        can = connector.restorable([anchor])[anchor]
+        bench.applied(bench.change(Operation.RESTORE, anchor, before={}))
+        assert can or bench.refers(group, "members") == {anchor, stays}, "the membership did not return, and restorable did not say so"
+
+    @needs(Restores)
+    def test_what_cannot_be_restored_is_refused(self, bench: Bench) -> None:
+        bench.refused(bench.change(Operation.RESTORE, "no such anchor", before={}))
+
+    @needs(SetsPasswords)
+    def test_a_password_is_set_and_never_said(self, bench: Bench) -> None:
+        connector = bench.connector
+        assert isinstance(connector, SetsPasswords)
+        anchor = bench.put(1)
+        password = bench.context.new_password()
+        connector.set_password(anchor, password, must_change=False)
+        with pytest.raises(MetasyncError) as raised:
+            connector.set_password("no such anchor", password, must_change=False)
+        assert password not in str(raised.value), "the error holds the password"
+
+    @needs(SetsPasswords, able=("verifies",))
+    def test_a_password_that_was_set_is_the_one_that_counts(self, bench: Bench) -> None:
+        connector = bench.connector
+        assert isinstance(connector, SetsPasswords)
+        anchor = bench.put(1)
+        first, second = bench.context.new_password(), bench.context.new_password()
+        connector.set_password(anchor, first, must_change=False)
+        assert bench.harness.verifies(anchor, first)
+        connector.set_password(anchor, second, must_change=False)
+        assert bench.harness.verifies(anchor, second) and not bench.harness.verifies(anchor, first)
+
+    @needs(ReadsPasswordHashes, WritesPasswordHashes)
+    def test_a_password_hash_that_was_written_is_read(self, bench: Bench) -> None:
+        connector = bench.connector
+        assert isinstance(connector, ReadsPasswordHashes) and isinstance(connector, WritesPasswordHashes)
+        one, two = bench.put(1), bench.put(2)
+        nt_hash = secrets.token_bytes(16)
+        connector.set_password_hash(one, nt_hash)
+        bench.harness.settle()
+        read = dict(connector.password_hashes([one, two]))
+        assert read[one] == nt_hash
+        assert read.get(two) != nt_hash
+        with pytest.raises(MetasyncError) as raised:
+            connector.set_password_hash("no such anchor", nt_hash)
+        assert nt_hash.hex() not in str(raised.value)
+
+    @needs(KeepsSidHistory)
+    def test_a_sid_is_added_and_an_unknown_account_refused(self, bench: Bench) -> None:
+        connector = bench.connector
+        assert isinstance(connector, KeepsSidHistory)
+        anchor = bench.put(1)
+        connector.add_sid_history(anchor, "S-1-5-21-1-2-3-1104")
+        connector.add_sid_history(anchor, "S-1-5-21-1-2-3-1104")
+        with pytest.raises(MetasyncError):
+            connector.add_sid_history("no such anchor", "S-1-5-21-1-2-3-1104")
