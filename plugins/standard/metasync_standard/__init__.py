@@ -1,0 +1,1 @@
+"""The rewrites and the matcher that Metasync ships with, registered by the same hooks as anybody's."""
