@@ -102,22 +102,37 @@ def get(connection: Connection, object_ids: Collection[int]) -> dict[int, Object
     return found
 
 
-def images(connection: Connection, directory_id: int) -> Iterator[tuple[int, Kind, str, bytes]]:
-    """(id, kind, anchor, blob) of every object of a directory, in portions."""
-    after = 0
-    while True:
-        query = (
-            select(object_.c.id, object_.c.kind, object_.c.anchor, object_.c.blob)
-            .where(object_.c.directory_id == directory_id, object_.c.id > after)
-            .order_by(object_.c.id)
-            .limit(PORTION)
-        )
-        found = connection.execute(query).all()
-        for object_id, kind, anchor, blob in found:
-            yield object_id, Kind(kind), anchor, blob
-        if len(found) < PORTION:
-            return
-        after = found[-1][0]
+def images(connection: Connection, directory_id: int, *, after: int = 0) -> list[tuple[int, Kind, str, bytes]]:
+    """(id, kind, anchor, blob) of the next objects of a directory; empty: that was all."""
+    query = (
+        select(object_.c.id, object_.c.kind, object_.c.anchor, object_.c.blob)
+        .where(object_.c.directory_id == directory_id, object_.c.id > after)
+        .order_by(object_.c.id)
+        .limit(PORTION)
+    )
+    return [(row[0], Kind(row[1]), row[2], row[3]) for row in connection.execute(query)]
+
+
+def kinds(connection: Connection, object_ids: Collection[int]) -> dict[int, Kind]:
+    """id -> kind."""
+    found: dict[int, Kind] = {}
+    for part in portions(object_ids):
+        query = select(object_.c.id, object_.c.kind).where(object_.c.id.in_(part))
+        found.update((row[0], Kind(row[1])) for row in connection.execute(query))
+    return found
+
+
+def of_other_kinds(connection: Connection, directory_id: int, kinds: Collection[str]) -> dict[int, Kind]:
+    """id -> kind of live objects that are of none of these kinds."""
+    query = select(object_.c.id, object_.c.kind).where(
+        object_.c.directory_id == directory_id, object_.c.state == State.LIVE, object_.c.kind.not_in(sorted(kinds))
+    )
+    return {row[0]: Kind(row[1]) for row in connection.execute(query)}
+
+
+def any_objects(connection: Connection, directory_id: int) -> bool:
+    """Does the directory hold any object, tombstones included?"""
+    return connection.execute(select(object_.c.id).where(object_.c.directory_id == directory_id).limit(1)).first() is not None
 
 
 def ids(connection: Connection, directory_id: int) -> Iterator[int]:
@@ -128,7 +143,7 @@ def ids(connection: Connection, directory_id: int) -> Iterator[int]:
 def count(connection: Connection, directory_id: int) -> dict[str, int]:
     """state -> number of objects."""
     query = select(object_.c.state, func.count()).where(object_.c.directory_id == directory_id).group_by(object_.c.state)
-    return {state: number for state, number in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def keys_of(connection: Connection, object_ids: Collection[int]) -> dict[int, set[tuple[str, str]]]:
@@ -165,7 +180,7 @@ def links_by_value(
     for key, values in by_key.items():
         for part in portions(values):
             query = select(link.c.value, link.c.target_id).where(about, link.c.key == key, link.c.value.in_(part))
-            found.update(((key, value), target) for value, target in connection.execute(query))
+            found.update(((key, row[0]), row[1]) for row in connection.execute(query))
     return found
 
 
@@ -215,6 +230,11 @@ def delete_links(backend: Backend, connection: Connection, rows: Iterable[Link])
 def set_state(backend: Backend, connection: Connection, object_ids: Iterable[int], state: State, run_id: int | None) -> None:
     """A new state, everything else as last known."""
     backend.update(connection, object_, ("state", "run_id"), ("id",), ((state.value, run_id, object_id) for object_id in object_ids))
+
+
+def set_facts(backend: Backend, connection: Connection, rows: Iterable[tuple[str, str | None, bool, int]]) -> None:
+    """What the engine reads off an object: (label, mark, privileged, id)."""
+    backend.update(connection, object_, ("label", "mark", "privileged"), ("id",), rows)
 
 
 def remove(connection: Connection, object_ids: Collection[int]) -> None:

@@ -62,9 +62,10 @@ def add(
         connection.execute(insert(problem), values)
 
 
-def clear(connection: Connection, engagement_id: int, area: str, of: str) -> None:
-    """All problems of one area and directory or profile are settled."""
-    connection.execute(delete(problem).where(*_about(engagement_id, area, of)))
+def clear_others(connection: Connection, engagement_id: int, area: str, of: str, runs: Collection[int]) -> None:
+    """The problems of one area and directory or profile are settled, but for those that these runs found."""
+    found = problem.c.run_id.in_(sorted(runs))
+    connection.execute(delete(problem).where(*_about(engagement_id, area, of), problem.c.run_id.is_(None) | ~found))
 
 
 def clear_anchors(connection: Connection, engagement_id: int, area: str, of: str, anchors: Collection[str]) -> None:
@@ -80,7 +81,7 @@ def count(connection: Connection, engagement_id: int, *, area: str | None = None
         query = query.where(problem.c.area == area)
     if of is not None:
         query = query.where(problem.c.of == of)
-    return {severity: number for severity, number in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def page(

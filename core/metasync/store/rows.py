@@ -10,7 +10,7 @@ from enum import StrEnum
 from metasync.contract import Kind, Operation, Values
 
 MARK_PREFIX = "metasync:"
-"""What our durable mark begins with, in the attribute that a directory's `mark:` names; the create's tag of 32 hexadecimal digits follows."""
+"""What our durable mark begins with, in the attribute that a directory's `mark:` names; then the create's tag of 32 hex digits."""
 
 
 class State(StrEnum):

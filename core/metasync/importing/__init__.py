@@ -1,0 +1,10 @@
+"""Import: bring a directory's objects into the database, page by page, and say what changed.
+
+`read` decides between full and delta and goes through the pages; `compare` stores a page and finds what changed; `marks` says who must
+be synchronised again; `references` finds what references mean; `tombstones` decides about objects that were not seen; `index` keeps the
+match keys; `request` knows what is asked for, `seen` what was shown.
+"""
+
+from metasync.importing.read import AnotherDirectory, ImportOutcome, import_directory
+
+__all__ = ["AnotherDirectory", "ImportOutcome", "import_directory"]

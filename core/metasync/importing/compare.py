@@ -1,0 +1,460 @@
+"""Stores a page: compares digests, writes what is new or changed and nothing else, and marks who must look again.
+
+One page is one transaction, so that an import that is cut off has stored whole pages together with all that follows from them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from sqlalchemy import Connection
+
+from metasync.contract import Entry, Gone, Item, Kind, Patch, Reference, Reject, Values
+from metasync.importing import references
+from metasync.importing.marks import MEMBERS, Marks, Touched
+from metasync.importing.request import Request
+from metasync.importing.seen import Seen
+from metasync.store import codec, objects, problems, sync
+from metasync.store.backend import Backend
+from metasync.store.normalise import storable
+from metasync.store.objects import Known, Link
+from metasync.store.rows import LinkRow, Problem, Severity, State
+from metasync.store.tables import object_
+
+KEPT_PROBLEMS = 10_000
+"""How many problems an outcome lists; all of them are in the database."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packed:
+    """An entry, ready to be compared and stored. `plain` has no references."""
+
+    anchor: str
+    kind: Kind
+    plain: Mapping[str, Values | None]
+    blob: bytes
+    digest: bytes
+    references: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changed:
+    """A known object and what it is from now on. `links` are its new references and those that it lost."""
+
+    known: Known
+    image: Packed
+    added: Sequence[tuple[str, str, str]]
+    removed: Sequence[LinkRow]
+    state: State = State.LIVE
+
+
+@dataclass(slots=True)
+class Batch:
+    """Items about different objects."""
+
+    entries: list[Packed] = field(default_factory=list)
+    patches: list[Patch] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+
+
+class Comparison:
+    """One import of one directory. Not shared between threads."""
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        engagement_id: int,
+        directory: str,
+        directory_id: int,
+        request: Request,
+        generation: int,
+        run_id: int | None,
+        marks: Marks,
+        known_problems: problems.Known,
+        earlier: Seen,
+        full: bool,
+        first: bool,
+    ) -> None:
+        self._backend = backend
+        self._engagement_id = engagement_id
+        self._directory = directory
+        self._directory_id = directory_id
+        self._request = request
+        self._generation = generation
+        self._run_id = run_id
+        self._marks = marks
+        self._known_problems = known_problems
+        self._anchors_with_problems = {anchor for anchor, _, _ in known_problems}
+        self._full = full
+        self._first = first
+        """The directory is empty: there is nothing to compare with, and no index of anchors to look it up by."""
+        self.seen = Seen()
+        self.earlier = earlier
+        """What an interrupted import had seen before it was resumed; the connector may show it again."""
+        self.link_keys = set(request.link_keys)
+        self.counts: Counter[str] = Counter()
+        self.problems: list[Problem] = []
+        self.rejected_unnamed = 0
+        """Rejects that do not say which object they are about: whatever is not seen may be one of them."""
+        self.unknown_patched = 0
+        """Deltas of objects that are not known: only a full import can bring them."""
+
+    def prepare(self, items: Iterable[Item]) -> list[Batch]:
+        """All that needs no database: what cannot be stored becomes a reject, and no object is in one batch twice."""
+        batches: list[Batch] = []
+        batch, anchors = Batch(), set[str]()
+        for item in items:
+            anchor = item.anchor
+            if anchor is not None and not self._first:
+                if anchor in anchors:
+                    batches.append(batch)
+                    batch, anchors = Batch(), set()
+                anchors.add(anchor)
+            if isinstance(item, Entry):
+                packed = self._pack(item)
+                if isinstance(packed, Reject):
+                    batch.rejects.append(packed)
+                else:
+                    batch.entries.append(packed)
+            elif isinstance(item, Patch):
+                batch.patches.append(item)
+            elif isinstance(item, Gone):
+                batch.gone.append(item.anchor)
+            else:
+                batch.rejects.append(item)
+        batches.append(batch)
+        return batches
+
+    def store(self, connection: Connection, batch: Batch) -> None:
+        """Write what a batch changes, in the caller's transaction."""
+        touched = Touched()
+        self._settle_problems(connection, batch)
+        if self._first and not (batch.patches or batch.gone):
+            known: dict[str, Known] = {}
+        else:
+            named = [one.anchor for one in batch.entries] + [one.anchor for one in batch.patches] + batch.gone
+            named += [one.anchor for one in batch.rejects if one.anchor]
+            known = objects.known(connection, self._directory_id, named)
+        new, stale = self._sort(connection, batch.entries, known, touched)
+        changed = list(self._compare_links(connection, stale))
+        changed += self._patch(connection, batch.patches, known)
+        self._tombstone(connection, [known[anchor] for anchor in batch.gone if anchor in known], touched)
+        for reject in batch.rejects:
+            self._reject(connection, reject, known)
+        if new or changed:
+            self._write(connection, new, changed, touched)
+        self._marks.write(connection, touched)
+
+    def problem(self, connection: Connection, *rows: Problem) -> None:
+        """Add problems of this import."""
+        problems.add(connection, self._engagement_id, problems.IMPORT, self._directory, self._run_id, rows, self._known_problems)
+        self._anchors_with_problems.update(row.anchor for row in rows)
+        self.problems += rows[: max(0, KEPT_PROBLEMS - len(self.problems))]
+
+    def set_state(self, connection: Connection, rows: Mapping[int, Kind], state: State) -> None:
+        """Objects that were not seen are gone or unread."""
+        touched = Touched(whole=dict(rows))
+        objects.set_state(self._backend, connection, rows, state, self._run_id)
+        self.counts[state.value] += len(rows)
+        for keys in objects.keys_of(connection, rows).values():
+            touched.keys |= keys
+        self._touch_holders(connection, rows, touched)
+        self._marks.write(connection, touched)
+
+    # What became of each item
+
+    def _pack(self, entry: Entry) -> Packed | Reject:
+        anchor = entry.anchor
+        if not anchor or storable(anchor) != anchor:
+            return Reject(where=storable(anchor) or "an entry", reason="its anchor is empty or is no text; correct it in the directory")
+        if entry.kind not in self._request.kinds:
+            return Reject(
+                where=anchor, anchor=anchor, reason=f"it is a {entry.kind}, which was not asked for; report this to the connector's author"
+            )
+        try:
+            plain, blob, digest, links = codec.pack(entry.attributes)
+        except (TypeError, ValueError) as error:
+            return Reject(where=anchor, anchor=anchor, reason=f"one of its values cannot be stored: {error}")
+        if links:
+            self.link_keys.update(key for _, key, _ in links)
+        return Packed(anchor=anchor, kind=entry.kind, plain=plain, blob=blob, digest=digest, references=links)
+
+    def _sort(
+        self, connection: Connection, entries: Sequence[Packed], known: Mapping[str, Known], touched: Touched
+    ) -> tuple[list[Packed], list[tuple[Known, Packed]]]:
+        """The entries that are new, and those that differ from what is known."""
+        new: list[Packed] = []
+        stale: list[tuple[Known, Packed]] = []
+        unchanged = 0
+        for entry in entries:
+            row = known.get(entry.anchor)
+            if row is None:
+                new.append(entry)
+                continue
+            if self._full and row.id in self.seen:
+                self._repeated(connection, row, entry, touched)
+                continue
+            self.seen.add(row.id)
+            if row.digest == entry.digest and row.state == "live" and row.kind == entry.kind:
+                unchanged += 1
+            else:
+                stale.append((row, entry))
+        self.counts["unchanged"] += unchanged
+        return new, stale
+
+    def _repeated(self, connection: Connection, row: Known, entry: Packed, touched: Touched) -> None:
+        """A read that shows an object twice: pages may overlap, but two different objects may not have one anchor."""
+        if row.digest != entry.digest or row.kind != entry.kind:
+            self.problem(connection, repeated(row.id, entry.anchor))
+            self.counts["rejected"] += 1
+            if row.state != State.UNREAD:
+                self.set_state(connection, {row.id: entry.kind}, State.UNREAD)
+
+    def _compare_links(self, connection: Connection, stale: Sequence[tuple[Known, Packed]]) -> Iterator[Changed]:
+        """Old and new references of changed objects; of one object at a time, since a group may have 100,000 members."""
+        rest = {row.id: (row, entry) for row, entry in stale}
+        for object_id, rows in groupby(objects.links_of(connection, list(rest)), key=lambda row: row.object_id):
+            row, entry = rest.pop(object_id)
+            wanted = dict.fromkeys(entry.references)
+            removed = [one for one in rows if wanted.pop((one.attribute, one.key, one.value), self) is self]
+            yield Changed(known=row, image=entry, added=list(wanted), removed=removed)
+        for row, entry in rest.values():
+            yield Changed(known=row, image=entry, added=entry.references, removed=())
+
+    def _patch(self, connection: Connection, patches: Sequence[Patch], known: Mapping[str, Known]) -> Iterator[Changed]:
+        """Apply deltas to what is stored."""
+        rows = objects.get(connection, [known[patch.anchor].id for patch in patches if patch.anchor in known])
+        for patch in patches:
+            row = known.get(patch.anchor)
+            if row is None or row.state == State.GONE or patch.kind not in self._request.kinds:
+                if patch.kind in self._request.kinds:
+                    self.unknown_patched += 1
+                continue
+            self.seen.add(row.id)
+            try:
+                changed = self._apply(connection, row, rows[row.id].blob, patch)
+            except (TypeError, ValueError) as error:
+                self._reject(
+                    connection, Reject(where=patch.anchor, anchor=patch.anchor, reason=f"its delta cannot be stored: {error}"), known
+                )
+                continue
+            if changed is None:
+                self.counts["unchanged"] += 1
+            else:
+                yield changed
+
+    def _apply(self, connection: Connection, row: Known, blob: bytes, patch: Patch) -> Changed | None:
+        plain: dict[str, Values | None] = codec.decode(blob)
+        old_weight = codec.weight(codec.encode(plain)[1:])
+        added: dict[tuple[str, str, str], None] = {}
+        removed: list[LinkRow] = []
+        for name, value in patch.attributes.items():
+            rest, links = codec.split({name: value} if value is not None else {})
+            plain.pop(name, None)
+            plain.update(rest)
+            wanted = dict.fromkeys(links)
+            for there, target in objects.links_by_value(connection, row.id, name).items():
+                if wanted.pop((name, *there), self) is self:
+                    removed.append(_link_row(row.id, name, there, target))
+            added.update(wanted)
+        for name, values in patch.removed.items():
+            gone = objects.links_by_value(connection, row.id, name, _references(name, values))
+            removed += [
+                LinkRow(object_id=row.id, attribute=name, key=key, value=value, target_id=target) for (key, value), target in gone.items()
+            ]
+        for name, values in patch.added.items():
+            new = _references(name, values)
+            known = objects.links_by_value(connection, row.id, name, new)
+            added.update(dict.fromkeys((name, *one) for one in new if one not in known))
+        self.link_keys.update(key for _, key, _ in added)
+        encoded = codec.encode(plain)
+        digest = codec.combine(
+            int.from_bytes(row.digest, "big") - old_weight + codec.weight(encoded[1:]),
+            (codec.reference_weight(*one) for one in added),
+            (codec.reference_weight(one.attribute, one.key, one.value) for one in removed),
+        )
+        if digest == row.digest and row.kind == patch.kind:
+            return None
+        image = Packed(anchor=patch.anchor, kind=patch.kind, plain=plain, blob=encoded, digest=digest, references=())
+        # What was unread stays so: its other attributes may have changed meanwhile.
+        return Changed(known=row, image=image, added=list(added), removed=removed, state=State(row.state))
+
+    def _tombstone(self, connection: Connection, rows: Sequence[Known], touched: Touched) -> None:
+        gone = {row.id: Kind(row.kind) for row in rows if row.state != State.GONE}
+        if gone:
+            self.set_state(connection, gone, State.GONE)
+
+    def _reject(self, connection: Connection, reject: Reject, known: Mapping[str, Known]) -> None:
+        self.counts["rejected"] += 1
+        row = known.get(reject.anchor) if reject.anchor else None
+        if row is not None:
+            # As it was: neither changed, nor taken for gone.
+            self.seen.add(row.id)
+        elif reject.anchor is None:
+            self.rejected_unnamed += 1
+        where = storable(reject.where)
+        text = f"{where}: {storable(reject.reason)}" if where else storable(reject.reason)
+        anchor = storable(reject.anchor) if reject.anchor else where
+        self.problem(connection, Problem(code="rejected", text=text, object_id=row.id if row else 0, anchor=anchor))
+
+    def _settle_problems(self, connection: Connection, batch: Batch) -> None:
+        """What is read again has the problems that this read finds. A full import settles all older ones at its end."""
+        if self._full or not self._anchors_with_problems:
+            return
+        named = {one.anchor for one in batch.entries} | {one.anchor for one in batch.patches} | set(batch.gone)
+        named |= {storable(one.anchor or one.where) for one in batch.rejects}
+        if settled := named & self._anchors_with_problems:
+            problems.clear_anchors(connection, self._engagement_id, problems.IMPORT, self._directory, settled)
+
+    # Writing
+
+    def _write(self, connection: Connection, new: Sequence[Packed], changed: Sequence[Changed], touched: Touched) -> None:
+        ids = self._backend.reserve_ids(connection, object_, len(new))
+        keys: list[tuple[int, int, str, str]] = []
+        lost_keys: list[tuple[int, str, str]] = []
+        arrived: dict[str, int] = {}
+        self._insert(connection, ids, new, keys)
+        arrived.update((entry.anchor, object_id) for object_id, entry in zip(ids, new, strict=True))
+        moved: set[tuple[str, str]] = {(name, value) for _, _, name, value in keys}
+        old_keys = objects.keys_of(connection, [one.known.id for one in changed]) if changed else {}
+        for one in changed:
+            now = self._request.match_keys(one.image.kind, one.image.plain).keys()
+            before = old_keys.get(one.known.id, set())
+            keys += [(self._directory_id, one.known.id, *key) for key in now - before]
+            lost_keys += [(one.known.id, *key) for key in before - now]
+            other = one.known.state != one.state or one.known.kind != one.image.kind
+            moved |= before | now if other else before ^ now
+            if one.known.state == State.GONE:
+                arrived[one.image.anchor] = one.known.id
+        touched.keys |= moved
+        self._update(connection, changed)
+        objects.delete_keys(self._backend, connection, lost_keys)
+        objects.insert_keys(self._backend, connection, keys)
+        self._link(connection, ids, new, changed, touched)
+        touched.whole.update((object_id, entry.kind) for object_id, entry in zip(ids, new, strict=True))
+        # A target that was empty until we wrote into it has provisional joins at its first load.
+        objects.adopt(connection, self._directory_id, arrived)
+        if not self._first:
+            by_reference = [key for key in moved if key[0] in self.link_keys]
+            references.reconnect(self._backend, connection, self._directory_id, arrived, by_reference, touched)
+
+    def _insert(self, connection: Connection, ids: range, new: Sequence[Packed], keys: list[tuple[int, int, str, str]]) -> None:
+        rows = []
+        facts, match_keys, directory_id = self._request.facts, self._request.match_keys, self._directory_id
+        for object_id, entry in zip(ids, new, strict=True):
+            label, mark, privileged = facts(entry.kind, entry.anchor, entry.plain)
+            rows.append(
+                (
+                    object_id,
+                    self._engagement_id,
+                    directory_id,
+                    entry.kind.value,
+                    entry.anchor,
+                    label,
+                    "live",
+                    entry.digest,
+                    entry.blob,
+                    self._generation,
+                    mark,
+                    privileged,
+                    self._run_id,
+                )
+            )
+            keys += [(directory_id, object_id, name, value) for name, value in match_keys(entry.kind, entry.plain)]
+            self.seen.add(object_id)
+        self._backend.insert(connection, object_, objects.COLUMNS, rows)
+        self.counts["added"] += len(rows)
+
+    def _update(self, connection: Connection, changed: Sequence[Changed]) -> None:
+        rows = []
+        for one in changed:
+            image = one.image
+            label, mark, privileged = self._request.facts(image.kind, image.anchor, image.plain)
+            rows.append(
+                (
+                    image.kind.value,
+                    label,
+                    one.state.value,
+                    image.digest,
+                    image.blob,
+                    self._generation,
+                    mark,
+                    privileged,
+                    self._run_id,
+                    one.known.id,
+                )
+            )
+            self.counts["added" if one.known.state == State.GONE else "changed"] += 1
+        self._backend.update(connection, object_, objects.CHANGED, ("id",), rows)
+
+    def _link(self, connection: Connection, ids: range, new: Sequence[Packed], changed: Sequence[Changed], touched: Touched) -> None:
+        """Write references; those that name an object which is there already find it at once."""
+        meant: dict[tuple[str, str], int] = {}
+        if not self._first:
+            named = {(key, value) for entry in new for _, key, value in entry.references}
+            named |= {(key, value) for one in changed for _, key, value in one.added}
+            meant = references.find(connection, self._directory_id, named)
+        rows = [
+            Link(object_id, attribute, key, value, meant.get((key, value)))
+            for object_id, entry in zip(ids, new, strict=True)
+            for attribute, key, value in entry.references
+        ]
+        lost: list[Link] = []
+        for one in changed:
+            object_id = one.known.id
+            rows += [Link(object_id, attribute, key, value, meant.get((key, value))) for attribute, key, value in one.added]
+            lost += [Link(row.object_id, row.attribute, row.key, row.value) for row in one.removed]
+            if _only_members(one):
+                for _, key, value in one.added:
+                    touched.reference(object_id, one.image.kind, MEMBERS, meant.get((key, value)))
+                for row in one.removed:
+                    touched.reference(object_id, one.image.kind, MEMBERS, row.target_id)
+            else:
+                touched.whole[object_id] = one.image.kind
+        objects.delete_links(self._backend, connection, lost)
+        objects.insert_links(self._backend, connection, self._directory_id, rows)
+
+    def _touch_holders(self, connection: Connection, ids: Iterable[int], touched: Touched) -> None:
+        for holder, attribute, target, directory_id, kind in sync.holders(connection, list(ids)):
+            if directory_id == self._directory_id:
+                touched.reference(holder, Kind(kind), attribute, target)
+
+
+def repeated(object_id: int, anchor: str) -> Problem:
+    """Two objects with one anchor: neither is believed until the directory shows one."""
+    return Problem(
+        code="duplicate anchor",
+        text=f"{anchor}: the directory showed two different objects with this anchor in one import; neither is used. "
+        "Correct the anchor in the directory, or import again if the object was just being changed",
+        severity=Severity.ERROR,
+        object_id=object_id,
+        anchor=anchor,
+    )
+
+
+def _only_members(changed: Changed) -> bool:
+    """Nothing but members came or went: what the digest counts for everything else is what it was."""
+    if changed.known.state != changed.state or changed.known.kind != changed.image.kind:
+        return False
+    if any(one[0] != MEMBERS for one in changed.added) or any(one.attribute != MEMBERS for one in changed.removed):
+        return False
+    expected = codec.combine(
+        int.from_bytes(changed.known.digest, "big"),
+        (codec.reference_weight(*one) for one in changed.added),
+        (codec.reference_weight(one.attribute, one.key, one.value) for one in changed.removed),
+    )
+    return expected == changed.image.digest
+
+
+def _link_row(object_id: int, attribute: str, reference: tuple[str, str], target_id: int | None) -> LinkRow:
+    key, value = reference
+    return LinkRow(object_id=object_id, attribute=attribute, key=key, value=value, target_id=target_id)
+
+
+def _references(name: str, values: Iterable[Reference]) -> list[tuple[str, str]]:
+    return [codec.stored_reference(name, one)[1:] for one in values]

@@ -1,0 +1,420 @@
+"""An import from its beginning to its end: full or delta, page by page, resumed where it was cut off.
+
+A page that was read stays. Nothing is taken for gone, no cursor counts and no reference by a new key is known before the last page said
+that nothing is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy.exc import IntegrityError
+
+from metasync.contract import (
+    Connector,
+    CursorExpired,
+    Follows,
+    ImportIncomplete,
+    MetasyncError,
+    Page,
+    ReadRequest,
+    Schema,
+    SourceEmpty,
+)
+from metasync.importing import index, references, tombstones
+from metasync.importing.compare import Comparison, repeated
+from metasync.importing.marks import Marks
+from metasync.importing.request import Request, make_request
+from metasync.importing.seen import Seen
+from metasync.store import audit, directories, objects, problems
+from metasync.store.directories import CursorRow
+from metasync.store.rows import DirectoryRow, Problem, Severity, State
+from metasync.synchronising.needs import directory_needs
+from metasync.workspace import Workspace
+
+PAGE = 2000
+"""Objects that a connector is asked for at once; they are stored in one transaction."""
+
+COUNTS = ("added", "changed", "gone", "unread", "unchanged", "rejected")
+
+
+class AnotherDirectory(MetasyncError):
+    """The directory is not the one that was imported before; give it another name in the document."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportOutcome:
+    """A complete import. One that is not complete raises `ImportIncomplete`, `Unavailable` or `Stopped`, and can be run again."""
+
+    complete: bool = True
+    full: bool
+    counts: Mapping[str, int]
+    """added, changed, gone, unread, unchanged, rejected."""
+    problems: Sequence[Problem] = ()
+    reason: str = ""
+    """Why everything was read; empty for a delta."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where an interrupted full import stands, as the cursor of each stream keeps it."""
+
+    request: str
+    """Digest of what was asked for."""
+    runs: list[int]
+    """Runs that took part; their problems stand."""
+    kept: bool = False
+    """What was seen is kept in the database."""
+    token: str | None = None
+
+    def text(self, token: str | None) -> str:
+        """As the cursor keeps it."""
+        return orjson.dumps({"request": self.request, "runs": self.runs, "kept": self.kept, "token": token}).decode()
+
+    @classmethod
+    def of(cls, text: str | None) -> Progress | None:
+        """Read again; None: there is none."""
+        return cls(**orjson.loads(text)) if text else None
+
+
+def import_directory(workspace: Workspace, directory: str, *, full: bool | None = None, run_id: int) -> ImportOutcome:
+    """Import one directory. `full`: read everything, also where a delta would do.
+
+    Raises `Unavailable`, `ImportIncomplete` (`SourceEmpty` where everything seems to be gone), `AnotherDirectory` and `Stopped`; what was
+    stored by then stands, nothing was taken for gone, and the next import goes on.
+    """
+    with workspace.connector(directory) as connector:
+        return _Import(workspace, directory, connector, run_id).run(full=bool(full))
+
+
+@dataclass(slots=True)
+class _Decision:
+    """Full, with the reason, or a delta from these cursors."""
+
+    reason: str = ""
+    cursors: dict[str, str] = field(default_factory=dict)
+    resumed: dict[str, CursorRow] | None = None
+
+
+class _Import:
+    """One import. Its methods are called in the order in which they stand."""
+
+    def __init__(self, workspace: Workspace, directory: str, connector: Connector, run_id: int) -> None:
+        self.workspace, self.directory, self.connector, self.run_id = workspace, directory, connector, run_id
+        self.backend = workspace.backend
+        self.id = workspace.directory_ids[directory]
+        self.schema: Schema | None = None
+        self.total: int | None = None
+        self.done = 0
+
+    def run(self, *, full: bool) -> ImportOutcome:
+        self.identify()
+        request = self.request()
+        if not request.kinds:
+            return ImportOutcome(full=False, counts=dict.fromkeys(COUNTS, 0), reason="no profile needs anything of this directory")
+        self.settle_first_load()
+        index.rebuild(self.backend, self.row(), request)
+        streams = self.connector.streams(request.kinds)
+        decision = self.decide(request, streams, full=full)
+        if not decision.reason:
+            try:
+                return self.delta(request, decision)
+            except CursorExpired as expired:
+                decision = _Decision(reason=f"the last cursor does not hold any more ({expired})")
+        outcome = self.full(request, streams, decision)
+        further = self.request()
+        if all(further.attributes[kind] == request.attributes[kind] for kind in request.kinds):
+            return outcome
+        # References turned out to be by an attribute that had not been asked for: without it they would mean nothing.
+        again = self.full(further, streams, _Decision(reason=decision.reason))
+        added = outcome.counts["added"]
+        counts = {**again.counts, "added": again.counts["added"] + added, "changed": max(0, again.counts["changed"] - added)}
+        return replace(again, counts=counts)
+
+    def row(self) -> DirectoryRow:
+        with self.backend.read() as connection:
+            return directories.get(connection, self.id)
+
+    def identify(self) -> None:
+        """Refuse a directory that is not the one that was imported before (law 1)."""
+        identity = self.connector.check().identity
+        with self.backend.write() as connection:
+            pinned = directories.get(connection, self.id).pinned
+            if pinned is None:
+                directories.set_identity(connection, self.id, identity)
+        if pinned not in (None, identity):
+            raise AnotherDirectory(
+                f"{self.directory} was {pinned} when it was first imported, and is {identity} now; nothing was read. "
+                "If another directory is meant, give it another name in the document"
+            )
+
+    def request(self) -> Request:
+        if self.schema is None:
+            self.schema = self.connector.discover()
+            with self.backend.write() as connection:
+                directories.set_schema(connection, self.id, self.schema)
+        with self.backend.read() as connection:
+            link_keys = objects.link_keys(connection, self.id)
+        engagement = self.workspace.engagement
+        needs = directory_needs(engagement, self.workspace.host, self.schema, self.directory)
+        return make_request(engagement.directories[self.directory], self.schema, needs, link_keys)
+
+    def settle_first_load(self) -> None:
+        """A first load that was cut off: from now on there is something to compare with."""
+        with self.backend.read() as connection:
+            open_load = objects.any_objects(connection, self.id) and not objects.has_anchor_index(connection, self.id)
+        if open_load:
+            self.build_anchors(None)
+            references.resolve_all(self.backend, self.id)
+
+    def decide(self, request: Request, streams: Sequence[str], *, full: bool) -> _Decision:
+        """Full or delta, and why."""
+        row = self.row()
+        with self.backend.read() as connection:
+            cursors = directories.cursors(connection, self.id)
+        interrupted = any(one.generation is not None for one in cursors.values())
+        if full:
+            return _Decision(reason="it was asked for")
+        if interrupted:
+            progress = [Progress.of(one.resume) for one in cursors.values()]
+            same = all(one is not None and one.request == request.digest for one in progress) and set(cursors) == set(streams)
+            kept = any(one is not None and one.kept for one in progress)
+            reason = "the last full import was not completed"
+            return (
+                _Decision(reason=reason + "; it goes on where it stopped", resumed=cursors) if same and kept else _Decision(reason=reason)
+            )
+        if row.requested is None:
+            return _Decision(reason="it is the first import")
+        if new := grown(row.requested, request):
+            return _Decision(reason=f"{new} was not imported before")
+        if row.scope != request.scope:
+            return _Decision(reason="the directory's options have changed")
+        if not isinstance(self.connector, Follows):
+            return _Decision(reason="the connector cannot tell what changed")
+        found = {stream: one.cursor for stream in streams if (one := cursors.get(stream)) and one.cursor}
+        if set(found) != set(streams) or set(cursors) != set(streams):
+            return _Decision(reason="there is no cursor")
+        return _Decision(cursors=found)
+
+    # Delta
+
+    def delta(self, request: Request, decision: _Decision) -> ImportOutcome:
+        comparison = self.comparison(request, generation=self.row().generation, earlier=Seen(), full=False, first=False)
+        ends: dict[str, Page] = {}
+        for stream, cursor in decision.cursors.items():
+            assert isinstance(self.connector, Follows)
+            for page in self.pages(self.connector.follow(self.ask(request, stream), cursor)):
+                self.store(comparison, page)
+                ends[stream] = page
+        if all(page.everything for page in ends.values()):
+            self.settle(request, comparison, same_scope=True)
+        else:
+            tombstones.drop_kinds(self.backend, self.id, request=request, comparison=comparison)
+        if comparison.unknown_patched:
+            text = f"{self.directory} told of changes to {comparison.unknown_patched:,} objects that are not known; "
+            text += "the next import reads everything"
+            with self.backend.write() as connection:
+                comparison.problem(connection, Problem(code="unknown object", text=text, severity=Severity.NOTICE, anchor=self.directory))
+        rows = [
+            CursorRow(stream=stream, cursor=None if comparison.unknown_patched else page.cursor or decision.cursors[stream])
+            for stream, page in ends.items()
+        ]
+        self.learn_keys(request, comparison)
+        return self.finish(request, comparison, rows, reason="")
+
+    # Full
+
+    def full(self, request: Request, streams: Sequence[str], decision: _Decision) -> ImportOutcome:
+        row = self.row()
+        resumed = decision.resumed
+        runs = [self.run_id]
+        progress = Progress(request=request.digest, runs=runs)
+        with self.backend.read() as connection:
+            first = not objects.any_objects(connection, self.id)
+            earlier = Seen(objects.get_seen(connection, self.id)) if resumed else Seen()
+            self.total = sum(objects.count(connection, self.id).values()) or None
+        self.done = len(earlier)
+        if resumed:
+            generation = row.generation
+            progress.kept = True
+            known = [one for cursor in resumed.values() if (one := Progress.of(cursor.resume))]
+            progress.runs = sorted({run for one in known for run in one.runs} | set(runs))
+            open_streams = dict(resumed)
+        else:
+            generation = row.generation + 1
+            open_streams = {
+                stream: CursorRow(stream=stream, cursor=None, resume=progress.text(None), generation=generation) for stream in streams
+            }
+            with self.backend.write() as connection:
+                directories.put_cursors(connection, self.workspace.engagement_id, self.id, open_streams.values())
+                directories.set_generation(connection, self.id, generation)
+                objects.forget_seen(connection, self.id)
+        comparison = self.comparison(request, generation=generation, earlier=earlier, full=True, first=first)
+        if resumed:
+            comparison.seen.fresh = []
+        finished = [self.stream(request, comparison, one, progress) for one in open_streams.values()]
+        if first:
+            self.build_anchors(comparison)
+            references.resolve_all(self.backend, self.id)
+        self.settle(request, comparison, same_scope=row.scope in (None, request.scope))
+        self.learn_keys(request, comparison)
+        return self.finish(request, comparison, finished, reason=decision.reason, runs=progress.runs)
+
+    def stream(self, request: Request, comparison: Comparison, row: CursorRow, progress: Progress) -> CursorRow:
+        """Read one stream to its end, or from where it was left; what its cursor is once the import is complete."""
+        if row.taken is not None:
+            return CursorRow(stream=row.stream, cursor=row.cursor, taken=row.taken)
+        known = Progress.of(row.resume)
+        token = known.token if known else None
+        cursor: str | None = None
+        taken: datetime | None = None
+        for page in self.pages(self.connector.read(self.ask(request, row.stream, token))):
+            if page.resume is not None and not progress.kept:
+                # From now on the import can be resumed: keep what it has seen up to here, and what it will see.
+                progress.kept, comparison.seen.fresh = True, list(comparison.seen)
+            token, cursor = page.resume, page.cursor
+            if page.complete:
+                with self.backend.read() as connection:
+                    taken = self.backend.now(connection)
+            self.store(
+                comparison,
+                page,
+                CursorRow(stream=row.stream, cursor=cursor, resume=progress.text(token), generation=row.generation, taken=taken),
+            )
+        return CursorRow(stream=row.stream, cursor=cursor, taken=taken)
+
+    def build_anchors(self, comparison: Comparison | None) -> None:
+        """After a first load: make anchors unique, and believe neither of two objects that share one."""
+        try:
+            with self.backend.write() as connection:
+                objects.build_anchor_index(connection, self.id)
+            return
+        except IntegrityError:
+            pass  # looked into below
+        with self.backend.write() as connection:
+            for anchor, found in objects.repeated_anchors(connection, self.id).items():
+                first, *others = found
+                objects.remove(connection, [object_id for object_id, _ in others])
+                if any(digest != first[1] for _, digest in others):
+                    objects.set_state(self.backend, connection, [first[0]], State.UNREAD, self.run_id)
+                    if comparison is not None:
+                        comparison.counts["rejected"] += len(others)
+                        comparison.problem(connection, repeated(first[0], anchor))
+                if comparison is not None:
+                    comparison.counts["added"] -= len(others)
+            objects.build_anchor_index(connection, self.id)
+
+    def learn_keys(self, request: Request, comparison: Comparison) -> None:
+        """References by an attribute that was not looked up before: make it a match key, then find what they mean."""
+        if comparison.link_keys - {references.ANCHOR} <= request.link_keys:
+            return
+        if index.rebuild(self.backend, self.row(), self.request()):
+            references.resolve_all(self.backend, self.id)
+
+    # Both
+
+    def comparison(self, request: Request, *, generation: int, earlier: Seen, full: bool, first: bool) -> Comparison:
+        with self.backend.read() as connection:
+            marks = Marks(self.workspace, self.directory, connection)
+            known = problems.known(connection, self.workspace.engagement_id, problems.IMPORT, self.directory)
+        return Comparison(
+            backend=self.backend,
+            engagement_id=self.workspace.engagement_id,
+            directory=self.directory,
+            directory_id=self.id,
+            request=request,
+            generation=generation,
+            run_id=self.run_id,
+            marks=marks,
+            known_problems=known,
+            earlier=earlier,
+            full=full,
+            first=first,
+        )
+
+    def ask(self, request: Request, stream: str, resume: str | None = None) -> ReadRequest:
+        return ReadRequest(
+            stream=stream,
+            kinds=request.kinds,
+            attributes=request.attributes,
+            under=request.under,
+            page_size=PAGE,
+            resume=resume,
+        )
+
+    def pages(self, read: Iterator[Page]) -> Iterator[Page]:
+        """The pages, if they end with one that says complete."""
+        complete = False
+        for page in read:
+            if complete:
+                raise ImportIncomplete(f"{self.directory} went on after it had said that everything was read; nothing was deleted")
+            complete = page.complete
+            yield page
+            self.workspace.check_stop()
+        if not complete:
+            self.workspace.check_stop()
+            raise ImportIncomplete(f"{self.directory} stopped before everything was read; nothing was deleted. Run the import again")
+
+    def store(self, comparison: Comparison, page: Page, progress: CursorRow | None = None) -> None:
+        """One page, what follows from it, and how far the import came, in one transaction."""
+        batches = comparison.prepare(page.items)
+        with self.backend.write() as connection:
+            for batch in batches:
+                comparison.store(connection, batch)
+            if progress is not None:
+                if comparison.seen.fresh:
+                    objects.add_seen(self.backend, connection, self.id, comparison.seen.fresh)
+                    comparison.seen.fresh = []
+                if progress.taken is not None or comparison.seen.fresh is not None:
+                    directories.put_cursor(connection, self.id, progress)
+        self.done += len(page.items)
+        self.workspace.report(self.done, max(self.total, self.done) if self.total else None, f"importing {self.directory}")
+
+    def settle(self, request: Request, comparison: Comparison, *, same_scope: bool) -> None:
+        try:
+            tombstones.settle(
+                self.backend,
+                self.connector,
+                self.directory,
+                self.id,
+                request=request,
+                comparison=comparison,
+                same_scope=same_scope,
+            )
+        except SourceEmpty:
+            # What was read is not to be gone on from: the next import asks anew.
+            with self.backend.write() as connection:
+                directories.put_cursors(connection, self.workspace.engagement_id, self.id, ())
+            raise
+
+    def finish(
+        self, request: Request, comparison: Comparison, cursors: Sequence[CursorRow], *, reason: str, runs: Sequence[int] = ()
+    ) -> ImportOutcome:
+        """The import is complete: from here its cursors count."""
+        counts = {name: comparison.counts[name] for name in COUNTS}
+        engagement_id = self.workspace.engagement_id
+        detail: dict[str, Any] = {"run": self.run_id, "full": bool(reason), "reason": reason, **counts}
+        with self.backend.write(durable=True) as connection:
+            directories.put_cursors(connection, engagement_id, self.id, cursors)
+            requested = {kind.value: names for kind, names in request.attributes.items()}
+            directories.complete(connection, self.id, at=self.backend.now(connection), requested=requested, scope=request.scope)
+            objects.forget_seen(connection, self.id)
+            if reason:
+                problems.clear_others(connection, engagement_id, problems.IMPORT, self.directory, runs)
+            audit.append(connection, engagement_id, self.workspace.author, "import", self.directory, detail)
+        return ImportOutcome(full=bool(reason), counts=counts, problems=tuple(comparison.problems), reason=reason)
+
+
+def grown(requested: Mapping[str, frozenset[str]], request: Request) -> str:
+    """What is asked for now and was not imported, in words; empty: nothing."""
+    for kind in sorted(request.attributes):
+        known = requested.get(kind.value)
+        if known is None:
+            return f"the kind {kind}"
+        if new := sorted(request.attributes[kind] - known):
+            return f"{', '.join(new[:3])}{' and more' if len(new) > 3 else ''} (of each {kind})"
+    return ""

@@ -1,0 +1,81 @@
+"""What references mean: links find the objects that they name, whichever of the two was imported first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from sqlalchemy import Connection
+
+from metasync.importing.marks import Touched
+from metasync.store import objects
+from metasync.store.backend import Backend
+from metasync.store.objects import Link
+from metasync.store.rows import LinkRow
+
+ANCHOR = "anchor"
+RANGE = 5000
+"""Holders whose references are resolved in one transaction."""
+
+
+def find(connection: Connection, directory_id: int, references: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """(key, value) -> the object that it names; what names none, or several, is absent."""
+    by_key: dict[str, set[str]] = {}
+    for key, value in references:
+        by_key.setdefault(key, set()).add(value)
+    found: dict[tuple[str, str], int] = {}
+    for key, values in by_key.items():
+        if key == ANCHOR:
+            ids = objects.ids_by_anchor(connection, directory_id, values)
+        else:
+            ids = objects.ids_by_key(connection, directory_id, key, values)
+        found.update(((key, value), object_id) for value, object_id in ids.items())
+    return found
+
+
+def reconnect(
+    backend: Backend,
+    connection: Connection,
+    directory_id: int,
+    anchors: Mapping[str, int],
+    keys: Collection[tuple[str, str]],
+    touched: Touched,
+) -> None:
+    """Let older references find objects that have come (`anchors`), and those whose keys (name, value) changed hands."""
+    changed: list[LinkRow] = []
+    for row in objects.links_to(connection, directory_id, ANCHOR, anchors):
+        if row.target_id != anchors[row.value]:
+            changed.append(_meaning(row, anchors[row.value]))
+    by_name: dict[str, set[str]] = {}
+    for name, value in keys:
+        by_name.setdefault(name, set()).add(value)
+    for name, values in by_name.items():
+        rows = objects.links_to(connection, directory_id, name, values)
+        if not rows:
+            continue
+        now = objects.ids_by_key(connection, directory_id, name, values)
+        for row in rows:
+            if row.target_id != now.get(row.value):
+                changed.append(_meaning(row, now.get(row.value)))
+                _touch(connection, touched, [row])
+    objects.set_targets(backend, connection, (Link(row.object_id, row.attribute, row.key, row.value, row.target_id) for row in changed))
+    _touch(connection, touched, changed)
+
+
+def resolve_all(backend: Backend, directory_id: int) -> None:
+    """Resolve every open reference of a directory: after its first load, or when references are by a new key."""
+    with backend.read() as connection:
+        holders = objects.holders_range(connection, directory_id)
+    for start in range(holders.start, holders.stop, RANGE):
+        with backend.write() as connection:
+            objects.resolve(connection, directory_id, range(start, min(start + RANGE, holders.stop)))
+
+
+def _meaning(row: LinkRow, target_id: int | None) -> LinkRow:
+    return LinkRow(object_id=row.object_id, attribute=row.attribute, key=row.key, value=row.value, target_id=target_id)
+
+
+def _touch(connection: Connection, touched: Touched, rows: Collection[LinkRow]) -> None:
+    kinds = objects.kinds(connection, {row.object_id for row in rows})
+    for row in rows:
+        if row.object_id in kinds:
+            touched.reference(row.object_id, kinds[row.object_id], row.attribute, row.target_id)

@@ -1,0 +1,40 @@
+"""Which objects an import has seen: one bit per object, so that a million of them takes 125 kB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+
+class Seen:
+    """A set of object ids, which are small and dense."""
+
+    def __init__(self, ids: Iterable[int] = ()) -> None:
+        self._bits = bytearray()
+        self._count = 0
+        self.fresh: list[int] | None = None
+        """What came since it was last kept in the database; None: nothing is kept."""
+        for one in ids:
+            self.add(one)
+
+    def __contains__(self, object_id: int) -> bool:
+        index = object_id >> 3
+        return index < len(self._bits) and bool(self._bits[index] & (1 << (object_id & 7)))
+
+    def __iter__(self) -> Iterator[int]:
+        for index, byte in enumerate(self._bits):
+            if byte:
+                yield from ((index << 3) + bit for bit in range(8) if byte & (1 << bit))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, object_id: int) -> None:
+        """The import has seen it."""
+        index, bit = object_id >> 3, 1 << (object_id & 7)
+        if index >= len(self._bits):
+            self._bits.extend(bytes(index + 4096 - len(self._bits)))
+        if not self._bits[index] & bit:
+            self._bits[index] |= bit
+            self._count += 1
+            if self.fresh is not None:
+                self.fresh.append(object_id)
