@@ -1,0 +1,438 @@
+"""The kinds of values that the document's language is made of. Each says what is wrong with a value, and what is allowed.
+
+A field raises one `ValidationError` with every fault below it, and hands on what was sound, so that one reading finds all faults.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, ClassVar, TypeVar
+from zoneinfo import ZoneInfo
+
+from marshmallow import RAISE, Schema, ValidationError, fields
+
+from metasync.contract import Kind
+from metasync.engagement.document import NAME, NAME_ALLOWED, Fault, one_of
+
+E = TypeVar("E", bound=StrEnum)
+
+UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400}
+DURATION_ALLOWED = "a number with its unit, such as `15 minutes`, `90 days`, `2 weeks`"
+LONGEST = timedelta(days=36525)
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_DURATION = re.compile(r"(\d{1,9}) +(second|minute|hour|day|week)s?")
+_CRON_PART = re.compile(r"(\*|\d{1,2}(-\d{1,2})?)(/\d{1,2})?(,(\*|\d{1,2}(-\d{1,2})?)(/\d{1,2})?)*")
+_CRON_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_WINDOW = re.compile(r"(\S+) (\d\d):(\d\d)-(\d\d):(\d\d) (\S+)")
+_RATE = re.compile(r"([1-9]\d{0,5})/(s|min|h)")
+
+
+class Value(fields.Field[Any]):
+    """Base of the language's values. `form` says in words what is allowed."""
+
+    form = "a value"
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        return self.read(value)
+
+    def read(self, value: Any) -> Any:
+        """The value in the engine's form. Raises `ValidationError`."""
+        return value
+
+    def wrong(self, text: str, allowed: str | None = None) -> ValidationError:
+        """A fault of the value itself."""
+        return ValidationError([Fault(text, self.form if allowed is None else allowed)])
+
+
+class Text(Value):
+    """A text that is not empty."""
+
+    def __init__(self, form: str = "text", **more: Any) -> None:
+        super().__init__(**more)
+        self.form = form
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise self.wrong(f"{_shown(value)} is not text", f"{self.form}, in quotes")
+        if not value.strip():
+            raise self.wrong("is empty")
+        return value
+
+
+class Expression(Text):
+    """An expression; its syntax is checked in `load`, where names are known."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__("an expression", **more)
+
+
+class Name(Text):
+    """A name that the document gives or refers to."""
+
+    def __init__(self, what: str, **more: Any) -> None:
+        super().__init__(f"the name of a {what}", **more)
+
+
+class Flag(Value):
+    """True or false."""
+
+    form = "`true` or `false`"
+
+    def read(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.wrong(f"{_shown(value)} is neither true nor false")
+        return value
+
+
+class Whole(Value):
+    """A whole number within bounds."""
+
+    def __init__(self, least: int, most: int, **more: Any) -> None:
+        super().__init__(**more)
+        self.least, self.most = least, most
+        self.form = f"a whole number from {least} to {most}"
+
+    def read(self, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not self.least <= value <= self.most:
+            raise self.wrong(f"{_shown(value)} is not such a number")
+        return value
+
+
+class Percent(Value):
+    """A share of a hundred."""
+
+    form = "a number from 0 to 100"
+
+    def read(self, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 100:
+            raise self.wrong(f"{_shown(value)} is not such a number")
+        return float(value)
+
+
+class Word(Value):
+    """One of a few words."""
+
+    def __init__(self, words: Iterable[str], **more: Any) -> None:
+        super().__init__(**more)
+        self.words = {str(word): word for word in words}
+        self.form = "one of " + ", ".join(f"`{word}`" for word in self.words)
+
+    def read(self, value: Any) -> Any:
+        if not isinstance(value, str) or value not in self.words:
+            raise self.wrong(f"{_shown(value)} is not known here", one_of(self.words, value))
+        return self.words[value]
+
+
+class Duration(Value):
+    """A length of time."""
+
+    form = DURATION_ALLOWED
+
+    def read(self, value: Any) -> timedelta:
+        return duration(value)
+
+
+class KindPair(Value):
+    """One kind, or `{SOURCE: TARGET}`."""
+
+    form = "one of " + ", ".join(f"`{kind}`" for kind in Kind) + ", or a pair from source to target such as `{user: contact}`"
+
+    def read(self, value: Any) -> tuple[Kind, Kind]:
+        pair = list(value.items()) if isinstance(value, Mapping) else [(value, value)]
+        if len(pair) != 1:
+            raise self.wrong("is not one pair of kinds")
+        for kind in pair[0]:
+            if kind not in set(Kind):
+                raise self.wrong(f"{_shown(kind)} is not a kind", one_of(Kind, kind))
+        return Kind(pair[0][0]), Kind(pair[0][1])
+
+
+class OneOrMany(Value):
+    """A value, or a list of them."""
+
+    def __init__(self, inner: Value, *, least: int = 1, **more: Any) -> None:
+        super().__init__(**more)
+        self.inner, self.least = inner, least
+        self.form = f"{inner.form}, or a list of them"
+
+    def read(self, value: Any) -> tuple[Any, ...]:
+        return _items(self.inner, value if isinstance(value, list) else [value], self, single=not isinstance(value, list))
+
+
+class Many(Value):
+    """A list of values."""
+
+    def __init__(self, inner: Value, *, least: int = 1, **more: Any) -> None:
+        super().__init__(**more)
+        self.inner, self.least = inner, least
+        self.form = f"a list; each item: {inner.form}"
+
+    def read(self, value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise self.wrong(f"{_shown(value)} is not a list")
+        return _items(self.inner, value, self, single=False)
+
+
+class Table(Value):
+    """A mapping of names to values of one form."""
+
+    def __init__(
+        self,
+        inner: Value | None,
+        what: str,
+        *,
+        key: Callable[[str], str | None] | None = None,
+        words: Iterable[str] | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(**more)
+        self.inner, self.what = inner, what
+        self.words = {str(word): word for word in words} if words is not None else None
+        self.key = key
+        self.form = f"a mapping of {what}" + (f" to {inner.form}" if inner and inner.form != "a value" else "")
+
+    def read(self, value: Any) -> dict[Any, Any]:
+        if not isinstance(value, Mapping):
+            raise self.wrong(f"{_shown(value)} is not a mapping of {self.what}")
+        faults: dict[Any, Any] = {}
+        sound: dict[Any, Any] = {}
+        for key, given in value.items():
+            fault = self._key_fault(key)
+            if fault:
+                faults[key] = [fault]
+                continue
+            try:
+                sound[self.words[key] if self.words else key] = self.inner.deserialize(given) if self.inner else given
+            except ValidationError as error:
+                faults[key] = error.messages
+                if error.valid_data:
+                    sound[self.words[key] if self.words else key] = error.valid_data
+        if faults:
+            raise ValidationError(faults, valid_data=sound)
+        return sound
+
+    def _key_fault(self, key: Any) -> Fault | None:
+        if not isinstance(key, str):
+            return Fault(f"the key {_shown(key)} is not text", f"{self.what}, in quotes")
+        if self.words is not None and key not in self.words:
+            return Fault("is not known here", one_of(self.words, key))
+        if not key.strip():
+            return Fault("the key is empty", self.what)
+        allowed = self.key(key) if self.key else None
+        return Fault(f"`{key}` is not a name", allowed) if allowed else None
+
+
+class Part(Value):
+    """A mapping with keys of its own. With `short`, a text stands for `{SHORT: text}`."""
+
+    def __init__(self, schema: type[Section], *, short: str | None = None, short_form: str = "", **more: Any) -> None:
+        super().__init__(**more)
+        self.schema, self.short = schema, short
+        keys = f"a mapping with the keys of {schema.title}"
+        self.form = f"{short_form}, or {keys}" if short else keys
+
+    def read(self, value: Any) -> dict[str, Any]:
+        if self.short and not isinstance(value, Mapping):
+            Text(self.form).read(value)
+            value = {self.short: value}
+        if not isinstance(value, Mapping):
+            raise self.wrong(f"{_shown(value)} is not a mapping")
+        return read_section(self.schema(), value)
+
+
+class Steps(Value):
+    """The steps of a `rewrite:` pipeline, as (name, argument or None)."""
+
+    form = "a list of rewrites, each `NAME` or `{NAME: ARGUMENT}`"
+
+    def read(self, value: Any) -> tuple[tuple[str, Any], ...]:
+        steps: list[tuple[str, Any]] = []
+        faults: dict[int, Any] = {}
+        for number, step in enumerate(value if isinstance(value, list) else [value]):
+            if isinstance(step, str) and step.strip():
+                steps.append((step, None))
+            elif isinstance(step, Mapping) and len(step) == 1 and all(isinstance(name, str) for name in step):
+                steps.append(next(iter(step.items())))
+            else:
+                faults[number] = [Fault("is not a step", "`NAME` or `{NAME: ARGUMENT}`")]
+        if faults:
+            raise ValidationError(faults)
+        return tuple(steps)
+
+
+class Schedule(Value):
+    """When a profile runs by itself, as a plain mapping."""
+
+    form = '`every 15 minutes`, `15 minutes after the last`, or `{cron: "0 6 * * 1-5", zone: Europe/Berlin, missed: run once}`'
+
+    def read(self, value: Any) -> dict[str, Any]:
+        if isinstance(value, Mapping):
+            return self._cron(value)
+        if isinstance(value, str) and value.startswith("every "):
+            return {"every": self._seconds(value.removeprefix("every "))}
+        if isinstance(value, str) and value.endswith(" after the last"):
+            return {"after": self._seconds(value.removesuffix(" after the last"))}
+        raise self.wrong(f"{_shown(value)} is not a schedule")
+
+    def _seconds(self, text: str) -> int:
+        seconds = int(duration(text).total_seconds())
+        if seconds < 10:
+            raise self.wrong(f"`{text}` is too short", "at least 10 seconds")
+        return seconds
+
+    def _cron(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        faults: dict[str, Any] = {
+            str(key): [Fault("is not known here", one_of(("cron", "zone", "missed"), key))]
+            for key in value
+            if key not in ("cron", "zone", "missed")
+        }
+        cron, zone, missed = value.get("cron"), value.get("zone", "UTC"), value.get("missed", "run once")
+        parts = cron.split() if isinstance(cron, str) else []
+        if len(parts) != 5 or not all(_cron_part(part, *bounds) for part, bounds in zip(parts, _CRON_BOUNDS, strict=True)):
+            faults["cron"] = [Fault(f"{_shown(cron)} is not a cron line", "minute, hour, day, month and weekday, such as `0 6 * * 1-5`")]
+        if not zone_known(zone):
+            faults["zone"] = [Fault(f"{_shown(zone)} is not a time zone", "a name such as `Europe/Berlin` or `UTC`")]
+        if missed not in ("run once", "skip"):
+            faults["missed"] = [Fault(f"{_shown(missed)} is not known here", one_of(("run once", "skip"), missed))]
+        if faults:
+            raise ValidationError(faults)
+        return {"cron": cron, "zone": zone, "missed": missed}
+
+
+class Window(Value):
+    """When a directory may be written."""
+
+    form = "days, hours and time zone, such as `Mon-Fri 20:00-06:00 Europe/Berlin`"
+
+    def read(self, value: Any) -> str:
+        found = _WINDOW.fullmatch(value) if isinstance(value, str) else None
+        if not found or not isinstance(value, str):
+            raise self.wrong(f"{_shown(value)} is not a window")
+        days, zone = found[1], found[6]
+        hours = [(int(found[2]), int(found[3])), (int(found[4]), int(found[5]))]
+        if not all(day in DAYS for span in days.split(",") for day in span.split("-", 1)):
+            raise self.wrong(f"`{days}` are not days", "such as `Mon-Fri` or `Sat,Sun`")
+        if not all((hour < 24 and minute < 60) or (hour, minute) == (24, 0) for hour, minute in hours) or hours[0] == hours[1]:
+            raise self.wrong("the hours are not a span", "such as `20:00-06:00` or `00:00-24:00`")
+        if not zone_known(zone):
+            raise self.wrong(f"`{zone}` is not a time zone", "a name such as `Europe/Berlin` or `UTC`")
+        return value
+
+
+class Rate(Value):
+    """Operations in a time."""
+
+    form = "a number per `s`, `min` or `h`, such as `50/s`"
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or not _RATE.fullmatch(value):
+            raise self.wrong(f"{_shown(value)} is not a rate")
+        return value
+
+
+class Section(Schema):
+    """A part of the document: a mapping with known keys, each with title and help."""
+
+    title: ClassVar[str]
+    """What the reference calls it."""
+
+    class Meta:
+        unknown = RAISE
+
+    def handle_error(self, error: ValidationError, data: Any, *, many: bool, **kwargs: Any) -> None:
+        """Say what is allowed where marshmallow only says that something is not."""
+        if isinstance(error.messages, dict):
+            explain(self, error.messages)
+
+
+def read_section(schema: Schema, value: Mapping[str, Any]) -> dict[str, Any]:
+    """What a schema makes of a mapping. Raises `ValidationError`."""
+    loaded: Any = schema.load(value)
+    return dict(loaded)
+
+
+def explain(schema: Schema, messages: dict[Any, Any]) -> None:
+    """Replace marshmallow's own words for unknown, missing and empty keys."""
+    known = {field.data_key or name: field for name, field in schema.fields.items()}
+    for key, said in messages.items():
+        if not isinstance(said, list) or len(said) != 1:
+            continue
+        field = known.get(key)
+        allowed = getattr(field, "form", None) or (field.metadata.get("help", "") if field else "")
+        match str(said[0]):
+            case "Unknown field.":
+                messages[key] = [Fault("is not known here", one_of(known, key))]
+            case "Missing data for required field.":
+                messages[key] = [Fault("is missing", allowed)]
+            case "Field may not be null.":
+                messages[key] = [Fault("is empty", allowed)]
+            case "Invalid input type.":
+                messages[key] = [Fault("is not a mapping", allowed)]
+            case text if not isinstance(said[0], Fault):
+                messages[key] = [Fault(text.rstrip("."), allowed)]
+
+
+def duration(value: Any) -> timedelta:
+    """`90 days` as a length of time. Raises `ValidationError`."""
+    found = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not found:
+        raise ValidationError([Fault(f"{_shown(value)} is not a length of time", DURATION_ALLOWED)])
+    length = timedelta(seconds=min(int(found[1]) * UNITS[found[2]], 10**11))
+    if length > LONGEST:
+        raise ValidationError([Fault(f"{_shown(value)} is longer than a century", DURATION_ALLOWED)])
+    return length
+
+
+def zone_known(name: Any) -> bool:
+    """True for the name of a time zone."""
+    try:
+        return isinstance(name, str) and ZoneInfo(name) is not None
+    except (ValueError, OSError, KeyError):  # unknown; a folder of the database; not found is a KeyError
+        return False
+
+
+def name_key(key: str) -> str | None:
+    """What is allowed, unless the key is a name."""
+    return None if NAME.fullmatch(key) else NAME_ALLOWED
+
+
+def _items(inner: Value, given: list[Any], owner: OneOrMany | Many, *, single: bool) -> tuple[Any, ...]:
+    if len(given) < owner.least:
+        raise owner.wrong("is empty")
+    sound: list[Any] = []
+    faults: dict[int, Any] = {}
+    for number, item in enumerate(given):
+        try:
+            sound.append(inner.deserialize(item))
+        except ValidationError as error:
+            faults[number] = error.messages
+            sound.append(error.valid_data or None)  # keeps the places of those behind it
+    if faults:
+        messages = faults[0] if single else faults
+        raise ValidationError(messages, valid_data=tuple(sound))
+    return tuple(sound)
+
+
+def _cron_part(part: str, least: int, most: int) -> bool:
+    return (
+        bool(_CRON_PART.fullmatch(part))
+        and all(least <= int(number) <= most for number in re.findall(r"(?<!/)\b\d+", part))
+        and not re.search(r"/0+(?!\d)", part)
+    )
+
+
+def _shown(value: Any) -> str:
+    """A value as people wrote it, shortened; a mapping or list by its kind, as it may hold a secret."""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if value is None:
+        return "nothing"
+    text = str(value)
+    return f"`{text[:60]}…`" if len(text) > 60 else f"`{text}`"
