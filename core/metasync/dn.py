@@ -50,18 +50,17 @@ def mirrored(dn: str, base: str, target: str) -> str | None:
 
 
 def _trim(part: str) -> str:
+    """Without the spaces around it; an escaped space at the end belongs to the value."""
     stripped = part.strip(" ")
-    # A space behind a backslash belongs to the value.
-    if stripped.endswith("\\") and not stripped.endswith("\\\\") and part.rstrip(" ") != part:
-        stripped += " "
-    return stripped
+    backslashes = len(stripped) - len(stripped.rstrip("\\"))
+    return stripped + " " if backslashes % 2 and part.rstrip(" ") != part else stripped
 
 
 def _fold(part: str) -> str:
     name, equals, value = part.partition("=")
     if not equals:
-        return part.strip().casefold()
-    return name.strip().casefold() + "=" + _unescaped(value.strip(" ") if not value.endswith("\\ ") else value.lstrip(" ")).casefold()
+        return part.strip(" ").casefold()
+    return name.strip(" ").casefold() + "=" + _unescaped(_trim(value)).casefold()
 
 
 def _unescaped(value: str) -> str:

@@ -233,12 +233,14 @@ def written(connection: Connection, directory_id: int, anchors: Collection[str])
     found: dict[str, list[tuple[Operation, dict[str, Any], str]]] = {}
     for part in portions(anchors):
         query = (
-            select(change.c.anchor, change.c.operation, change.c.after, change.c.state)
+            select(change.c.anchor, change.c.operation, change.c.before, change.c.after, change.c.state)
             .where(change.c.directory_id == directory_id, change.c.anchor.in_(part), change.c.state.in_(UNCONFIRMED))
             .order_by(change.c.written_at, change.c.id)
         )
         for row in connection.execute(query):
-            found.setdefault(row.anchor, []).append((Operation(row.operation), codec.decode(row.after), row.state))
+            # A member that was removed stands in `before`.
+            image = row.before if row.operation == Operation.MEMBER_REMOVE else row.after
+            found.setdefault(row.anchor, []).append((Operation(row.operation), codec.decode(image), row.state))
     return found
 
 

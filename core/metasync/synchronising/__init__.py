@@ -1,2 +1,6 @@
 """Synchronise: from imported objects to pending operations. `synchronise.synchronise` is the way in; nothing here speaks to a directory,
 except to ask which unique values are taken."""
+
+from metasync.synchronising.synchronise import SyncOutcome, synchronise
+
+__all__ = ["SyncOutcome", "synchronise"]

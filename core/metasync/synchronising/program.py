@@ -252,7 +252,7 @@ def _generate(program: Program) -> None:
 
     lines = ["def desired(source, target, mv, wave, environment):"]
     lines += [f"    {local} = environment.get({root!r}, NOTHING)" for root, local in locals_.items()]
-    lines += ["    values = {}", "    at = ''", "    try:"]
+    lines += ["    values = {}", "    try:", "        at = ''"]
     for number, (name, expression) in enumerate(program.expressions.items()):
         lines.append(f"        at = {name!r}")
         value = look_up(*expression.plain) if expression.plain else f"tidy({call('expression', number, expression)})"

@@ -79,7 +79,7 @@ def synchronise(workspace: Workspace, run_id: int, profiles: Collection[str] | N
 def not_ready(workspace: Workspace, profile: Profile, schemas: Mapping[str, Schema]) -> str:
     """Why a profile cannot be synchronised yet (law 1: unknown is not empty), or ""."""
     with workspace.backend.read() as connection:
-        rows = directories.load(connection, workspace.engagement_id)
+        rows = directories.of_engagement(connection, workspace.engagement_id)
     for name in dict.fromkeys([*profile.sources, profile.target, *(merge.directory for merge in profile.merge)]):
         row, schema = rows.get(name), schemas.get(name)
         if row is None or schema is None or row.completed is None or row.requested is None:
