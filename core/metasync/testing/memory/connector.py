@@ -79,6 +79,8 @@ class MemoryConnector(Connector):
     Options = MemoryOptions
     commit_size = 20
     idempotent = frozenset(Operation) - {Operation.CREATE}
+    Writer: ClassVar[type[Writer]] = Writer
+    """Who applies one change."""
     directories: ClassVar[Directories]
     """Which directories the options can name; `MemoryPlugin` binds it."""
 
@@ -243,15 +245,11 @@ class MemoryConnector(Connector):
 
     # Writing
 
-    def writer(self, directory: MemoryDirectory) -> Writer:
-        """Who applies one change."""
-        return Writer(directory, self.context)
-
     def write(self, changes: Sequence[Change]) -> Iterator[Result]:
         if len(changes) > self.commit_size:
             raise MetasyncError(f"{len(changes)} changes in one call, {self.commit_size} allowed; give fewer")
         for change in changes:
-            yield self.writer(self.directory).apply(change)
+            yield self.Writer(self.directory, self.context).apply(change)
 
     def find(self, changes: Sequence[Change]) -> Iterator[Found]:
         for change in changes:
@@ -263,7 +261,7 @@ class MemoryConnector(Connector):
         """One read-back. While the directory lags, what is not seen may yet be there."""
         stored, by_mark = index.live(change.anchor), False
         if change.operation is Operation.CREATE:
-            stored, by_mark = self.writer(directory).planned(change, index)
+            stored, by_mark = self.Writer(directory, self.context).planned(change, index)
         if stored is None:
             presence = Presence.UNKNOWN if directory.lags else Presence.ABSENT
             return Found(id=change.id, presence=presence, anchor=change.anchor, detail=f"{change.label} is not there")

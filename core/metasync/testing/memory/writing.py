@@ -27,6 +27,7 @@ from metasync.contract import (
 from metasync.testing.memory.directory import MemoryDirectory
 from metasync.testing.memory.faults import WriteFault
 from metasync.testing.memory.index import Index, Stored
+from metasync.testing.memory.names import folded
 from metasync.testing.values import as_tuple, problem, same, standard_name, too_long
 
 _ACCOUNTS = frozenset({Kind.USER})
@@ -95,6 +96,7 @@ class Writer:
         stored = index.live(change.anchor)
         if stored is None:
             self.conflict("the object is gone; import the directory again")
+        self.common(stored, index)
         if change.operation in (Operation.MEMBER_ADD, Operation.MEMBER_REMOVE):
             return self.member(change, stored, index)
         return self.update(change, stored, attributes, index)
@@ -151,6 +153,7 @@ class Writer:
         stored = index.live(change.anchor)
         if stored is None:
             return change.anchor or "", True
+        self.common(stored, index)
         self.unchanged(change, self.directory.attributes(stored, index), attributes, index)
         self.directory.delete(stored.anchor)
         return stored.anchor, False
@@ -180,6 +183,14 @@ class Writer:
         return group.anchor, False
 
     # Rules
+
+    def common(self, stored: Stored, index: Index) -> None:
+        """Who administers the directory is written only where the document names that object."""
+        if stored.attributes.get("privileged") is True:
+            shown = self.directory.attributes(stored, index)
+            allowed = {folded(one) for one in self.context.settings.allow_privileged}
+            if not allowed & {folded(str(shown[name])) for name in ("anchor", "distinguishedName")}:
+                self.reject("the object administers the directory; name it under `allow privileged`, or leave it alone")
 
     def suitable(
         self, given: Mapping[str, Values], attributes: Mapping[str, AttributeSchema], allow: Allow, index: Index

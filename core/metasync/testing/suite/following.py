@@ -139,16 +139,19 @@ class FollowingSuite(Suite):
         pages: list[Page] = []
         cursors: dict[str, str] = {}
         for stream in bench.streams:
-            first = next(iter(bench.connector.read(bench.request(stream, page_size=1))))
-            stored = [first]
-            for item in first.items:
-                if isinstance(item, Entry) and item.anchor in anchors:
-                    bench.harness.change(item.anchor, {bench.harness.text: "Changed between"})
-            if not first.complete:
+            stored: list[Page] = []
+            for page in bench.connector.read(bench.request(stream, page_size=1)):
+                stored.append(page)
+                ours = [item.anchor for item in page.items if isinstance(item, Entry) and item.anchor in anchors]
+                if ours and not page.complete:
+                    bench.harness.change(ours[0], {bench.harness.text: "Changed between"})
+                    break
+            if not stored[-1].complete:
                 bench.again()
                 bench.harness.settle()
-                rest = list(bench.connector.read(bench.request(stream, page_size=1, resume=first.resume)))
-                stored = [first, *rest] if first.resume else rest
+                resume = stored[-1].resume
+                rest = list(bench.connector.read(bench.request(stream, page_size=1, resume=resume)))
+                stored = [*stored, *rest] if resume else rest
             pages += stored
             cursors[stream] = str(stored[-1].cursor)
         self.caught_up(bench, image(pages), cursors)
