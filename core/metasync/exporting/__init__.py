@@ -1,1 +1,6 @@
 """Exporting: approved changes reach their directories exactly once, through the ledger, and an import confirms them."""
+
+from metasync.exporting.batches import ExportOutcome, Ticket, export, prepare, work
+from metasync.exporting.confirm import Confirmation, confirm_import
+
+__all__ = ["Confirmation", "ExportOutcome", "Ticket", "confirm_import", "export", "prepare", "work"]

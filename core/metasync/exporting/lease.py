@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from metasync import liveness
 from metasync.contract import MetasyncError
-from metasync.store import ledger, leases
+from metasync.store import leases, ledger
 from metasync.store.backend import Backend
 
 TTL = timedelta(seconds=10)

@@ -152,15 +152,13 @@ class Vacancies:
                 break
             else:
                 before = [other.level for key in holder.takes if (other := self._free.get(key)) and other is not holder]
-                # Level 0 is kept for those who step aside.
-                holder.level = min(ROOM, 1 + max(before, default=0) if before else 1)
+                # Level 0 is kept for those who step aside; a ring's holder that does has no level yet.
+                holder.level = min(ROOM, 1 + max(0, *before) if before else 1)
                 stack.pop()
                 del trail[holder.tag]
 
 
-def unique_keys(
-    schema: Mapping[str, AttributeSchema], attributes: Mapping[str, Any], *, path: str = ""
-) -> dict[bytes, str]:
+def unique_keys(schema: Mapping[str, AttributeSchema], attributes: Mapping[str, Any], *, path: str = "") -> dict[bytes, str]:
     """The keys of all values that may stand only once -> their attribute. `path` is the object's parent, for what is unique per parent."""
     keys: dict[bytes, str] = {}
     for name, values in attributes.items():

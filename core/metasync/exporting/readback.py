@@ -67,7 +67,11 @@ def _created(change: Change, found: Found, schema: Mapping[str, AttributeSchema]
     if change.mark is not None:
         text = "another object, without our mark, has its name; rename one of them, or join the two by hand"
         return Decision(verdict=Verdict.OUTDATED, change=change, detail=text)
-    different = [name for name, value in change.after.items() if name in found.attributes and not equal(schema.get(name), value, found.attributes[name])]
+    different = [
+        name
+        for name, value in change.after.items()
+        if name in found.attributes and not equal(schema.get(name), value, found.attributes[name])
+    ]
     missing = [name for name, value in change.after.items() if value is not None and name not in found.attributes]
     if different or missing:
         text = f"another object has its name, and differs from it in {', '.join(sorted(different + missing))}; rename one of them, or join the two by hand"

@@ -40,7 +40,15 @@ class Worker:
     """Exports the given plans to one directory, as long as its lease holds."""
 
     def __init__(
-        self, workspace: Workspace, *, run_id: int, batch_id: int, directory: str, chosen: Sequence[PlanRow], lease: DirectoryLease, target: Target
+        self,
+        workspace: Workspace,
+        *,
+        run_id: int,
+        batch_id: int,
+        directory: str,
+        chosen: Sequence[PlanRow],
+        lease: DirectoryLease,
+        target: Target,
     ) -> None:
         self._workspace = workspace
         self._backend = workspace.backend
@@ -54,7 +62,12 @@ class Worker:
         self._marks = workspace.engagement.directories[directory].mark is not None
         self._resolver = Resolver(workspace.engagement_id, self._directory_id)
         self._recorder = Recorder(
-            workspace, run_id=run_id, directory_id=self._directory_id, plans={row.id: row for row in chosen}, fence=lease.fence, target=target
+            workspace,
+            run_id=run_id,
+            directory_id=self._directory_id,
+            plans={row.id: row for row in chosen},
+            fence=lease.fence,
+            target=target,
         )
         self._attributes: dict[Kind, Mapping[str, AttributeSchema]] = {}
         self._gate = Gate()
@@ -211,7 +224,13 @@ class Worker:
             if obstacle is not None:
                 held.append((row, obstacle.state, obstacle.error))
             elif row.operation is Operation.CREATE and place is not None:
-                held.append((row, "stale", f"it exists already in {self._directory}: another profile or an import brought it since the plan was made"))
+                held.append(
+                    (
+                        row,
+                        "stale",
+                        f"it exists already in {self._directory}: another profile or an import brought it since the plan was made",
+                    )
+                )
             elif row.operation is not Operation.CREATE and row.anchor is None and place is None:
                 held.append((row, "approved", f"waits for {row.source} to be created"))
             else:
@@ -257,7 +276,7 @@ class Worker:
             member=member,
             tag=row.tag,
             mark=MARK_PREFIX + row.tag if row.operation is Operation.CREATE and self._marks else None,
-            retried=row.attempts > 1 or row.state == "in_flight" and row.fence != self._lease.fence,
+            retried=row.attempts > 1 or (row.state == "in_flight" and row.fence != self._lease.fence),
         )
 
     def _read_back(self, items: list[Item]) -> list[Item]:
@@ -288,7 +307,9 @@ class Worker:
                 reports.append((row, as_result(decision)))
         for row, change in by_id.values():
             self._recorder.connector_bug(f"{self._target.name} gave no answer to find() for {row.label}")
-            reports.append((row, Result(id=change.id, outcome=Outcome.UNKNOWN, detail=f"{self._target.name} did not say whether it was written")))
+            reports.append(
+                (row, Result(id=change.id, outcome=Outcome.UNKNOWN, detail=f"{self._target.name} did not say whether it was written"))
+            )
         self._record(reports, read_back=True)
         return unwritten
 
@@ -304,7 +325,9 @@ class Worker:
             for result in self._target.write(items):
                 row = by_id.pop(result.id, None)
                 if row is None:
-                    self._recorder.connector_bug(f"{self._target.name} gave a result for a change that it was not given, or two for one: {result.id}")
+                    self._recorder.connector_bug(
+                        f"{self._target.name} gave a result for a change that it was not given, or two for one: {result.id}"
+                    )
                 else:
                     reports.append((row, result))
             self._failures = 0

@@ -86,7 +86,9 @@ def check_approved(workspace: Workspace, connection: Connection, row: plans.Plan
     _check_binding(workspace, connection, row)
 
 
-def standing_approval(workspace: Workspace, connection: Connection, profile: str, configuration: str, purpose: str) -> plans.ApprovalRow | None:
+def standing_approval(
+    workspace: Workspace, connection: Connection, profile: str, configuration: str, purpose: str
+) -> plans.ApprovalRow | None:
     """The last approval that a person gave this profile or exporter under this configuration."""
     for given in plans.approvals_like(connection, workspace.engagement_id, profile, configuration, purpose):
         if not given.author.startswith(POLICY):
@@ -124,7 +126,9 @@ def _check_binding(workspace: Workspace, connection: Connection, row: plans.Plan
     """The plan's rows are those that were hashed, and the configuration is the one that made them."""
     profile = workspace.engagement.profiles.get(row.profile)
     if profile is not None and profile.staging:
-        raise ApprovalRefused(f"{row.profile} is in staging: it plans and never exports. Remove `mode: staging`, load the document, and plan again")
+        raise ApprovalRefused(
+            f"{row.profile} is in staging: it plans and never exports. Remove `mode: staging`, load the document, and plan again"
+        )
     if configuration_of(workspace, row) != row.configuration:
         raise ApprovalRefused(
             f"the configuration of {row.profile} changed after plan {row.id} was made (revision {row.revision}, now {workspace.engagement.revision}); "
@@ -149,7 +153,10 @@ def _policy(workspace: Workspace, connection: Connection, row: plans.PlanRow) ->
     if profile.approval is Approval.FIRST and row.purpose == "synchronise":
         given = standing_approval(workspace, connection, row.profile, row.configuration, row.purpose)
         if given:
-            return "first", f"`approval: first`, {given.author} approved plan {given.plan_id} of the same configuration, and within all limits"
+            return (
+                "first",
+                f"`approval: first`, {given.author} approved plan {given.plan_id} of the same configuration, and within all limits",
+            )
     return "", ""
 
 

@@ -51,9 +51,7 @@ class Subject:
 class Freezer:
     """Takes drafts, object by object; those of existing objects before those of creates. `finish` orders and hashes them."""
 
-    def __init__(
-        self, connection: Connection, workspace: Workspace, *, plan_id: int, profile: str, directory: str, revision: int
-    ) -> None:
+    def __init__(self, connection: Connection, workspace: Workspace, *, plan_id: int, profile: str, directory: str, revision: int) -> None:
         self._connection = connection
         self._workspace = workspace
         self._plan_id = plan_id
@@ -118,7 +116,9 @@ class Freezer:
             operation = Operation.UPDATE if draft.operation is Operation.CREATE else draft.operation
             references.append(self._row(subject, draft, operation, before_references, after_references))
 
-    def _row(self, subject: Subject, draft: Draft, operation: Operation, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    def _row(
+        self, subject: Subject, draft: Draft, operation: Operation, before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> dict[str, Any]:
         tag = secrets.token_hex(16)
         path = str(after.get("path") or before.get("path") or subject.image.get("path") or "")
         rules = {name: words for name, words in draft.rules.items() if name in after or name in before or (name not in draft.after)}
@@ -264,7 +264,9 @@ def as_change(row: Mapping[str, Any], *, before: Mapping[str, Any], after: Mappi
     operation = Operation(row["operation"])
     member = None
     if operation in MEMBERS:
-        member = next((one for value in (*after.values(), *before.values()) for one in (value if isinstance(value, tuple) else (value,))), None)
+        member = next(
+            (one for value in (*after.values(), *before.values()) for one in (value if isinstance(value, tuple) else (value,))), None
+        )
     return Change(
         id=row["tag"],
         operation=operation,
@@ -276,4 +278,3 @@ def as_change(row: Mapping[str, Any], *, before: Mapping[str, Any], after: Mappi
         member=member,
         tag=row["tag"],
     )
-

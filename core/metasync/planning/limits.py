@@ -48,7 +48,9 @@ def exceeded(counts: Mapping[Operation, int], joined: int, limits: Mapping[Opera
             continue
         allowed, words = min(bounds)
         if count > allowed:
-            found.append(Exceeded(operation=operation, count=count, allowed=allowed, words=f"{count} x {operation}, {words} ({allowed}) allowed"))
+            found.append(
+                Exceeded(operation=operation, count=count, allowed=allowed, words=f"{count} x {operation}, {words} ({allowed}) allowed")
+            )
     return found
 
 

@@ -57,9 +57,7 @@ class _Unchanged(Exception):
         self.problems = problems
 
 
-def freeze(
-    workspace: Workspace, run_id: int, profiles: Iterable[str], *, objects: Collection[int] | None = None
-) -> list[PlanSummary]:
+def freeze(workspace: Workspace, run_id: int, profiles: Iterable[str], *, objects: Collection[int] | None = None) -> list[PlanSummary]:
     """Freeze one plan per profile: everything that is pending, or a pilot of these source objects."""
     chosen = None if objects is None else frozenset(objects)
     summaries = []
@@ -109,17 +107,18 @@ def frozen(
     after: Callable[[Connection, int], None] | None = None,
 ) -> PlanSummary:
     """Make one plan in one transaction: `fill` hands the drafts to the freezer. The same content that stands already is found again instead."""
+    area = "undo" if purpose == "undo" else "plan"
     try:
         with workspace.backend.write(durable=True) as connection:
             row, problems = _write(
                 workspace, connection, run_id, profile, purpose, directory, configuration, limits, joined, fill, objects, undoes
             )
-            plans.replace_problems(connection, workspace.engagement_id, "plan", profile, problems, objects=objects)
+            plans.replace_problems(connection, workspace.engagement_id, area, profile, problems, objects=objects)
             if after is not None:
                 after(connection, row.id)
     except _Unchanged as same:
         with workspace.backend.write() as connection:
-            plans.replace_problems(connection, workspace.engagement_id, "plan", profile, same.problems, objects=objects)
+            plans.replace_problems(connection, workspace.engagement_id, area, profile, same.problems, objects=objects)
             if after is not None:
                 after(connection, same.row.id)
         return summary(same.row, reused=True)
@@ -176,6 +175,7 @@ def _write(
     content = freezer.finish()
     for one in freezer.problems:
         one.setdefault("since", now)
+        one.setdefault("attribute", "")
         one.setdefault("run_id", run_id)
     for row in plans.of_profile(connection, workspace.engagement_id, profile, states=("planned", "approved", "empty"), purpose=purpose):
         same_gate = row.configuration == configuration and row.undoes == undoes
@@ -195,9 +195,9 @@ def _write(
         exceeded=[one.as_json() for one in passed],
     )
     plans.supersede(connection, workspace.engagement_id, profile, purpose, newer=plan_id, objects=objects)
-    row = plans.get(connection, workspace.engagement_id, plan_id)
-    assert row is not None
-    return row, freezer.problems
+    made = plans.get(connection, workspace.engagement_id, plan_id)
+    assert made is not None
+    return made, freezer.problems
 
 
 def _stands(connection: Connection, row: plans.PlanRow, content: str) -> bool:
@@ -269,11 +269,11 @@ def _fill(workspace: Workspace, connection: Connection, freezer: Freezer, profil
         target_kind=profile.target_kind.value,
         objects=objects,
     )
-    for page in members:
-        for row in page:
-            if row.object_id not in busy:
-                freezer.add(_group(row, profile.target_kind), [_member_draft(row)])
-        done += len(page)
+    for portion in members:
+        for member in portion:
+            if member.object_id not in busy:
+                freezer.add(_group(member, profile.target_kind), [_member_draft(member)])
+        done += len(portion)
         workspace.report(done, None, f"planning {profile.name}")
 
 

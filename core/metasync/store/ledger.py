@@ -139,9 +139,7 @@ def obstacles(connection: Connection, plan_ids: Collection[int], now: datetime) 
     """(plan, object, stage, id, operation, state, error) of changes that later ones of the same object depend on and that are not done:
     refused, outdated, in flight, or due later. Members depend on nothing of one another and are not among them."""
     query = (
-        select(
-            change.c.plan_id, change.c.object_id, change.c.stage, change.c.id, change.c.operation, change.c.state, change.c.error
-        )
+        select(change.c.plan_id, change.c.object_id, change.c.stage, change.c.id, change.c.operation, change.c.state, change.c.error)
         .where(
             change.c.plan_id.in_(list(plan_ids)),
             change.c.operation.not_in(MEMBER_OPERATIONS),
@@ -171,13 +169,19 @@ def unfinished(connection: Connection, plan_ids: Collection[int]) -> dict[int, i
         .where(change.c.plan_id.in_(list(plan_ids)), change.c.state.in_(("planned", "approved", "in_flight")))
         .group_by(change.c.plan_id)
     )
-    return {plan_id: number for plan_id, number in connection.execute(query).tuples()}
+    return {key: number for key, number in connection.execute(query)}
 
 
 def count(connection: Connection, plan_ids: Collection[int]) -> dict[str, int]:
     """How many changes of these plans stand in each state."""
     query = select(change.c.state, func.count()).where(change.c.plan_id.in_(list(plan_ids))).group_by(change.c.state)
-    return {state: number for state, number in connection.execute(query).tuples()}
+    return {key: number for key, number in connection.execute(query)}
+
+
+def count_of_run(connection: Connection, engagement_id: int, run_id: int) -> dict[str, int]:
+    """How many changes that a run exported stand in each state."""
+    where = (change.c.engagement_id == engagement_id, change.c.run_id == run_id)
+    return {key: number for key, number in connection.execute(select(change.c.state, func.count()).where(*where).group_by(change.c.state))}
 
 
 def directories_of(connection: Connection, plan_ids: Collection[int]) -> dict[int, set[int]]:
@@ -190,7 +194,14 @@ def directories_of(connection: Connection, plan_ids: Collection[int]) -> dict[in
 
 
 def claim(
-    connection: Connection, ids: Collection[int], *, run_id: int, batch_id: int, fence: int, due_at: datetime | None, state: str = "approved"
+    connection: Connection,
+    ids: Collection[int],
+    *,
+    run_id: int,
+    batch_id: int,
+    fence: int,
+    due_at: datetime | None,
+    state: str = "approved",
 ) -> list[ChangeRow]:
     """Take changes into flight; those that really are ours now, in the order of export. `due_at`: before when nothing may be read into an
     absence. Commit before writing."""
@@ -200,16 +211,22 @@ def claim(
         .values(state="in_flight", run_id=run_id, batch_id=batch_id, fence=fence, attempts=change.c.attempts + 1, due_at=due_at, error=None)
     )
     connection.execute(update_)
-    query = select(change).where(change.c.id.in_(list(ids)), change.c.state == "in_flight", change.c.batch_id == batch_id, change.c.fence == fence)
+    query = select(change).where(
+        change.c.id.in_(list(ids)), change.c.state == "in_flight", change.c.batch_id == batch_id, change.c.fence == fence
+    )
     return [_change(row) for row in connection.execute(query.order_by(change.c.stage, change.c.id))]
 
 
 def adopt(connection: Connection, ids: Collection[int], *, run_id: int, batch_id: int, fence: int) -> list[ChangeRow]:
     """Take over changes that somebody else left in flight."""
     connection.execute(
-        update(change).where(change.c.id.in_(list(ids)), change.c.state == "in_flight").values(run_id=run_id, batch_id=batch_id, fence=fence)
+        update(change)
+        .where(change.c.id.in_(list(ids)), change.c.state == "in_flight")
+        .values(run_id=run_id, batch_id=batch_id, fence=fence)
     )
-    query = select(change).where(change.c.id.in_(list(ids)), change.c.state == "in_flight", change.c.batch_id == batch_id, change.c.fence == fence)
+    query = select(change).where(
+        change.c.id.in_(list(ids)), change.c.state == "in_flight", change.c.batch_id == batch_id, change.c.fence == fence
+    )
     return [_change(row) for row in connection.execute(query.order_by(change.c.stage, change.c.id))]
 
 
@@ -300,13 +317,15 @@ def assign(connection: Connection, batch_id: int, *, run_id: int, directory_id: 
 
 def plans_of_batch(connection: Connection, batch_id: int) -> list[int]:
     """The plans that a batch has changes of."""
-    return list(connection.execute(select(change.c.plan_id).distinct().where(change.c.batch_id == batch_id).order_by(change.c.plan_id)).scalars())
+    return list(
+        connection.execute(select(change.c.plan_id).distinct().where(change.c.batch_id == batch_id).order_by(change.c.plan_id)).scalars()
+    )
 
 
 def count_batch(connection: Connection, batch_id: int) -> dict[str, int]:
     """How many changes of a batch stand in each state."""
     query = select(change.c.state, func.count()).where(change.c.batch_id == batch_id).group_by(change.c.state)
-    return {state: number for state, number in connection.execute(query).tuples()}
+    return {key: number for key, number in connection.execute(query)}
 
 
 # --- references ------------------------------------------------------------------------------------------------------------------------
@@ -345,9 +364,11 @@ def place_of(connection: Connection, identity_id: int, directory_id: int, kind: 
 
 def places_of(connection: Connection, identity_ids: Collection[int], directory_id: int) -> dict[tuple[int, str], str]:
     """(identity, kind) -> the anchor of its object in a directory."""
-    found = {}
+    found: dict[tuple[int, str], str] = {}
     for part in _portions(identity_ids):
-        query = select(join.c.identity_id, join.c.kind, join.c.anchor).where(join.c.identity_id.in_(part), join.c.directory_id == directory_id)
+        query = select(join.c.identity_id, join.c.kind, join.c.anchor).where(
+            join.c.identity_id.in_(part), join.c.directory_id == directory_id
+        )
         found |= {(row.identity_id, row.kind): row.anchor for row in connection.execute(query)}
     return found
 
@@ -384,7 +405,9 @@ def of_anchors(
     return found
 
 
-def imported(connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, tuple[int, str, str, dict[str, Any], str | None]]:
+def imported(
+    connection: Connection, directory_id: int, anchors: Collection[str]
+) -> dict[str, tuple[int, str, str, dict[str, Any], str | None]]:
     """anchor -> (id, kind, state, attributes without references, mark) as last imported."""
     found: dict[str, tuple[int, str, str, dict[str, Any], str | None]] = {}
     for part in _portions(anchors):
@@ -452,7 +475,9 @@ def confirm(connection: Connection, ids: Collection[int], run_id: int) -> None:
     """The import shows these changes."""
     for part in _portions(ids):
         connection.execute(
-            update(change).where(change.c.id.in_(part), change.c.state == "written").values(state="confirmed", confirmed_run=run_id, error=None)
+            update(change)
+            .where(change.c.id.in_(part), change.c.state == "written")
+            .values(state="confirmed", confirmed_run=run_id, error=None)
         )
 
 
@@ -467,15 +492,62 @@ def not_reimported(connection: Connection, change_id: int, run_id: int, error: s
 
 def adopt_imported(connection: Connection, directory_id: int) -> int:
     """Give provisional joins the objects that the import brought; how many."""
-    found = select(object_.c.id).where(
-        object_.c.directory_id == directory_id, object_.c.anchor == join.c.anchor, object_.c.state != "gone"
-    )
+    found = select(object_.c.id).where(object_.c.directory_id == directory_id, object_.c.anchor == join.c.anchor, object_.c.state != "gone")
     result = connection.execute(
         update(join)
         .where(join.c.directory_id == directory_id, join.c.object_id.is_(None), found.exists())
         .values(object_id=found.limit(1).scalar_subquery())
     )
     return result.rowcount
+
+
+def profiles_of_run(connection: Connection, engagement_id: int, run_id: int) -> list[tuple[str, int]]:
+    """(profile, directory) of what a run wrote."""
+    query = (
+        select(change.c.profile, change.c.directory_id)
+        .distinct()
+        .where(change.c.engagement_id == engagement_id, change.c.run_id == run_id, change.c.state.in_(DONE))
+        .order_by(change.c.profile, change.c.directory_id)
+    )
+    return [(row.profile, row.directory_id) for row in connection.execute(query)]
+
+
+def written_by(
+    connection: Connection,
+    engagement_id: int,
+    run_id: int,
+    *,
+    profile: str,
+    directory_id: int,
+    members: bool,
+    after: tuple[int, int] = (-1, 0),
+    operation: Operation | None = None,
+    limit: int = PORTION,
+) -> list[ChangeRow]:
+    """What a run wrote, behind `after` = (source object, id), in that order: members only, or all but members."""
+    object_id, last = after
+    query = select(change).where(
+        change.c.engagement_id == engagement_id,
+        change.c.run_id == run_id,
+        change.c.profile == profile,
+        change.c.directory_id == directory_id,
+        change.c.state.in_(DONE),
+        change.c.operation.in_(MEMBER_OPERATIONS) if members else change.c.operation.not_in(MEMBER_OPERATIONS),
+        or_(change.c.object_id > object_id, and_(change.c.object_id == object_id, change.c.id > last)),
+    )
+    if operation is not None:
+        query = query.where(change.c.operation == operation.value)
+    return [_change(row) for row in connection.execute(query.order_by(change.c.object_id, change.c.id).limit(limit))]
+
+
+def taken_back(connection: Connection, ids: Collection[int]) -> set[int]:
+    """Those of these changes that an undo took back already: its change is written."""
+    found: set[int] = set()
+    undo = change.alias("undo")
+    for part in _portions(ids):
+        query = select(change.c.id).join(undo, undo.c.id == change.c.undone_by).where(change.c.id.in_(part), undo.c.state.in_(DONE))
+        found |= set(connection.execute(query).scalars())
+    return found
 
 
 def set_undone_by(connection: Connection, ids: Collection[int], undo_tag: str) -> None:
@@ -531,7 +603,7 @@ def pairs(
         .order_by(other.c.id)
         .limit(limit)
     )
-    return list(connection.execute(query).all())
+    return [*connection.execute(query).all()]
 
 
 def exporter_states(connection: Connection, engagement_id: int, exporter: str, pair_ids: Collection[str]) -> dict[str, str | None]:
@@ -547,7 +619,9 @@ def object_ids(connection: Connection, directory_id: int, anchors: Collection[st
     """anchor -> the object's number; a living one before its tombstones."""
     found: dict[str, int] = {}
     for part in _portions(anchors):
-        query = select(object_.c.id, object_.c.anchor, object_.c.state).where(object_.c.directory_id == directory_id, object_.c.anchor.in_(part))
+        query = select(object_.c.id, object_.c.anchor, object_.c.state).where(
+            object_.c.directory_id == directory_id, object_.c.anchor.in_(part)
+        )
         for row in connection.execute(query):
             if row.state != "gone" or row.anchor not in found:
                 found[row.anchor] = row.id

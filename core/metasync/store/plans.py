@@ -144,7 +144,9 @@ def pending_rows(
     """What the profile wants to do, page by page: either to objects that exist, or the creates."""
     query = (
         select(pending, directory.c.name.label("source_directory"), object_.c.anchor.label("source_anchor"))
-        .select_from(pending.outerjoin(object_, object_.c.id == pending.c.object_id).outerjoin(directory, directory.c.id == object_.c.directory_id))
+        .select_from(
+            pending.outerjoin(object_, object_.c.id == pending.c.object_id).outerjoin(directory, directory.c.id == object_.c.directory_id)
+        )
         .where(pending.c.engagement_id == engagement_id, pending.c.profile == profile)
         .where(pending.c.anchor.is_(None) if creates else pending.c.anchor.is_not(None))
         .order_by(pending.c.id)
@@ -310,7 +312,7 @@ def content_hash(connection: Connection, plan_id: int, *, states: Collection[str
             parts[digest[0]] += digest
     whole = hashlib.sha256()
     for part in parts:
-        for digest in sorted(part[start : start + 32] for start in range(0, len(part), 32)):
+        for digest in sorted(bytes(part[start : start + 32]) for start in range(0, len(part), 32)):
             whole.update(digest)
     return whole.hexdigest()
 
@@ -318,10 +320,12 @@ def content_hash(connection: Connection, plan_id: int, *, states: Collection[str
 def counts_by_state(connection: Connection, plan_id: int) -> dict[str, int]:
     """How many changes of a plan stand in each state."""
     query = select(change.c.state, func.count()).where(change.c.plan_id == plan_id).group_by(change.c.state)
-    return {state: number for state, number in connection.execute(query).tuples()}
+    return {key: number for key, number in connection.execute(query)}
 
 
-def supersede(connection: Connection, engagement_id: int, profile: str, purpose: str, *, newer: int, objects: Collection[int] | None = None) -> None:
+def supersede(
+    connection: Connection, engagement_id: int, profile: str, purpose: str, *, newer: int, objects: Collection[int] | None = None
+) -> None:
     """Take back what is unwritten of the profile's older plans of one purpose: of these objects, or of all."""
     older = [one.id for one in of_profile(connection, engagement_id, profile, states=(*LIVE, "empty"), purpose=purpose) if one.id < newer]
     for plan_id in older:
@@ -336,7 +340,9 @@ def supersede(connection: Connection, engagement_id: int, profile: str, purpose:
                 connection.execute(update(change).where(*where, some).values(state="superseded", error=text))
         open_ = select(change.c.id).where(change.c.plan_id == plan_id, change.c.state.in_((*UNWRITTEN, "in_flight"))).limit(1)
         if connection.execute(open_).first() is None:
-            done = connection.execute(select(change.c.id).where(change.c.plan_id == plan_id, change.c.state != "superseded").limit(1)).first()
+            done = connection.execute(
+                select(change.c.id).where(change.c.plan_id == plan_id, change.c.state != "superseded").limit(1)
+            ).first()
             change_plan(connection, plan_id, state="exported" if done else "superseded")
 
 
@@ -395,7 +401,9 @@ def add_problems(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> N
         connection.execute(insert(problem), list(rows))
 
 
-def clear_problems(connection: Connection, engagement_id: int, area: str, of: str, object_ids: Collection[int], codes: Collection[str] = ()) -> None:
+def clear_problems(
+    connection: Connection, engagement_id: int, area: str, of: str, object_ids: Collection[int], codes: Collection[str] = ()
+) -> None:
     """The problems of these objects are over."""
     rest = sorted(object_ids)
     for start in range(0, len(rest), PORTION):

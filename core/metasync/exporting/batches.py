@@ -1,4 +1,7 @@
-"""Export: approved plans go to their directories, one batch per directory. Called again on the same plans it goes on where it ended."""
+"""Export: approved plans go to their directories, one batch per directory. Called again on the same plans it goes on where it ended.
+
+Planning knows exporting (the order, pairs), so what is needed of planning is imported where it is used.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -17,12 +21,12 @@ from metasync.exporting.lease import TTL, DirectoryBusy, DirectoryLease, LeaseLo
 from metasync.exporting.order import Stage
 from metasync.exporting.targets import ConnectorTarget, ExporterTarget
 from metasync.exporting.write import LAST, Worker
-from metasync.planning.approval import auto_approve, check_approved
-from metasync.planning.exporters import advance_cursor, exporter_of, freeze_exporter, make_exporter
-from metasync.planning.plan import PlanSummary
 from metasync.store import audit, ledger, plans
 from metasync.store.plans import PlanRow
 from metasync.workspace import Workspace
+
+if TYPE_CHECKING:
+    from metasync.planning.plan import PlanSummary
 
 PATIENCE = timedelta(minutes=2)
 """How long one export waits in all for changes that may be tried again later; the others are left for the next one."""
@@ -93,6 +97,8 @@ def export(workspace: Workspace, run_id: int, plan_ids: Collection[int], *, pati
 
 def prepare(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> list[Ticket]:
     """Check every plan's approval, and make one batch per directory. Commits before it returns, so that a dispatcher may be nudged."""
+    from metasync.planning.approval import check_approved
+
     with workspace.backend.write(durable=True) as connection:
         rows = plans.of_ids(connection, workspace.engagement_id, plan_ids)
         missing = sorted(set(plan_ids) - {row.id for row in rows})
@@ -109,9 +115,7 @@ def prepare(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> lis
                 raise MetasyncError("a plan writes to a directory that the document does not have any more; make a new plan")
             nonce = secrets.token_hex(16)
             now = workspace.backend.now(connection)
-            batch_id = ledger.add_batch(
-                connection, workspace.engagement_id, run_id=run_id, directory_id=directory_id, nonce=nonce, at=now
-            )
+            batch_id = ledger.add_batch(connection, workspace.engagement_id, run_id=run_id, directory_id=directory_id, nonce=nonce, at=now)
             ledger.assign(connection, batch_id, run_id=run_id, directory_id=directory_id, plan_ids=chosen)
             tickets.append(Ticket(batch_id=batch_id, directory=names[directory_id], nonce=nonce))
         return tickets
@@ -200,6 +204,8 @@ class _Batch:
 
     def _write(self) -> None:
         """Everything up to the members; then exporters; then moves out and deletes (law 10)."""
+        from metasync.planning.exporters import exporter_of, make_exporter
+
         workspace = self._workspace
         with workspace.connector(self._directory) as connector:
             worker = None
@@ -231,6 +237,9 @@ class _Batch:
 
     def _exporter_plans(self) -> list[PlanRow]:
         """What exporters want to carry now that the attributes are written, as far as it is approved: by a person, or by a standing approval."""
+        from metasync.planning.approval import auto_approve, check_approved
+        from metasync.planning.exporters import freeze_exporter
+
         workspace = self._workspace
         for use in workspace.engagement.exporters:
             if use.target != self._directory:
@@ -261,6 +270,8 @@ class _Batch:
         return live
 
     def _advance(self, row: PlanRow) -> None:
+        from metasync.planning.exporters import advance_cursor
+
         with self._workspace.backend.write(durable=True) as connection:
             counts = ledger.count(connection, [row.id])
             if set(counts) <= set(ledger.DONE):

@@ -1,0 +1,162 @@
+"""Confirmation: an import shows what was written, or the change was `not_reimported`, with the attributes that differ.
+
+A value is compared by the directory's own rule of equality (law 13). Of several changes to one attribute only the last one counts. What the import
+does not ask for cannot be compared, and what was written after the import began, or within the connector's lag before, is left for the next one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from metasync.contract import Operation
+from metasync.exporting.order import MEMBERS
+from metasync.exporting.shown import Showing
+from metasync.store import ledger, plans, runs, sync
+from metasync.store.ledger import ChangeRow
+from metasync.workspace import Workspace
+
+PORTION = 500
+GONE = frozenset({Operation.DELETE})
+UNSEEN = frozenset({Operation.PASSWORD, Operation.SID})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confirmation:
+    """What an import confirmed."""
+
+    confirmed: int = 0
+    not_reimported: int = 0
+    left: int = 0
+    """Too fresh to be judged by this import."""
+
+
+def confirm_import(workspace: Workspace, directory: str, run_id: int, *, began: datetime | None = None) -> Confirmation:
+    """Compare everything written to a directory with its import, which is complete. `began`: when the import did; else the run's step says so."""
+    directory_id = workspace.directory_ids[directory]
+    lag = workspace.connector_class(directory).lag
+    with workspace.backend.read() as connection:
+        began = began or _began(connection, run_id, directory)
+    until = began - lag if began is not None else None
+    confirmed = wrong = 0
+    after = ("", 0)
+    while True:
+        workspace.check_stop()
+        # One transaction per portion: judged and recorded on the same view.
+        with workspace.backend.write(durable=True) as connection:
+            until = until or workspace.backend.now(connection) - lag
+            rows = _portion(connection, directory_id, after)
+            if not rows:
+                break
+            after = (rows[-1].anchor or "", rows[-1].id)
+            ripe = [row for row in rows if row.written_at is None or row.written_at <= until]
+            good, bad = _judge(connection, workspace, directory_id, ripe)
+            ledger.confirm(connection, [row.id for row in good], run_id)
+            plans_done = {(row.profile, row.object_id) for row in good} - {(row.profile, row.object_id) for row, _ in bad}
+            _clear(connection, workspace, plans_done)
+            for row, names in bad:
+                _not_reimported(connection, workspace, directory, row, names, run_id)
+        confirmed += len(good)
+        wrong += len(bad)
+    with workspace.backend.read() as connection:
+        left = len(ledger.written(connection, directory_id, limit=PORTION))
+    return Confirmation(confirmed=confirmed, not_reimported=wrong, left=left)
+
+
+def _began(connection: Connection, run_id: int, directory: str) -> datetime | None:
+    """When the import that is going on began, by the run's own record."""
+    steps = [step for step in runs.steps(connection, run_id) if step.name in ("import", "confirm") and step.of == directory]
+    return steps[-1].started if steps else None
+
+
+def _portion(connection: Connection, directory_id: int, after: tuple[str, int]) -> list[ChangeRow]:
+    return ledger.written(connection, directory_id, after=after, limit=PORTION)
+
+
+def _judge(
+    connection: Connection, workspace: Workspace, directory_id: int, rows: list[ChangeRow]
+) -> tuple[list[ChangeRow], list[tuple[ChangeRow, list[str]]]]:
+    showing = Showing(connection, workspace.engagement_id, directory_id, rows)
+    anchors = {row.anchor for row in rows if row.anchor}
+    all_written = ledger.of_anchors(connection, directory_id, anchors, ledger.DONE, after_id=min((row.id for row in rows), default=0) - 1)
+    good: list[ChangeRow] = []
+    bad: list[tuple[ChangeRow, list[str]]] = []
+    for row in rows:
+        later = _behind(row, all_written.get(row.anchor or "", []))
+        names = _differences(showing, row, later)
+        if names:
+            bad.append((row, names))
+        else:
+            good.append(row)
+    return good, bad
+
+
+def _behind(row: ChangeRow, written: list[ChangeRow]) -> list[ChangeRow]:
+    """Changes to the same object that were written after this one."""
+    return [one for one in written if one.id != row.id and (one.written_at, one.id) > (row.written_at, row.id)]
+
+
+def _differences(showing: Showing, row: ChangeRow, later: list[ChangeRow]) -> list[str]:
+    """What of a written change the import does not show; empty: it is confirmed."""
+    if row.operation in UNSEEN:
+        return []
+    if any(one.operation in GONE for one in later):
+        return []
+    shown = showing.of(row.anchor)
+    if row.operation in GONE:
+        return ["the object is still there"] if shown is not None and shown.there else []
+    if shown is None or not shown.there:
+        return ["the object is not there"]
+    if not shown.read:
+        return []
+    if row.operation in MEMBERS:
+        wanted = row.operation is Operation.MEMBER_ADD
+        taken_back = {one.value for change in later if change.operation in MEMBERS for _, one in showing.members(change)}
+        return [
+            f"{name}: {one.value}"
+            for name, one in showing.members(row)
+            if one.value not in taken_back and showing.is_member(shown, name, one.value) != wanted
+        ]
+    overwritten = {name for change in later for name in change.after}
+    after = showing.image(row.after)
+    return [
+        name
+        for name, value in after.items()
+        if name not in overwritten
+        and showing.is_imported(row, name)
+        and not showing.same(row, name, value, showing.value(row, shown, name))
+    ]
+
+
+def _not_reimported(connection: Connection, workspace: Workspace, directory: str, row: ChangeRow, names: list[str], run_id: int) -> None:
+    """The change did not last: say so, and have the object synchronised again."""
+    words = ", ".join(names)
+    text = f"{row.operation} of {row.label} was written to {directory}, and the import does not show it: {words}"
+    ledger.not_reimported(connection, row.id, run_id, text)
+    plans.clear_problems(connection, workspace.engagement_id, "export", row.profile, [row.object_id], codes=["not_reimported"])
+    problem = {
+        "engagement_id": workspace.engagement_id,
+        "area": "export",
+        "of": row.profile,
+        "object_id": row.object_id,
+        "anchor": row.source.partition("/")[2] or row.anchor or "",
+        "attribute": names[0] if len(names) == 1 and names[0] in row.after else "",
+        "code": "not_reimported",
+        "text": text,
+        "severity": "error",
+        "run_id": run_id,
+        "since": workspace.backend.now(connection),
+    }
+    plans.add_problems(connection, [problem])
+    if row.object_id:
+        sync.mark(connection, workspace.engagement_id, [(row.profile, row.object_id, 0)])
+
+
+def _clear(connection: Connection, workspace: Workspace, done: set[tuple[str, int]]) -> None:
+    by_profile: dict[str, set[int]] = {}
+    for profile, object_id in done:
+        by_profile.setdefault(profile, set()).add(object_id)
+    for profile, objects in by_profile.items():
+        plans.clear_problems(connection, workspace.engagement_id, "export", profile, objects, codes=["not_reimported"])

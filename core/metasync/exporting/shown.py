@@ -1,0 +1,124 @@
+"""What a directory shows: the present values of objects as last imported, references as anchors. For confirmation and undo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from metasync.contract import AttributeSchema, Kind, Reference, Type
+from metasync.equality import attributes_of, equal
+from metasync.exporting.order import MEMBERS, is_reference
+from metasync.exporting.references import Resolver, Unresolved
+from metasync.store import directories, ledger, plans
+from metasync.store.ledger import ChangeRow
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """One object as last imported."""
+
+    id: int
+    kind: str
+    there: bool
+    """It exists; False: the directory deleted it."""
+    read: bool
+    """The last import read it."""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    mark: str | None = None
+
+
+class Showing:
+    """The present of one directory, for the objects of some changes."""
+
+    def __init__(self, connection: Connection, engagement_id: int, directory_id: int, rows: Iterable[ChangeRow]) -> None:
+        rows = list(rows)
+        self._schema = plans.schema_of(connection, directory_id)
+        self._requested = directories.get(connection, directory_id).requested
+        self._resolver = Resolver(engagement_id, directory_id)
+        self._resolver.learn(connection, [image for row in rows for image in (row.before, row.after)])
+        found = ledger.imported(connection, directory_id, {row.anchor for row in rows if row.anchor})
+        self._objects = {
+            anchor: Shown(id=number, kind=kind, there=state != "gone", read=state == "live", attributes=attributes, mark=mark)
+            for anchor, (number, kind, state, attributes, mark) in found.items()
+        }
+        single = {
+            (shown.id, name)
+            for row in rows
+            if row.operation not in MEMBERS and (shown := self._objects.get(row.anchor or "")) is not None
+            for name in (*row.before, *row.after)
+            if self._is_reference(row, name)
+        }
+        self._references = ledger.references(connection, single)
+        members = {
+            (shown.id, name, one.value)
+            for row in rows
+            if row.operation in MEMBERS and (shown := self._objects.get(row.anchor or "")) is not None
+            for name, one in self.members(row)
+        }
+        self._members = ledger.holding(connection, directory_id, members)
+
+    def of(self, anchor: str | None) -> Shown | None:
+        """The object, if an import ever brought it."""
+        return self._objects.get(anchor or "")
+
+    def image(self, image: Mapping[str, Any]) -> dict[str, Any]:
+        """A change's image with anchors; what means nothing any more stays as it is written."""
+        resolved: dict[str, Any] = {}
+        for name, value in image.items():
+            try:
+                resolved |= self._resolver.image({name: value})
+            except Unresolved:
+                resolved[name] = value
+        return resolved
+
+    def members(self, row: ChangeRow) -> list[tuple[str, Reference]]:
+        """(attribute, member) of a member change, with its anchor."""
+        image = self.image(row.after or row.before)
+        return [
+            (name, one)
+            for name, values in image.items()
+            for one in (values if isinstance(values, tuple) else (values,))
+            if is_reference(one)
+        ]
+
+    def is_member(self, shown: Shown, attribute: str, anchor: str) -> bool:
+        """The object refers to the other in this attribute."""
+        return (shown.id, attribute, anchor) in self._members
+
+    def value(self, row: ChangeRow, shown: Shown, attribute: str) -> Any:
+        """The present value, as a change would hold it."""
+        if self._is_reference(row, attribute):
+            anchors = sorted(self._references.get((shown.id, attribute), ()))
+            if not anchors:
+                return None
+            described = self.described(row.kind, attribute)
+            many = described.multi if described else len(anchors) > 1
+            return tuple(Reference(value=one) for one in anchors) if many else Reference(value=anchors[0])
+        return shown.attributes.get(attribute)
+
+    def described(self, kind: Kind, attribute: str) -> AttributeSchema | None:
+        """What the directory says of an attribute."""
+        return attributes_of(self._schema, kind).get(attribute)
+
+    def is_imported(self, row: ChangeRow, attribute: str) -> bool:
+        """Imports ask for this attribute, so that its absence means something. `name` and `path` are always delivered where there are any."""
+        if self._requested is None or attribute in ("name", "path", "enabled"):
+            return True
+        names = self._requested.get(row.kind.value)
+        if names is None:
+            return False
+        described = self.described(row.kind, attribute)
+        return attribute in names or (described is not None and (described.name in names or (described.alias or "") in names))
+
+    def same(self, row: ChangeRow, attribute: str, one: Any, other: Any) -> bool:
+        """Equal to the directory."""
+        return equal(self.described(row.kind, attribute), one, other)
+
+    def _is_reference(self, row: ChangeRow, attribute: str) -> bool:
+        described = self.described(row.kind, attribute)
+        if described is not None and described.type is Type.REFERENCE:
+            return True
+        return is_reference(row.after.get(attribute)) or is_reference(row.before.get(attribute))

@@ -1,0 +1,402 @@
+"""Undo: the way back from what a run wrote, planned through the same gate as everything else (law 12).
+
+A value goes back only where it still is what the run wrote; anything else is a problem that names who changed it since. Once written, what was restored
+is held until `release`, so that the next run does not do again what was undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection
+
+from metasync.contract import MetasyncError, Operation, Reference, Restores
+from metasync.exporting.order import EXPORTED, is_reference
+from metasync.exporting.shown import Showing, Shown
+from metasync.planning.freezer import Draft, Freezer, Subject
+from metasync.planning.plan import PlanSummary, frozen, joined_by
+from metasync.store import audit, joins, ledger, plans, runs, sync
+from metasync.store.ledger import ChangeRow
+from metasync.store.rows import MARK_PREFIX
+from metasync.workspace import Workspace
+
+OPPOSITE = {
+    Operation.ENABLE: Operation.DISABLE,
+    Operation.DISABLE: Operation.ENABLE,
+    Operation.CREATE: Operation.DELETE,
+    Operation.RESTORE: Operation.DELETE,
+    Operation.DELETE: Operation.RESTORE,
+    Operation.MEMBER_ADD: Operation.MEMBER_REMOVE,
+    Operation.MEMBER_REMOVE: Operation.MEMBER_ADD,
+    Operation.CLEAR: Operation.UPDATE,
+}
+"""What takes an operation back; every other one is its own opposite."""
+LOST = "its security identifier, memberships and password cannot return"
+
+
+def plan_undo(workspace: Workspace, run_id: int, undone: int) -> list[PlanSummary]:
+    """Plan the way back from everything that the run `undone` wrote, one plan per profile. `run_id` is the run that plans it."""
+    with workspace.backend.read() as connection:
+        if runs.get(connection, workspace.engagement_id, undone) is None:
+            raise MetasyncError(f"there is no run {undone}; see `metasync runs`")
+        written = ledger.profiles_of_run(connection, workspace.engagement_id, undone)
+        in_flight = ledger.count_of_run(connection, workspace.engagement_id, undone).get("in_flight", 0)
+    if in_flight:
+        raise MetasyncError(f"run {undone} left {in_flight} changes whose outcome is not known; export its plans again first, then undo it")
+    return [_plan(workspace, run_id, undone, profile, workspace.directory_name(directory)) for profile, directory in written]
+
+
+def release(
+    workspace: Workspace,
+    *,
+    profile: str | None = None,
+    objects: Collection[int] | None = None,
+    run_id: int | None = None,
+    attribute: str | None = None,
+) -> int:
+    """Let the next run act again on what an undo restored; how many holds there were."""
+    with workspace.backend.write(durable=True) as connection:
+        found = plans.holds(connection, workspace.engagement_id, profile=profile, objects=objects, run_id=run_id, attribute=attribute)
+        if found:
+            plans.release(connection, workspace.engagement_id, profile=profile, objects=objects, run_id=run_id, attribute=attribute)
+            sync.mark(connection, workspace.engagement_id, sorted({(one.profile, one.object_id, 0) for one in found}))
+            detail = {"holds": len(found), "profile": profile, "run": run_id, "attribute": attribute}
+            audit.append(connection, workspace.engagement_id, workspace.author, "release", profile or "every profile", detail)
+    return len(found)
+
+
+def _plan(workspace: Workspace, run_id: int, undone: int, name: str, directory: str) -> PlanSummary:
+    profile = workspace.engagement.profiles.get(name)
+    restorable = _restorable(workspace, undone, name, directory)
+
+    def fill(connection: Connection, freezer: Freezer) -> None:
+        _Way(workspace, connection, freezer, undone=undone, profile=name, directory=directory, restorable=restorable).back()
+
+    return frozen(
+        workspace,
+        run_id,
+        profile=name,
+        purpose="undo",
+        directory=directory,
+        configuration=profile.configuration if profile else "",
+        limits=profile.limits if profile else {},
+        joined=lambda connection: joined_by(workspace, connection, profile) if profile else 0,
+        fill=fill,
+        undoes=undone,
+    )
+
+
+def _restorable(workspace: Workspace, undone: int, profile: str, directory: str) -> Mapping[str, str]:
+    """Anchor -> what cannot return with it, of everything that the run deleted and that can be restored. Asked before the plan's transaction."""
+    anchors: list[str] = []
+    after = (-1, 0)
+    directory_id = workspace.directory_ids[directory]
+    while True:
+        with workspace.backend.read() as connection:
+            rows = ledger.written_by(
+                connection,
+                workspace.engagement_id,
+                undone,
+                profile=profile,
+                directory_id=directory_id,
+                members=False,
+                after=after,
+                operation=Operation.DELETE,
+            )
+        if not rows:
+            break
+        after = (rows[-1].object_id, rows[-1].id)
+        anchors += [row.anchor for row in rows if row.anchor]
+    if not anchors:
+        return {}
+    with workspace.connector(directory) as connector:
+        return connector.restorable(anchors) if isinstance(connector, Restores) else {}
+
+
+@dataclass(kw_only=True, slots=True)
+class _Present:
+    """What one object is now: as imported, overlaid with what was written since."""
+
+    shown: Shown | None
+    there: bool
+    values: dict[str, Any]
+
+
+class _Way:
+    """The way back for one profile."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        connection: Connection,
+        freezer: Freezer,
+        *,
+        undone: int,
+        profile: str,
+        directory: str,
+        restorable: Mapping[str, str],
+    ) -> None:
+        self._workspace = workspace
+        self._connection = connection
+        self._freezer = freezer
+        self._undone = undone
+        self._profile = profile
+        self._directory = directory
+        self._directory_id = workspace.directory_ids[directory]
+        self._restorable = restorable
+        self._marks = workspace.engagement.directories[directory].mark is not None
+        self._gone: set[int] = set()
+        """Source objects whose target is deleted by this undo."""
+
+    def back(self) -> None:
+        """Hand all drafts to the freezer: objects first, then members."""
+        for rows in self._pages(members=False):
+            groups = [list(group) for _, group in groupby(rows, key=lambda row: row.object_id)]
+            showing, written = self._look(rows)
+            for group in groups:
+                self._object(sorted(group, key=_when), showing, written.get(group[-1].anchor or "", []))
+        for rows in self._pages(members=True):
+            showing, written = self._look(rows)
+            for row in rows:
+                self._member(row, showing, written.get(row.anchor or "", []))
+
+    def _pages(self, *, members: bool) -> Iterator[list[ChangeRow]]:
+        """Pages of what the run wrote and nobody took back yet; the changes of one object are on one page."""
+        after = (-1, 0)
+        rest: list[ChangeRow] = []
+        while True:
+            rows = ledger.written_by(
+                self._connection,
+                self._workspace.engagement_id,
+                self._undone,
+                profile=self._profile,
+                directory_id=self._directory_id,
+                members=members,
+                after=after,
+            )
+            done = ledger.taken_back(self._connection, [row.id for row in rows])
+            page = rest + [row for row in rows if row.id not in done]
+            if not rows:
+                if page:
+                    yield page
+                return
+            after = (rows[-1].object_id, rows[-1].id)
+            # The last object's changes may go on behind this page; members are taken one by one.
+            last = rows[-1].object_id
+            rest = [] if members else [row for row in page if row.object_id == last]
+            page = page if members else [row for row in page if row.object_id != last]
+            if page:
+                yield page
+
+    def _look(self, rows: list[ChangeRow]) -> tuple[Showing, dict[str, list[ChangeRow]]]:
+        showing = Showing(self._connection, self._workspace.engagement_id, self._directory_id, rows)
+        anchors = {row.anchor for row in rows if row.anchor}
+        first = min(row.id for row in rows)
+        return showing, ledger.of_anchors(self._connection, self._directory_id, anchors, ledger.DONE, after_id=first - 1)
+
+    # --- one object --------------------------------------------------------------------------------------------------------------------
+
+    def _object(self, rows: list[ChangeRow], showing: Showing, written: list[ChangeRow]) -> None:
+        for row in [row for row in rows if row.operation in EXPORTED]:
+            self._problem(row, "cannot return", f"the {row.operation} of {row.label} cannot be taken back: what it was before is not known")
+        rows = [row for row in rows if row.operation not in EXPORTED]
+        if not rows:
+            return
+        present = self._present(rows, showing, written)
+        later = [one for one in written if one.run_id != self._undone and _when(one) > _when(rows[-1])]
+        made = next((row for row in rows if row.operation in (Operation.CREATE, Operation.RESTORE)), None)
+        deleted = next((row for row in rows if row.operation is Operation.DELETE), None)
+        if deleted is not None and made is None:
+            self._restore(rows, deleted, present, later)
+        elif made is not None and deleted is None:
+            self._remove(rows, made, showing, present, later)
+        elif made is None:
+            self._change(rows, showing, present, later)
+
+    def _present(self, rows: list[ChangeRow], showing: Showing, written: list[ChangeRow]) -> _Present:
+        shown = showing.of(rows[-1].anchor)
+        names = {name for row in rows for image in (row.before, row.after) for name in image}
+        values = {name: showing.value(rows[-1], shown, name) for name in names} if shown is not None else {}
+        present = _Present(shown=shown, there=shown is not None and shown.there, values=values)
+        for one in written:
+            if one.state != "written":
+                continue
+            if one.operation is Operation.DELETE:
+                present.there = False
+            elif one.operation in (Operation.CREATE, Operation.RESTORE):
+                present.there = True
+            if one.operation not in (Operation.MEMBER_ADD, Operation.MEMBER_REMOVE):
+                present.values.update({name: value for name, value in showing.image(one.after).items() if name in names})
+        return present
+
+    def _change(self, rows: list[ChangeRow], showing: Showing, present: _Present, later: list[ChangeRow]) -> None:
+        if not present.there:
+            self._problem(rows[-1], "changed since", f"{rows[-1].label} is not there any more: {self._who(later, None)} deleted it")
+            return
+        drafts = [draft for row in reversed(rows) for draft in self._reversed(row, showing, present, later)]
+        if drafts:
+            self._freezer.add(self._subject(rows[-1], present.shown), drafts)
+
+    def _reversed(self, row: ChangeRow, showing: Showing, present: _Present, later: list[ChangeRow]) -> list[Draft]:
+        before, after = showing.image(row.before), showing.image(row.after)
+        back: dict[str, Any] = {}
+        for name, value in after.items():
+            now, old = present.values.get(name), before.get(name)
+            if showing.same(row, name, now, old):
+                continue
+            if not showing.same(row, name, now, value):
+                self._problem(
+                    row, "changed since", f"{name} of {row.label} is left alone: {self._who(later, name)} changed it since", attribute=name
+                )
+                continue
+            back[name] = old
+        if not back:
+            return []
+        was = {name: present.values[name] for name in back if present.values.get(name) is not None}
+        present.values.update(back)
+        rules = dict.fromkeys(back, f"undo of run {self._undone}")
+        if row.operation not in (Operation.UPDATE, Operation.CLEAR):
+            operation = OPPOSITE.get(row.operation, row.operation)
+            return [Draft(operation=operation, before=was, after=back, rules=rules, undoes=(row.id,))]
+        drafts = []
+        for operation, names in (
+            (Operation.UPDATE, [name for name in back if back[name] is not None]),
+            (Operation.CLEAR, [name for name in back if back[name] is None]),
+        ):
+            if names:
+                drafts.append(
+                    Draft(
+                        operation=operation,
+                        before={name: was[name] for name in names if name in was},
+                        after={name: back[name] for name in names},
+                        rules={name: rules[name] for name in names},
+                        undoes=(row.id,),
+                    )
+                )
+        return drafts
+
+    def _remove(self, rows: list[ChangeRow], made: ChangeRow, showing: Showing, present: _Present, later: list[ChangeRow]) -> None:
+        """Take a create back: only what is certainly ours, and is as we left it."""
+        if not present.there:
+            return
+        shown = present.shown
+        if made.operation is Operation.CREATE and not self._is_ours(made, shown):
+            self._problem(
+                made, "not ours", f"{made.label} is kept: it does not carry our mark, so it is not certainly the object that we created"
+            )
+            return
+        ours: dict[str, Any] = {}
+        for row in rows:
+            ours.update(showing.image(row.after))
+        different = sorted(
+            name
+            for name, value in ours.items()
+            if showing.is_imported(made, name) and not showing.same(made, name, present.values.get(name), value)
+        )
+        if different:
+            who = self._who(later, different[0])
+            self._problem(made, "changed since", f"{made.label} is kept: {who} changed {', '.join(different)} since it was created")
+            return
+        before = {
+            name: value for name, value in ours.items() if value is not None and not is_reference(value) and showing.is_imported(made, name)
+        }
+        self._gone.add(made.object_id)
+        draft = Draft(
+            operation=Operation.DELETE, before=before, rules={"": f"undo of run {self._undone}"}, undoes=tuple(row.id for row in rows)
+        )
+        self._freezer.add(self._subject(made, shown), [draft])
+
+    def _is_ours(self, made: ChangeRow, shown: Shown | None) -> bool:
+        """It carries the mark of this very create; where there are no marks, our record of the create stands in."""
+        if shown is None:
+            return True
+        if self._marks:
+            return shown.mark is not None and shown.mark.removeprefix(MARK_PREFIX) == made.tag
+        join = joins.of_anchor(self._connection, self._directory_id, made.anchor or "")
+        return join is not None and join.created
+
+    def _restore(self, rows: list[ChangeRow], deleted: ChangeRow, present: _Present, later: list[ChangeRow]) -> None:
+        if present.there:
+            return
+        anchor = deleted.anchor or ""
+        if anchor not in self._restorable:
+            self._problem(
+                deleted,
+                "cannot return",
+                f"{deleted.label} cannot be restored in {self._directory}; created anew it would be another object: {LOST}",
+            )
+            return
+        if missing := self._restorable[anchor]:
+            self._problem(deleted, "cannot return", f"{deleted.label} is restored, but not whole: {missing}", severity="warning")
+        draft = Draft(operation=Operation.RESTORE, rules={"": f"undo of run {self._undone}"}, undoes=(deleted.id,))
+        self._freezer.add(self._subject(deleted, present.shown), [draft])
+
+    # --- members -----------------------------------------------------------------------------------------------------------------------
+
+    def _member(self, row: ChangeRow, showing: Showing, written: list[ChangeRow]) -> None:
+        shown = showing.of(row.anchor)
+        if row.object_id in self._gone or (shown is not None and not shown.there):
+            return
+        added = row.operation is Operation.MEMBER_ADD
+        for name, member in showing.members(row):
+            is_member = shown is not None and showing.is_member(shown, name, member.value)
+            for one in written:
+                same = any(other.value == member.value for _, other in showing_members(showing, one))
+                if one.state == "written" and same:
+                    is_member = one.operation is Operation.MEMBER_ADD
+            if is_member != added:
+                continue
+            image = {name: (Reference(value=member.value),)}
+            draft = Draft(
+                operation=OPPOSITE[row.operation],
+                before=image if added else {},
+                after={} if added else image,
+                rules={name: f"undo of run {self._undone}"},
+                undoes=(row.id,),
+            )
+            self._freezer.add(self._subject(row, shown), [draft])
+
+    # --- words -------------------------------------------------------------------------------------------------------------------------
+
+    def _subject(self, row: ChangeRow, shown: Shown | None) -> Subject:
+        return Subject(
+            object_id=row.object_id,
+            source=row.source,
+            identity_id=row.identity_id,
+            kind=row.kind,
+            target_id=shown.id if shown else row.target_id,
+            anchor=row.anchor,
+            label=row.label,
+            image=shown.attributes if shown else {},
+        )
+
+    def _who(self, later: list[ChangeRow], name: str | None) -> str:
+        for one in reversed(later):
+            if (name is None and one.operation is Operation.DELETE) or (name is not None and name in one.after):
+                return f"run {one.run_id}"
+        return f"somebody in {self._directory}"
+
+    def _problem(self, row: ChangeRow, code: str, text: str, *, attribute: str = "", severity: str = "error") -> None:
+        self._freezer.problems.append(
+            {
+                "object_id": row.object_id,
+                "anchor": row.source.partition("/")[2] or row.anchor or "",
+                "attribute": attribute,
+                "code": code,
+                "text": text,
+                "severity": severity,
+            }
+        )
+
+
+def showing_members(showing: Showing, row: ChangeRow) -> list[tuple[str, Reference]]:
+    """(attribute, member) of a change, none where it changes no members."""
+    return showing.members(row) if row.operation in (Operation.MEMBER_ADD, Operation.MEMBER_REMOVE) else []
+
+
+def _when(row: ChangeRow) -> tuple[Any, int, int]:
+    """The order in which changes were written."""
+    return (row.written_at, row.stage, row.id)
