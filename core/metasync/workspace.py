@@ -47,6 +47,8 @@ class Workspace:
     author: str
     stop: threading.Event = field(default_factory=threading.Event)
     report: Report = quiet
+    dispatch: str = "inline"
+    """Which dispatcher has batches worked."""
 
     def directory_name(self, directory_id: int) -> str:
         """The name of a directory of this engagement."""
