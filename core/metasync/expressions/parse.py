@@ -258,9 +258,10 @@ class _Parser:
             self.at -= 1
             raise self.unexpected("a value is missing")
         known = tuple(sorted(self.roots))
-        hint = meant(token.text, known)
-        text_hint = "; a text stands in quotes" if not hint else ""
-        raise self.error(f"`{token.text}` is not known here{hint}{text_hint}", token.start, tuple(f"{root}.ATTRIBUTE" for root in known))
+        # `hr-file.mail` is a subtraction to the language.
+        dashed = next((root for root in known if root.startswith(f"{token.text}_") and self.next.text == "-"), None)
+        hint = f"; did you mean `{dashed}`?" if dashed else meant(token.text, known) or "; a text stands in quotes"
+        raise self.error(f"`{token.text}` is not known here{hint}", token.start, tuple(f"{root}.ATTRIBUTE" for root in known))
 
     def attribute(self, root: Token) -> Node:
         if self.accept("."):

@@ -74,12 +74,9 @@ def bind_rewrite(rewrite: Rewrite, *, checked: bool = False, most: int | None = 
         for one in present:
             if one.__class__ not in SCALARS:
                 raise ExpressionError(f"{what} does not take a list that holds {type_words(one)}")
-        result = _each(present, arguments) if each else once(present, arguments)
-        if most is not None and result.__class__ is tuple and len(result) > most:
-            raise ExpressionError(f"{what} yields more than {most} values, too many for lists within lists")
-        return result
+        return each_of(present, arguments) if each else once(present, arguments)
 
-    def _each(values: tuple[Any, ...], arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    def each_of(values: tuple[Any, ...], arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         found: list[Any] = []
         for one in values:
             result = once(one, arguments)
@@ -89,7 +86,13 @@ def bind_rewrite(rewrite: Rewrite, *, checked: bool = False, most: int | None = 
                 found.append(result)
         return tuple(found)
 
-    return call
+    def bounded(value: Any, *arguments: Any) -> Any:
+        result = call(value, *arguments)
+        if result.__class__ is tuple and len(result) > (most or 0):
+            raise ExpressionError(f"{what} yields more than {most} values, too many for lists within lists")
+        return result
+
+    return call if most is None else bounded
 
 
 def call_rewrite(rewrite: Rewrite, value: Any, *arguments: Any) -> Any:

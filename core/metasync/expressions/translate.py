@@ -52,7 +52,7 @@ def translate(checked: Checked, evaluator: Evaluator) -> tuple[Callable[..., Any
     source = "\n".join(lines)
     # Every text of equal shape has the same source: the name tells them apart, and loading a text again adds nothing.
     filename = f"<expression {hashlib.sha256((checked.text + source).encode()).hexdigest()[:16]}>"
-    linecache.cache[filename] = (len(source), None, [line + "\n" for line in lines], filename)
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     scope: dict[str, Any] = {**_TOOLS, **writer.constants, "explain": evaluator.explain}
     exec(compile(source, filename, "exec"), scope)  # noqa: S102 - our own template; what users wrote is bound as constants
     function: Callable[..., Any] = scope["expression"]
