@@ -258,6 +258,7 @@ class Bench:
     def __init__(self, path: Path, *, marks: bool = True) -> None:
         self.backend = open_store(str(path))
         self.plugin = Plugin()
+        self.passwords = FakePasswords
         self.host = Host.of(self.plugin)
         DIRECTORIES.clear()
         FakePasswords.carried.clear()

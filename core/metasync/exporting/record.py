@@ -136,8 +136,9 @@ class Recorder:
     def _join(self, connection: Connection, row: ChangeRow, anchor: str, now: datetime) -> None:
         """The new object stands for its identity until the import brings it."""
         known = joins.of_anchor(connection, self._directory_id, anchor)
-        if known is not None and known.identity_id != row.identity_id:
-            text = f"{row.label} was created as {anchor}, which belongs to somebody else already; look at both, and `metasync unjoin` one"
+        place = ledger.place_of(connection, row.identity_id or 0, self._directory_id, row.kind.value)
+        if (known is not None and known.identity_id != row.identity_id) or (place is not None and place.anchor != anchor):
+            text = f"{row.label} was created as {anchor}, and it or the identity is joined otherwise already; look at both, and `metasync unjoin` one"
             self._problem(connection, row, "joined", text, now)
             return
         if known is not None:

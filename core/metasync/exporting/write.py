@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -189,7 +190,7 @@ class Worker:
             self._lease.check(connection)
             ours = ledger.adopt(connection, [row.id for row in rows], run_id=self._run_id, batch_id=self._batch_id, fence=self._lease.fence)
         with self._backend.read() as connection:
-            items = self._items(connection, ours)
+            items = self._items(connection, ours, adopted=True)
         self._seen += len(items)
         unwritten = self._read_back(items)
         if unwritten:
@@ -216,6 +217,7 @@ class Worker:
         self._resolver.learn(connection, [image for row in rows for image in (row.before, row.after)])
         identities = {row.identity_id for row in rows if row.identity_id is not None and row.anchor is None}
         places = ledger.places_of(connection, identities, self._directory_id)
+        making = ledger.creating(connection, identities, self._directory_id)
         ready: dict[int, str | None] = {}
         held: list[tuple[ChangeRow, str, str]] = []
         for row in rows:
@@ -231,6 +233,8 @@ class Worker:
                         f"it exists already in {self._directory}: another profile or an import brought it since the plan was made",
                     )
                 )
+            elif row.operation is Operation.CREATE and (row.identity_id, row.kind.value) in making:
+                held.append((row, "approved", "waits for the create of the same object by another profile"))
             elif row.operation is not Operation.CREATE and row.anchor is None and place is None:
                 held.append((row, "approved", f"waits for {row.source} to be created"))
             else:
@@ -241,6 +245,8 @@ class Worker:
                     held.append((row, "approved", f"waits for {error} to be created"))
                 else:
                     ready[row.id] = place
+                    if row.operation is Operation.CREATE:
+                        making.add((row.identity_id, row.kind.value))
         return ready, held
 
     def _claim(self, connection: Connection, ready: Mapping[int, str | None]) -> list[Item]:
@@ -255,11 +261,11 @@ class Worker:
         """Before then a read may not show what we write, so that what it does not show means nothing."""
         return self._backend.now(connection) + self._target.lag if self._target.lag else None
 
-    def _items(self, connection: Connection, rows: Sequence[ChangeRow]) -> list[Item]:
+    def _items(self, connection: Connection, rows: Sequence[ChangeRow], *, adopted: bool = False) -> list[Item]:
         self._resolver.learn(connection, [image for row in rows for image in (row.before, row.after)])
-        return [(row, self._change(row)) for row in rows]
+        return [(row, self._change(row, retried=adopted or row.attempts > 1)) for row in rows]
 
-    def _change(self, row: ChangeRow) -> Change:
+    def _change(self, row: ChangeRow, *, retried: bool) -> Change:
         before, after = self._resolver.image(row.before), self._resolver.image(row.after)
         member: Reference | None = None
         if row.operation in MEMBERS:
@@ -276,7 +282,7 @@ class Worker:
             member=member,
             tag=row.tag,
             mark=MARK_PREFIX + row.tag if row.operation is Operation.CREATE and self._marks else None,
-            retried=row.attempts > 1 or (row.state == "in_flight" and row.fence != self._lease.fence),
+            retried=retried,
         )
 
     def _read_back(self, items: list[Item]) -> list[Item]:
@@ -302,7 +308,7 @@ class Worker:
             row, change = item
             decision = decide(change, found, self._attributes_of(row.kind), absence_counts=True)
             if decision.verdict is Verdict.WRITE:
-                unwritten.append((row, retried(decision.change)))
+                unwritten.append((row, replace(decision.change, retried=True)))
             else:
                 reports.append((row, as_result(decision)))
         for row, change in by_id.values():
@@ -364,13 +370,6 @@ class Worker:
         if kind not in self._attributes:
             self._attributes[kind] = attributes_of(self._schema, kind)
         return self._attributes[kind]
-
-
-def retried(change: Change) -> Change:
-    """The same change, marked as one that may have reached the directory."""
-    from dataclasses import replace
-
-    return replace(change, retried=True)
 
 
 def as_result(decision: Decision) -> Result:

@@ -373,6 +373,20 @@ def places_of(connection: Connection, identity_ids: Collection[int], directory_i
     return found
 
 
+def creating(connection: Connection, identity_ids: Collection[int], directory_id: int) -> set[tuple[int | None, str]]:
+    """(identity, kind) of creates in a directory whose outcome is not known yet."""
+    found: set[tuple[int | None, str]] = set()
+    for part in _portions(identity_ids):
+        query = select(change.c.identity_id, change.c.kind).where(
+            change.c.directory_id == directory_id,
+            change.c.state == "in_flight",
+            change.c.operation == Operation.CREATE.value,
+            change.c.identity_id.in_(part),
+        )
+        found |= {(row.identity_id, row.kind) for row in connection.execute(query)}
+    return found
+
+
 # --- confirmation and undo --------------------------------------------------------------------------------------------------------------
 
 
