@@ -21,7 +21,7 @@ def parts(dn: str) -> list[tuple[str, str]]:
         key, equals, value = piece.partition("=")
         if not equals or not key.strip():
             raise ValueError("the value is not a distinguished name")
-        found.append((key.strip(), _unescape(_without_second(value.strip()))))
+        found.append((key.strip(), _unescape(_without_second(value.lstrip(" ")))))
     return found
 
 
@@ -30,7 +30,7 @@ def parent(value: Any) -> str | None:
     pieces = _cut(text_of(value))
     if not all("=" in piece for piece in pieces):
         raise ValueError("the value is not a distinguished name")
-    return ",".join(piece.strip() for piece in pieces[1:]) or None
+    return ",".join(_without_spaces(piece) for piece in pieces[1:]) or None
 
 
 def dn_part(value: Any, attribute: str) -> str | None:
@@ -97,9 +97,16 @@ def _without_second(value: str) -> str:
     position = 0
     while position < len(value):
         if value[position] == "+" and not value.startswith('"'):
-            return value[:position].rstrip()
+            return _without_spaces(value[:position])
         position += 2 if value[position] == "\\" else 1
-    return value
+    return _without_spaces(value)
+
+
+def _without_spaces(piece: str) -> str:
+    """Without spaces around, except an escaped one at the end."""
+    stripped = piece.strip(" ")
+    backslashes = len(stripped) - len(stripped.rstrip("\\"))
+    return stripped + " " if backslashes % 2 and piece.endswith(" ") else stripped
 
 
 def _unescape(value: str) -> str:
