@@ -289,21 +289,17 @@ class Bench:
             revision=1,
         )
         with self.backend.write() as connection:
-            self.engagement_id = int(
-                connection.execute(insert(t.engagement).values(name="bench", created=datetime.now(UTC)).returning(t.engagement.c.id)).scalar_one()
-            )
-            self.directory_ids = {
-                name: int(
-                    connection.execute(
-                        insert(t.directory)
-                        .values(
-                            engagement_id=self.engagement_id, name=name, connector="fake", schema=codec.encode_schema(SCHEMA), generation=1
-                        )
-                        .returning(t.directory.c.id)
-                    ).scalar_one()
-                )
-                for name in ("hr", "fabrikam")
-            }
+            known = connection.execute(select(t.engagement.c.id)).scalar()
+            self.engagement_id = int(known) if known else self._found(connection)
+            self.directory_ids = {row.name: int(row.id) for row in connection.execute(select(t.directory))}
+
+    def _found(self, connection: Any) -> int:
+        row = insert(t.engagement).values(name="bench", created=datetime.now(UTC)).returning(t.engagement.c.id)
+        engagement = int(connection.execute(row).scalar_one())
+        for name in ("hr", "fabrikam"):
+            values = {"engagement_id": engagement, "name": name, "connector": "fake", "schema": codec.encode_schema(SCHEMA), "generation": 1}
+            connection.execute(insert(t.directory).values(**values))
+        return engagement
 
     @property
     def workspace(self) -> Workspace:
