@@ -52,7 +52,7 @@ def creation(program: Program, desired: Mapping[str, Any], place: str | None) ->
         after[name] = value
         rules[name] = rule_words(program, name)
     for known in program.target_schema.attributes.values():
-        if known.alias or known.name in after:
+        if known.name in after:
             continue
         if known.role is Role.PATH:
             if place is None:

@@ -6,7 +6,7 @@ Importing asks this before it reads; synchronising asks it to know that everythi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from metasync.contract import Kind, KindSchema, Reference, Schema, Type, Unique, Values
@@ -62,6 +62,14 @@ def canonical(schema: KindSchema | None, attribute: str) -> str:
     """The standard name of an attribute: `cn` is `name` where the directory says so."""
     known = schema.attributes.get(attribute) if schema else None
     return known.alias if known and known.alias else attribute
+
+
+def standardised(schema: KindSchema) -> KindSchema:
+    """The schema by standard names alone, as images and changes use them."""
+    return replace(
+        schema,
+        attributes={known.alias or name: replace(known, name=known.alias or name, alias=None) for name, known in schema.attributes.items()},
+    )
 
 
 def kind_schema(schemas: Mapping[str, Schema], directory: str, kind: Kind) -> KindSchema | None:
@@ -170,6 +178,7 @@ class _Collector:
 
     def __init__(self, engagement: Engagement, host: Host, schema: Schema, directory: str) -> None:
         self.engagement, self.host, self.schema, self.directory = engagement, host, schema, directory
+        self.standard = {kind: standardised(known) for kind, known in schema.kinds.items()}
         self.roots = expression_roots(engagement)
         self.attributes: dict[Kind, set[str]] = {}
         self.keys: dict[str, tuple[set[Kind] | None, KeyFunction]] = {}
@@ -184,7 +193,7 @@ class _Collector:
         wanted = self.attributes.setdefault(kind, set())
         for attribute in attributes:
             name = canonical(schema, attribute)
-            if name != "anchor" and (schema.open or name in schema.attributes or attribute in schema.attributes):
+            if name != "anchor" and (schema.open or name in self.standard[kind].attributes):
                 wanted.add(name)
 
     def key(self, name: str, kinds: Iterable[Kind] | None, function: KeyFunction) -> None:
@@ -258,7 +267,7 @@ class _Collector:
         schema = self.schema.kinds.get(profile.target_kind)
         for attribute, mapping in profile.map.items():
             name = canonical(schema, attribute)
-            known = schema.attributes.get(name) or schema.attributes.get(attribute) if schema else None
+            known = self.standard[profile.target_kind].attributes.get(name) if schema else None
             where = known.unique if known else None
             if where is None and mapping.unique:
                 where = Unique.DIRECTORY
@@ -269,9 +278,8 @@ class _Collector:
 
     def result(self) -> DirectoryNeeds:
         for kind, attributes in self.attributes.items():
-            schema = self.schema.kinds[kind]
             for name in attributes:
-                known = schema.attributes.get(name)
+                known = self.standard[kind].attributes.get(name)
                 if known and known.unique is Unique.DIRECTORY and known.type is not Type.REFERENCE:
                     self.key(name, None, plain_key(name))
         return DirectoryNeeds(

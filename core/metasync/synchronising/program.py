@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from metasync.contract import KindSchema, Lookup, Matcher, MetasyncError, Schema, Type
 from metasync.dn import mirrored
 from metasync.expressions import KEEP, Expression, ExpressionError, compile_expression, rewrite_pipeline, tidy
-from metasync.synchronising.needs import canonical, expression_roots, is_bare, kind_schema
+from metasync.synchronising.needs import canonical, expression_roots, is_bare, kind_schema, standardised
 
 if TYPE_CHECKING:
     from metasync.engagement.model import Engagement, Mapping_, MatchRule, Merge, Profile
@@ -181,6 +181,7 @@ def compile_program(
         return compile_expression(text, rewrites=host.rewrites, roots=roots)
 
     mappings = {canonical(target_schema, name): mapping for name, mapping in profile.map.items()}
+    target_schema = standardised(target_schema)
     references = [
         found for name, mapping in mappings.items() if (found := _reference(engagement, profile, target_schema, name, mapping, compiled))
     ]
