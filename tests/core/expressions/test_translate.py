@@ -12,14 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metasync.contract import Reference, Rewrite
-from metasync.expressions import Expression, ExpressionError, compile_expression
+from metasync.expressions import Expression, ExpressionError, ExpressionSyntaxError, compile_expression
 
 Compiled = Callable[[str], Expression]
 
-NAMES = ("a", "b", "employee id")
-TEXTS = ("", "a", "A", "ab", "b;a", "é", "\U0001f600", "a@x.com")
+NAMES = ("t", "u", "b", "i", "l", "employee id")
+"""Mostly texts, a flag, a number, several texts, and anything."""
+
+TEXTS = ("", "a", "A", "ab", "b;a", "é", "\U0001f600", "\uffff", "a@x.com")
+texts_or = st.sampled_from(TEXTS)
 scalars = st.one_of(
-    st.sampled_from(TEXTS),
+    texts_or,
     st.integers(-3, 3),
     st.sampled_from([-(2**63), 2**63 - 1]),
     st.booleans(),
@@ -29,53 +32,95 @@ scalars = st.one_of(
 )
 values = st.one_of(st.none(), scalars, st.lists(scalars, max_size=3).map(tuple))
 
-LITERALS = (
-    "null",
-    "true",
-    "false",
-    "0",
-    "1",
-    "-1",
-    "1u",
-    "1.0",
-    "''",
-    "'a'",
-    '"ab"',
-    "b'a'",
-    "'\\u00e9'",
-    "[]",
-    "['a', null]",
-    "[1, true]",
+
+def mostly(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(usual, usual, usual, usual, st.none(), values)
+
+
+objects = st.fixed_dictionaries(
+    {
+        "t": mostly(texts_or),
+        "u": mostly(texts_or),
+        "b": mostly(st.booleans()),
+        "i": mostly(st.integers(-3, 3)),
+        "l": mostly(st.lists(texts_or, min_size=1, max_size=3).map(tuple)),
+        "employee id": values,
+    }
 )
-attributes = st.sampled_from(["source.a", "target.b", 'source["employee id"]'])
 
 
-def _wrapped(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    methods = st.sampled_from(["endsWith", "startsWith", "contains"])
-    functions = st.sampled_from(["lower", "parts", "count", "join", "none", "broken", "fraction", "size", "cut"])
-    two = st.tuples(inner, inner)
-    operators = st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "&&", "||", "+", "in", "-"])
+def text_expressions(depth: int) -> st.SearchStrategy[str]:
+    leaves = st.sampled_from(["source.t", "target.u", "'a'", '"ab"', "''", "'\\u00e9'", 'source["employee id"]'])
+    if not depth:
+        return leaves
+    text, flag, several = text_expressions(depth - 1), flag_expressions(depth - 1), list_expressions(depth - 1)
     return st.one_of(
-        st.tuples(inner, operators, inner).map(lambda parts: f"({parts[0]} {parts[1]} {parts[2]})"),
-        inner.map(lambda part: f"!({part})"),
-        inner.map(lambda part: f"!!({part})"),
-        st.tuples(inner, inner, inner).map(lambda parts: f"({parts[0]} ? {parts[1]} : {parts[2]})"),
-        st.tuples(inner, methods, inner).map(lambda parts: f"({parts[0]}).{parts[1]}({parts[2]})"),
-        st.tuples(inner, functions).map(lambda parts: f"({parts[0]}).{parts[1]}()"),
-        two.map(lambda parts: f"default({parts[0]}, {parts[1]})"),
-        two.map(lambda parts: f"cut({parts[0]}, {parts[1]})"),
-        two.map(lambda parts: f"join({parts[0]}, {parts[1]})"),
-        two.map(lambda parts: f"[{parts[0]}, {parts[1]}]"),
-        inner.map(lambda part: f"({part}).table({{'a': 1, 'b': null}})"),
-        inner.map(lambda part: f"({part}).matches('^[ab]+$')"),
+        leaves,
+        st.builds("({} + {})".format, text, text),
+        st.builds("({} ? {} : {})".format, flag, text, text),
+        st.builds("({}).lower()".format, text),
+        st.builds("lower({})".format, text),
+        st.builds("cut({}, {})".format, text, st.sampled_from(["1", "2", "source.i"])),
+        st.builds("({}).swap({}, {})".format, text, text, text),
+        st.builds("default({}, {})".format, text, text),
+        st.builds("join({}, {})".format, text, several),
+        st.builds("({}).join()".format, several),
+        st.builds("({}).table({{'a': 'b', 'b': null, 'ab': 3}})".format, text),
     )
 
 
-def _result(text: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.one_of(text, text.map(lambda part: f"{part} ? clear() : keep()"))
+def flag_expressions(depth: int) -> st.SearchStrategy[str]:
+    leaves = st.sampled_from(["source.b", "true", "false", "source.t != null", "target.u == null", "source.i == 1", "source.i < 2"])
+    if not depth:
+        return leaves
+    text, flag, several = text_expressions(depth - 1), flag_expressions(depth - 1), list_expressions(depth - 1)
+    compare = st.sampled_from(["==", "!=", "<", "<=", ">", ">="])
+    alike = st.sampled_from(["==", "!="])
+    one = st.one_of(text, flag, several, st.sampled_from(["null", "source.i", "1", "1u", "1.0", "b'a'"]))
+    return st.one_of(
+        leaves,
+        st.builds("({} {} {})".format, text, compare, text),
+        st.builds("({} {} {})".format, one, alike, one),
+        st.builds("({} {} {})".format, flag, st.sampled_from(["&&", "||"]), flag),
+        st.builds("!({})".format, flag),
+        st.builds("({} in {})".format, st.one_of(text, text, one), several),
+        st.builds("({}).{}({})".format, text, st.sampled_from(["endsWith", "startsWith", "contains"]), text),
+        st.builds("({}).matches('^[ab]+$')".format, text),
+        st.builds("(size({}) > 1)".format, st.one_of(text, several)),
+    )
 
 
-texts = _result(st.recursive(st.one_of(attributes, attributes, st.sampled_from(LITERALS)), _wrapped, max_leaves=8))
+def list_expressions(depth: int) -> st.SearchStrategy[str]:
+    leaves = st.sampled_from(["source.l", "[]", "['a', null]", "[target.u]", "[source.t, source.i, true]"])
+    if not depth:
+        return leaves
+    text, flag, several = text_expressions(depth - 1), flag_expressions(depth - 1), list_expressions(depth - 1)
+    return st.one_of(
+        leaves,
+        st.builds("[{}, {}]".format, text, text),
+        st.builds("({}).parts()".format, st.one_of(text, several)),
+        st.builds("({}).lower()".format, several),
+        st.builds("({} ? {} : {})".format, flag, several, several),
+    )
+
+
+def wild_expressions(depth: int) -> st.SearchStrategy[str]:
+    """Of any types: nearly all of them are errors, which must be the same errors."""
+    typed = st.one_of(
+        text_expressions(depth), flag_expressions(depth), list_expressions(depth), st.sampled_from(["null", "1.0", "source.i"])
+    )
+    operators = st.sampled_from(["==", "<", "&&", "||", "+", "in", "-"])
+    functions = st.sampled_from(["lower", "parts", "count", "join", "none", "broken", "fraction", "size", "cut", "string"])
+    return st.one_of(
+        st.builds("({}) {} ({})".format, typed, operators, typed),
+        st.builds("!({})".format, typed),
+        st.builds("!!({})".format, typed),
+        st.builds("({}) ? ({}) : ({})".format, typed, typed, typed),
+        st.builds("({}).{}()".format, typed, functions),
+        st.builds("({}).endsWith({})".format, typed, typed),
+        st.builds("[{}, {}]".format, typed, typed),
+        st.builds("({}) ? clear() : keep()".format, typed),
+    )
 
 
 def outcome(function: Callable[..., Any], given_values: list[Any]) -> tuple[Any, ...]:
@@ -86,19 +131,31 @@ def outcome(function: Callable[..., Any], given_values: list[Any]) -> tuple[Any,
     return ("value", type(value), value, [type(one) for one in value] if isinstance(value, tuple) else None)
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(text=texts, drawn=st.lists(st.lists(values, min_size=3, max_size=3), min_size=1, max_size=4))
-def test_call_and_explain_give_the_same(rewrites: Mapping[str, Rewrite], text: str, drawn: list[list[Any]]) -> None:
+def same(rewrites: Mapping[str, Rewrite], text: str, rows: list[dict[str, Any]]) -> None:
     try:
         expression = compile_expression(text, rewrites=rewrites, roots=["source", "target"])
-    except Exception as error:
-        # `cut(x, 'a')` is refused before it is evaluated; nothing else in these texts is.
+    except ExpressionSyntaxError as error:
+        # `cut(x, 'a')` and `x.swap(null, ...)` are refused before they are evaluated; nothing else in these texts is.
         assert "must be" in str(error) or "is empty here" in str(error), text
         return
-    for row in drawn:
-        known = dict(zip(NAMES, row, strict=True))
-        given_values = [known[name] for _, name in expression.arguments]
+    for row in rows:
+        given_values = [row[name] for _, name in expression.arguments]
         assert outcome(expression.call, given_values) == outcome(expression.explain, given_values), text
+
+
+rows = st.lists(objects, min_size=1, max_size=6)
+
+
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(text=st.one_of(text_expressions(2), flag_expressions(2), list_expressions(2)), rows=rows)
+def test_call_and_explain_give_the_same(rewrites: Mapping[str, Rewrite], text: str, rows: list[dict[str, Any]]) -> None:
+    same(rewrites, text, rows)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(text=wild_expressions(1), rows=rows)
+def test_call_and_explain_fail_the_same(rewrites: Mapping[str, Rewrite], text: str, rows: list[dict[str, Any]]) -> None:
+    same(rewrites, text, rows)
 
 
 @pytest.mark.parametrize(
