@@ -40,7 +40,7 @@ def confirm_import(workspace: Workspace, directory: str, run_id: int, *, began: 
     with workspace.backend.read() as connection:
         began = began or _began(connection, run_id, directory)
     until = began - lag if began is not None else None
-    confirmed = wrong = 0
+    confirmed = wrong = left = 0
     after = ("", 0)
     while True:
         workspace.check_stop()
@@ -60,8 +60,7 @@ def confirm_import(workspace: Workspace, directory: str, run_id: int, *, began: 
                 _not_reimported(connection, workspace, directory, row, names, run_id)
         confirmed += len(good)
         wrong += len(bad)
-    with workspace.backend.read() as connection:
-        left = len(ledger.written(connection, directory_id, limit=PORTION))
+        left += len(rows) - len(good) - len(bad)
     return Confirmation(confirmed=confirmed, not_reimported=wrong, left=left)
 
 
@@ -86,6 +85,8 @@ def _judge(
     for row in rows:
         later = _behind(row, all_written.get(row.anchor or "", []))
         names = _differences(showing, row, later)
+        if names is None:
+            continue
         if names:
             bad.append((row, names))
         else:
@@ -98,8 +99,8 @@ def _behind(row: ChangeRow, written: list[ChangeRow]) -> list[ChangeRow]:
     return [one for one in written if one.id != row.id and (one.written_at, one.id) > (row.written_at, row.id)]
 
 
-def _differences(showing: Showing, row: ChangeRow, later: list[ChangeRow]) -> list[str]:
-    """What of a written change the import does not show; empty: it is confirmed."""
+def _differences(showing: Showing, row: ChangeRow, later: list[ChangeRow]) -> list[str] | None:
+    """What of a written change the import does not show; empty: it is confirmed; None: the import did not read the object."""
     if row.operation in UNSEEN:
         return []
     if any(one.operation in GONE for one in later):
@@ -110,7 +111,7 @@ def _differences(showing: Showing, row: ChangeRow, later: list[ChangeRow]) -> li
     if shown is None or not shown.there:
         return ["the object is not there"]
     if not shown.read:
-        return []
+        return None
     if row.operation in MEMBERS:
         wanted = row.operation is Operation.MEMBER_ADD
         taken_back = {one.value for change in later if change.operation in MEMBERS for _, one in showing.members(change)}
