@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from metasync.contract import Null, Rewrite, Several
 from metasync.expressions import RESERVED, ExpressionError
+from metasync.expressions.rewrites import signature
 from metasync_standard.names import dn_part, escape_dn, guid_base64, guid_text
 from metasync_standard.plugin import metasync_register_rewrites
 from metasync_standard.text import strip_diacritics
@@ -240,3 +242,10 @@ def test_times(rewritten: Rewritten) -> None:
 def test_only_lists_are_taken_as_a_whole(rewrites: Mapping[str, Rewrite]) -> None:
     together = {name for name, one in rewrites.items() if one.several is Several.ALL}
     assert together == {"join", "default", "first", "last", "count", "add_value", "keep_values", "remove_values", "addresses"}
+
+
+def test_the_readme_shows_every_rewrite_as_it_is(rewrites: Mapping[str, Rewrite]) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    for one in rewrites.values():
+        row = f"| `{signature(one)}` | {one.help} | `{one.example[0]}` | {one.example[1]} |"
+        assert row in readme.replace("\\|", "|"), row
