@@ -12,6 +12,7 @@ import ssl
 import uuid
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,19 +52,30 @@ class Samba:
         """The OU under which tests make their own."""
         return f"OU=Tests,{self.base}"
 
-    def connect(self, account: Account | None = None) -> Any:
-        """A plain ldap3 connection (as Administrator), to look and to change behind the product's back."""
+    @contextmanager
+    def connect(self, account: Account | None = None) -> Iterator[Any]:
+        """A plain ldap3 connection (as Administrator), to look and to change behind the product's back. It is closed at the end."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of pyasn1, for names that ldap3 2.9.1 still uses
+            warnings.simplefilter("ignore", DeprecationWarning)  # of pyasn1 and ssl, for names that ldap3 2.9.1 still uses
             import ldap3
 
-        tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(self.ca), valid_names=[self.host])
-        server = ldap3.Server(self.address, port=636, use_ssl=True, tls=tls, get_info=ldap3.NONE, connect_timeout=10)
-        account = account or self.administrator
-        return ldap3.Connection(
-            server, account.name, account.password, auto_bind=True, auto_referrals=False, receive_timeout=30, raise_exceptions=True,
-            return_empty_attributes=False,
-        )  # fmt: skip
+            tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(self.ca), valid_names=[self.host])
+            server = ldap3.Server(self.address, port=636, use_ssl=True, tls=tls, get_info=ldap3.NONE, connect_timeout=10)
+            account = account or self.administrator
+            connection = ldap3.Connection(
+                server,
+                account.name,
+                account.password,
+                auto_bind=True,
+                auto_referrals=False,
+                receive_timeout=30,
+                raise_exceptions=True,
+                return_empty_attributes=False,
+            )
+        try:
+            yield connection
+        finally:
+            connection.unbind()
 
     def make_unit(self, label: str = "t") -> str:
         """The DN of a new OU that both accounts may write below."""

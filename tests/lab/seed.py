@@ -8,6 +8,7 @@ Run by Debian's own Python, which python3-samba belongs to: seed.py SMB.CONF SAM
 """
 
 import sys
+from collections.abc import Iterator
 
 from samba.auth import system_session  # type: ignore[import-not-found, import-untyped, unused-ignore]
 from samba.param import LoadParm  # type: ignore[import-not-found, import-untyped, unused-ignore]
@@ -58,10 +59,11 @@ CLASSES = {
     "contact": "5cb41ed0-0e4c-11d0-a286-00aa003049e2",
     "organizationalUnit": "bf967aa5-0de6-11d0-a285-00aa003049e2",
 }
+REANIMATE = "45ec5156-db7e-47bb-b53f-dbeb2d03c40f"
 RESET_PASSWORD = "00299570-246d-11d0-a768-00aa006e0529"
 
 
-def delegation(sid):
+def delegation(sid: str) -> Iterator[str]:
     """Create and delete the four classes below an OU, read and write their attributes, delete them, set users' passwords. No more."""
     for guid in CLASSES.values():
         yield f"(OA;CI;CCDC;{guid};;{sid})"
@@ -69,7 +71,7 @@ def delegation(sid):
     yield f"(OA;CIIO;CR;{RESET_PASSWORD};{CLASSES['user']};{sid})"
 
 
-def main(configuration, database, password_file, people):
+def main(configuration: str, database: str, password_file: str, people: int) -> None:
     parameters = LoadParm()
     parameters.load(configuration)
     sam = SamDB(url=database, lp=parameters, session_info=system_session())
@@ -78,13 +80,13 @@ def main(configuration, database, password_file, people):
     for unit in UNITS:
         sam.add({"dn": f"OU={unit},{base}", "objectClass": "organizationalUnit"})
     staff, groups = f"OU=Staff,{base}", f"OU=Groups,{base}"
-    members = {department: [] for department in DEPARTMENTS}
-    boss = None
+    members: dict[str, list[str]] = {department: [] for department in DEPARTMENTS}
+    boss = ""
     for number in range(people):
         given, name = GIVEN[number % len(GIVEN)], NAMES[(number // len(GIVEN) + number) % len(NAMES)]
         account, department = f"p{number:05d}", DEPARTMENTS[number % len(DEPARTMENTS)]
         dn = f"CN={given} {name} {number:05d},{staff}"
-        record = {
+        person = {
             "dn": dn, "objectClass": "user", "sAMAccountName": account, "userPrincipalName": f"{account}@{domain}",
             "givenName": given, "sn": name, "displayName": f"{name}, {given}", "mail": f"{account}@{domain}",
             "employeeID": f"{100000 + number}", "department": department, "title": "Manager" if number % 10 == 0 else "Engineer",
@@ -94,11 +96,11 @@ def main(configuration, database, password_file, people):
         if number % 10 == 0:
             boss = dn
         else:
-            record["manager"] = boss
-        sam.add(record)
+            person["manager"] = boss
+        sam.add(person)
         members[department].append(dn)
     for department, dns in members.items():
-        record = {
+        record: dict[str, str | list[str]] = {
             "dn": f"CN={department},{groups}",
             "objectClass": "group",
             "sAMAccountName": department,
@@ -119,6 +121,9 @@ def main(configuration, database, password_file, people):
     tools = SDUtils(sam)
     for unit in UNITS:
         tools.dacl_add_ace(f"OU={unit},{base}", "".join(delegation(sid)))
+    # Bringing back what was deleted: the right for it on the domain's head, and sight of what was deleted.
+    tools.dacl_add_ace(base, f"(OA;;CR;{REANIMATE};;{sid})")
+    tools.dacl_add_ace(f"CN=Deleted Objects,{base}", f"(A;CI;LCRP;;;{sid})")
     print(f"seeded {people} people; svc-metasync is {sid}")
 
 

@@ -22,9 +22,16 @@ def planned_dn(change: Change) -> str:
     name, path = change.after.get("name"), change.after.get("path")
     if not isinstance(name, str) or not name or not isinstance(path, str) or not path:
         raise ValueError("a new object needs `name` and `path`; map cn and give a place")
+    check_name(name)
     if not names.valid(path):
         raise ValueError(f"{path!r} is not a distinguished name; correct `place:`")
     return f"{names.relative('OU' if change.kind is Kind.CONTAINER else 'CN', name)},{path}"
+
+
+def check_name(name: str) -> None:
+    """Refuse what marks deleted objects and conflicts in names, or ends a name for Windows. Raises `ValueError`."""
+    if "\n" in name or "\0" in name:
+        raise ValueError("a name holds no line feed and no NUL; remove them in the mapping of cn")
 
 
 class Creator:

@@ -117,15 +117,13 @@ def connecting(error: BaseException, server: str, port: int) -> Unavailable:
     """The error for a connection that did not come about."""
     text = str(error)
     low = text.lower()
-    if "hostname" in low or "doesn't match" in low or "not match" in low:
+    if "mismatch" in low or "doesn't match" in low:
         return NotTrusted(
             f"the certificate of {server} does not carry that name; connect by the name that it carries, or say which in `certificate name`"
         )
     if "certificate" in low and ("verify" in low or "expired" in low or "self" in low):
         why = "has expired" if "expired" in low else "was issued by an authority that is not trusted"
         return NotTrusted(f"the certificate of {server} {why}; name the right authority's PEM file in `ca file`, or renew the certificate")
-    if "no such file" in low or "ca_certs" in low or "crl" in low:
-        return NotTrusted(f"the CA file for {server} cannot be read; correct `ca file`")
     if any(
         word in low
         for word in ("name or service not known", "getaddrinfo", "nodename", "invalid server address", "temporary failure in name")

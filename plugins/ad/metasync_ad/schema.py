@@ -69,6 +69,8 @@ _SECRETS = frozenset(
         "mssfu30password", "msds-managedpassword",
     }
 )  # fmt: skip
+_ONE_VALUE = frozenset({"description"})
+"""Several values by the schema, one on every account (MS-SAMR 3.1.1.8.6) and by every tool."""
 _CONFIDENTIAL = 0x80
 _CONSTRUCTED = 0x4
 _READ_ONLY = frozenset(
@@ -77,7 +79,7 @@ _READ_ONLY = frozenset(
         "distinguishedname", "name", "badpwdcount", "badpasswordtime", "lastlogoff", "lastlogon", "lastlogontimestamp",
         "logoncount", "pwdlastset", "sidhistory", "primarygroupid", "objectsid", "objectguid", "memberof", "dscorepropagationdata",
         "usncreated", "usnchanged", "instancetype", "whencreated", "whenchanged", "ou", "rid", "isdeleted", "lastknownparent",
-        "lockouttime", "securityidentifier", "operatorcount", "msds-cached-membership",
+        "lockouttime", "securityidentifier", "operatorcount", "msds-allowedtodelegateto", "msds-cached-membership",
     }
 )  # fmt: skip
 _HIDDEN = frozenset(
@@ -169,7 +171,7 @@ def _attribute(entry: RawEntry) -> Attribute | None:
     return Attribute(
         name=name,
         syntax=syntax,
-        multi=entry.text("issinglevalued") != "TRUE",
+        multi=entry.text("issinglevalued") != "TRUE" and low not in _ONE_VALUE,
         max_length=upper if upper and 0 < upper < 1 << 31 else None,
         writable=not (entry.text("systemonly") == "TRUE" or back_link or low in _READ_ONLY),
     )

@@ -22,6 +22,7 @@ from metasync_ad import dn as names
 from metasync_ad import errors, values
 from metasync_ad.errors import Refused
 from metasync_ad.options import Settings
+from metasync_ad.tls import VerifiedTls
 
 Control = tuple[str, bool, bytes | None]
 EXTENDED_DN: Control = ("1.2.840.113556.1.4.529", True, b"\x30\x03\x02\x01\x01")
@@ -91,8 +92,7 @@ class Session:
         """Give the connection back; a line that is dead already is no error."""
         connection, self._connection, self._root = self._connection, None, None
         if connection is not None:
-            with contextlib.suppress(LDAPException, OSError):
-                connection.unbind()
+            _discard(connection)
 
     def _connect(self) -> Any:
         trouble: Unavailable | None = None
@@ -113,41 +113,51 @@ class Session:
     def _connect_to(self, host: str) -> Any:
         settings = self.settings
         try:
-            tls = ldap3.Tls(
-                validate=ssl.CERT_REQUIRED,
-                ca_certs_file=settings.ca_file,
-                valid_names=[settings.certificate_name] if settings.certificate_name else None,
-            )
-            server = ldap3.Server(
-                host,
-                port=settings.port,
-                use_ssl=not settings.starttls,
-                tls=tls,
-                get_info="NO_INFO",
-                connect_timeout=settings.connect_timeout,
-                allowed_referral_hosts=[],
-            )
-            connection: Any = ldap3.Connection(
-                server,
-                user=settings.bind,
-                password=self.context.secret(settings.password),
-                auto_bind="NONE",
-                authentication="SIMPLE",
-                auto_referrals=False,
-                auto_range=False,
-                check_names=False,
-                raise_exceptions=True,
-                receive_timeout=settings.receive_timeout,
-                return_empty_attributes=False,
-            )
+            tls = VerifiedTls(ca_file=settings.ca_file, name=settings.certificate_name or host)
+        except OSError as error:
+            raise NotTrusted(f"the CA file for {host} cannot be read ({error.strerror or 'it holds no certificate'}); correct `ca file`") from None
+        server = ldap3.Server(
+            host,
+            port=settings.port,
+            use_ssl=not settings.starttls,
+            tls=tls,
+            get_info="NO_INFO",
+            connect_timeout=settings.connect_timeout,
+            allowed_referral_hosts=[],
+        )
+        connection: Any = ldap3.Connection(
+            server,
+            user=settings.bind,
+            password=self.context.secret(settings.password),
+            auto_bind="NONE",
+            authentication="SIMPLE",
+            auto_referrals=False,
+            auto_range=False,
+            check_names=False,
+            raise_exceptions=True,
+            receive_timeout=settings.receive_timeout,
+            return_empty_attributes=False,
+        )
+        try:
+            self._open_and_bind(connection, host)
+        except BaseException:
+            _discard(connection)
+            raise
+        finally:
+            connection.password = None
+        return connection
+
+    def _open_and_bind(self, connection: Any, host: str) -> None:
+        settings = self.settings
+        try:
             connection.open(read_server_info=False)
             if settings.starttls:
                 connection.start_tls(read_server_info=False)
+            if not isinstance(connection.socket, ssl.SSLSocket):
+                raise NotTrusted(f"the connection to {host} is not encrypted; the password was not sent")
         except (LDAPException, OSError) as error:
             raise errors.connecting(error, host, settings.port) from None
         try:
-            if not isinstance(connection.socket, ssl.SSLSocket):
-                raise NotTrusted(f"the connection to {host} is not encrypted; the password was not sent")
             connection.bind(read_server_info=False)
             if connection.result["result"] != 0:
                 raise errors.sign_in(str(connection.result.get("message")), settings.bind, host)
@@ -158,9 +168,6 @@ class Session:
             raise Unavailable(f"{host}: {words}") from None
         except (LDAPException, OSError) as error:
             raise errors.connecting(error, host, settings.port) from None
-        finally:
-            connection.password = None
-        return connection
 
     # -- reading -----------------------------------------------------------------------------------------------------------------------
 
@@ -258,3 +265,13 @@ class Session:
         result = connection.result
         if result["result"] != 0:  # ldap3 does not raise for size and time limits and referrals
             raise Refused(int(result["result"]), str(result["description"]), str(result.get("message") or ""))
+
+
+def _discard(connection: Any) -> None:
+    """Close a connection, in whatever state; ldap3 leaves the socket of a failed attempt open."""
+    line = connection.socket
+    with contextlib.suppress(LDAPException, OSError, AttributeError):
+        connection.unbind()
+    if line is not None:
+        with contextlib.suppress(OSError):
+            line.close()

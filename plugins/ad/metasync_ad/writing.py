@@ -11,7 +11,7 @@ from metasync.contract import Change, Context, Operation, Outcome, Result, Value
 from metasync_ad import accounts, errors, lookup
 from metasync_ad import dn as names
 from metasync_ad.attributes import IDENTITY, PROTECTION, Codec, check_length, encode_reference, privileged, same, standard
-from metasync_ad.creating import Creator
+from metasync_ad.creating import Creator, check_name
 from metasync_ad.errors import Refused
 from metasync_ad.options import Settings
 from metasync_ad.reading import complete_ranges
@@ -246,6 +246,7 @@ class Writer:
         for change in changes:
             given, path = change.after.get("name"), change.after.get("path")
             if isinstance(given, str) and given:
+                check_name(given)
                 name = given
             if isinstance(path, str) and path and not same("path", path, names.parent(one.dn)):
                 if not names.valid(path):

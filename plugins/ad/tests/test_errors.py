@@ -68,7 +68,7 @@ def test_a_refused_sign_in_says_why(code: str, words: str) -> None:
             "ca file",
         ),
         ("certificate verify failed: certificate has expired", NotTrusted, "has expired"),
-        ("hostname '127.0.0.1' doesn't match 'dc1.contoso.test'", NotTrusted, "certificate name"),
+        ("certificate verify failed: IP address mismatch, certificate is not valid for '127.0.0.1'.", NotTrusted, "certificate name"),
         ("socket connection error while opening: [Errno 111] Connection refused", Unavailable, "port 636"),
         ("socket connection error while opening: timed out", Unavailable, "connect timeout"),
         ("invalid server address", Unavailable, "is unknown"),

@@ -1,0 +1,328 @@
+"""What is particular to Active Directory, against a real Samba domain, as the least privileged account."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from metasync.contract import DirectorySettings, ImportIncomplete, Kind, Operation, Outcome, Presence, ReadRequest, Reference
+from metasync_ad.session import ADD
+
+PERSON = {"sn": "Doe", "givenName": "Jane", "displayName": "Jane Doe"}
+
+
+@pytest.fixture
+def account() -> str:
+    """A sAMAccountName that nobody else has."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+def raw(samba: Any, dn: str, *attributes: str) -> dict[str, list[bytes]]:
+    with samba.connect() as hands:
+        hands.search(dn, "(objectClass=*)", "BASE", attributes=list(attributes))
+        return dict(hands.response[0]["raw_attributes"])
+
+
+# Accounts
+
+
+def test_a_new_account_has_a_password_nobody_knows_and_must_change_it(directory: Any, samba: Any, account: str) -> None:
+    anchor = directory.make("Jane", sAMAccountName=account, enabled=True, **PERSON)
+    found = directory.one(anchor, "enabled", "mustChangePassword", "passwordNotRequired", "userAccountControl")
+    assert (found["enabled"], found["mustChangePassword"], found["passwordNotRequired"]) == (True, True, False)
+    assert found["userAccountControl"] == 512
+    assert directory.connector.context.passwords_given == 2  # the bind's and this one
+    assert not directory.connector.context.leaks(found)
+
+
+def test_a_new_account_is_disabled_unless_it_is_to_be_enabled(directory: Any, account: str) -> None:
+    assert directory.one(directory.make("Jane", sAMAccountName=account), "enabled")["enabled"] is False
+
+
+def test_a_directory_that_does_not_ask_for_a_change_gives_lasting_passwords(connect: Any, samba_unit: str, account: str) -> None:
+    from .conftest import Directory
+
+    directory = Directory(connect(settings=DirectorySettings(must_change=False)), samba_unit)
+    assert directory.one(directory.make("Jane", sAMAccountName=account), "mustChangePassword")["mustChangePassword"] is False
+
+
+def test_a_refused_create_leaves_no_half_account(directory: Any, account: str) -> None:
+    change = directory.change(
+        Operation.CREATE, after={"name": "Jane", "path": directory.unit, "sAMAccountName": account, "department": "x" * 100}
+    )
+    (result,) = directory.write(change)
+    assert result.outcome is Outcome.REJECTED
+    assert len(directory.read()) == 1  # the unit itself
+
+
+def test_enabling_touches_only_its_bit(directory: Any, samba: Any, account: str) -> None:
+    anchor = directory.make("Jane", sAMAccountName=account)
+    with samba.connect() as hands:
+        hands.modify(f"<GUID={anchor}>", {"userAccountControl": [("MODIFY_REPLACE", [str(0x10000 | 0x200 | 0x2)])]})
+    directory.write(directory.change(Operation.ENABLE, anchor, before={"enabled": False}, after={"enabled": True}))
+    found = directory.one(anchor, "enabled", "passwordNeverExpires", "accountDisabled")
+    assert (found["enabled"], found["passwordNeverExpires"], found["accountDisabled"]) == (True, True, False)
+
+
+def test_an_account_name_that_a_computer_has_is_a_conflict_that_names_the_cause(directory: Any, samba: Any, account: str) -> None:
+    with samba.connect() as hands:
+        hands.add(f"CN={account},{directory.unit}", ["computer"], {"sAMAccountName": account})
+    (result,) = directory.write(
+        directory.change(Operation.CREATE, after={"name": "Jane", "path": directory.unit, "sAMAccountName": account.upper()})
+    )
+    assert result.outcome is Outcome.CONFLICT and "sAMAccountName" in result.detail
+    assert len(directory.read()) == 1  # the unit: computers are not imported
+
+
+def test_an_expiry_is_a_time_and_clearing_it_means_never(directory: Any, samba: Any, account: str) -> None:
+    from datetime import UTC, datetime
+
+    when = datetime(2031, 5, 1, tzinfo=UTC)
+    anchor = directory.make("Jane", sAMAccountName=account, accountExpires=when)
+    assert directory.one(anchor, "accountExpires")["accountExpires"] == when
+    directory.write(directory.change(Operation.CLEAR, anchor, before={"accountExpires": when}, after={"accountExpires": None}))
+    assert "accountExpires" not in directory.one(anchor, "accountExpires")
+
+
+# Groups
+
+
+def test_a_group_has_scope_and_category(directory: Any, account: str) -> None:
+    anchor = directory.make("Sales", kind=Kind.GROUP, sAMAccountName=account, groupScope="Universal", groupCategory="Distribution")
+    found = directory.one(anchor, "groupType", "groupScope", "groupCategory")
+    assert (found["groupType"], found["groupScope"], found["groupCategory"]) == (8, "Universal", "Distribution")
+
+
+def test_members_of_every_kind_are_added_in_one_request_and_read_as_anchors(directory: Any, account: str) -> None:
+    user, contact = directory.make("Jane", sAMAccountName=account), directory.make("Joe", kind=Kind.CONTACT)
+    inner = directory.make("Inner", kind=Kind.GROUP)
+    group = directory.make("Outer", kind=Kind.GROUP)
+    add = [directory.change(Operation.MEMBER_ADD, group, kind=Kind.GROUP, member=Reference(value=one)) for one in (user, contact, inner)]
+    assert {result.outcome for result in directory.write(*add)} == {Outcome.APPLIED}
+    assert set(directory.one(group, "members")["members"]) == {Reference(value=one) for one in (user, contact, inner)}
+    assert directory.one(user, "memberOf")["memberOf"] == (Reference(value=group),)
+
+
+def test_one_bad_member_stops_none_of_the_others(directory: Any) -> None:
+    good, there = directory.make("Good", kind=Kind.CONTACT), directory.make("There", kind=Kind.CONTACT)
+    group = directory.make("Group", kind=Kind.GROUP, members=(Reference(value=there),))
+    gone = str(uuid.uuid4())
+    results = directory.write(
+        *[directory.change(Operation.MEMBER_ADD, group, kind=Kind.GROUP, member=Reference(value=one)) for one in (good, there, gone)],
+        directory.change(Operation.MEMBER_ADD, group, kind=Kind.GROUP, member=Reference(value="jane@x", key="mail")),
+    )
+    assert [(one.outcome, one.already) for one in results] == [
+        (Outcome.APPLIED, False),
+        (Outcome.APPLIED, True),
+        (Outcome.CONFLICT, False),
+        (Outcome.REJECTED, False),
+    ]
+    assert gone in results[2].detail
+    assert set(directory.one(group, "members")["members"]) == {Reference(value=good), Reference(value=there)}
+
+
+def test_a_group_of_two_thousand_is_read_whole(directory: Any, samba: Any) -> None:
+    group = directory.make("Large", kind=Kind.GROUP)
+    with samba.connect() as hands:
+        people = [f"CN=m{number},{directory.unit}" for number in range(60)]
+        for dn in people:
+            hands.add(dn, ["contact"])
+        hands.modify(f"<GUID={group}>", {"member": [(ADD, people)]})
+    assert len(directory.one(group, "members")["members"]) == 60
+
+
+# Names and places
+
+
+def test_rename_and_move_of_one_object_are_one_request(directory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    anchor = directory.make("Doe, Jane", kind=Kind.CONTACT)
+    directory.make("Sub", kind=Kind.CONTAINER)
+    asked: list[tuple[Any, ...]] = []
+    rename = directory.connector.session.rename
+    monkeypatch.setattr(directory.connector.session, "rename", lambda *given: (asked.append(given), rename(*given)))
+    place = f"OU=Sub,{directory.unit}"
+    results = directory.write(
+        directory.change(Operation.RENAME, anchor, kind=Kind.CONTACT, before={"name": "Doe, Jane"}, after={"name": "Roe, Jane"}),
+        directory.change(Operation.MOVE, anchor, kind=Kind.CONTACT, before={"path": directory.unit}, after={"path": place}),
+    )
+    assert [result.outcome for result in results] == [Outcome.APPLIED] * 2 and len(asked) == 1
+    assert directory.one(anchor) == {"name": "Roe, Jane", "path": place}
+
+
+def test_a_rename_may_change_case_alone(directory: Any) -> None:
+    anchor = directory.make("mcdonald", kind=Kind.CONTACT)
+    (result,) = directory.write(
+        directory.change(Operation.RENAME, anchor, kind=Kind.CONTACT, before={"name": "mcdonald"}, after={"name": "McDonald"})
+    )
+    assert result.outcome is Outcome.APPLIED and not result.already
+    assert directory.one(anchor)["name"] == "McDonald"
+
+
+def test_the_case_of_an_address_prefix_can_change_within_one_update(directory: Any) -> None:
+    old, new = ("SMTP:a@x.test", "smtp:b@x.test"), ("smtp:a@x.test", "SMTP:b@x.test")
+    anchor = directory.make("Jane", kind=Kind.CONTACT, proxyAddresses=old)
+    (result,) = directory.write(
+        directory.change(Operation.UPDATE, anchor, kind=Kind.CONTACT, before={"proxyAddresses": old}, after={"proxyAddresses": new})
+    )
+    assert result.outcome is Outcome.APPLIED, result.detail
+    assert set(directory.one(anchor, "proxyAddresses")["proxyAddresses"]) == set(new)
+
+
+def test_a_container_with_children_is_not_deleted(directory: Any) -> None:
+    unit = directory.make("Sub", kind=Kind.CONTAINER)
+    directory.make("Inside", kind=Kind.CONTACT, path=f"OU=Sub,{directory.unit}")
+    (result,) = directory.write(directory.change(Operation.DELETE, unit, kind=Kind.CONTAINER))
+    assert result.outcome is Outcome.REJECTED and "delete or move those first" in result.detail
+    assert unit in directory.read()
+
+
+@pytest.mark.parametrize("name", ["*)(objectClass=*", "a\\2ab", "(&(cn=*))", "x)(|(cn=*"])
+def test_a_name_is_never_a_filter(directory: Any, name: str) -> None:
+    directory.make("bystander", kind=Kind.CONTACT)
+    (found,) = directory.connector.find(
+        [
+            directory.change(
+                Operation.CREATE, kind=Kind.USER, after={"name": name, "path": directory.unit, "sAMAccountName": name}, mark=name
+            )
+        ]
+    )
+    assert found.presence is Presence.ABSENT
+
+
+# Drift
+
+
+def test_a_value_that_changes_between_look_and_write_is_not_overwritten(
+    directory: Any, samba: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anchor = directory.make("Jane", kind=Kind.CONTACT, title="old")
+    modify = directory.connector.session.modify
+
+    def late(*given: Any) -> None:
+        with samba.connect() as hands:
+            hands.modify(f"<GUID={anchor}>", {"title": [("MODIFY_REPLACE", ["theirs"])]})
+        modify(*given)
+
+    monkeypatch.setattr(directory.connector.session, "modify", late)
+    (result,) = directory.write(
+        directory.change(Operation.UPDATE, anchor, kind=Kind.CONTACT, before={"title": "old"}, after={"title": "ours"})
+    )
+    assert result.outcome is Outcome.CONFLICT
+    assert directory.one(anchor, "title")["title"] == "theirs"
+
+
+def test_one_bad_value_stops_none_of_the_others(directory: Any) -> None:
+    anchor = directory.make("Jane", kind=Kind.CONTACT)
+    results = directory.write(
+        directory.change(Operation.UPDATE, anchor, kind=Kind.CONTACT, after={"department": "x" * 100}),
+        directory.change(Operation.UPDATE, anchor, kind=Kind.CONTACT, after={"title": "kept"}),
+    )
+    assert [result.outcome for result in results] == [Outcome.REJECTED, Outcome.APPLIED]
+    assert "too long" in results[0].detail
+    assert directory.one(anchor, "title", "department")["title"] == "kept"
+
+
+# Protection
+
+
+def test_privileged_objects_are_known_and_left_alone(connect: Any, samba: Any) -> None:
+    connector = connect(samba.administrator)
+    request = ReadRequest(
+        stream="all",
+        kinds=frozenset({Kind.USER, Kind.GROUP}),
+        attributes=dict.fromkeys((Kind.USER, Kind.GROUP), frozenset({"privileged", "sAMAccountName", "objectSid"})),
+        under=(f"CN=Users,{samba.base}",),
+    )
+    entries = {item.attributes["sAMAccountName"]: item for page in connector.read(request) for item in page.items}
+    for name in ("Administrator", "Guest", "krbtgt", "Domain Admins", "Enterprise Admins", "Schema Admins"):
+        assert entries[name].attributes["privileged"] is True, name
+    assert entries["svc-metasync"].attributes["privileged"] is False
+    from .conftest import Directory
+
+    directory = Directory(connector, samba.tests)
+    results = directory.write(
+        directory.change(
+            Operation.MEMBER_ADD, entries["Domain Admins"].anchor, kind=Kind.GROUP, member=Reference(value=entries["Guest"].anchor)
+        ),
+        directory.change(Operation.UPDATE, entries["krbtgt"].anchor, after={"description": "x"}),
+    )
+    assert [result.outcome for result in results] == [Outcome.REJECTED] * 2
+    assert all("privileged" in result.detail for result in results)
+
+
+def test_a_privileged_object_that_the_document_names_is_written(connect: Any, samba: Any) -> None:
+    dn = f"CN=Guest,CN=Users,{samba.base}"
+    from .conftest import Directory
+
+    directory = Directory(connect(samba.administrator, settings=DirectorySettings(allow_privileged=frozenset({dn.lower()}))), samba.tests)
+    old = raw(samba, dn, "comment", "objectGUID")
+    anchor = str(uuid.UUID(bytes_le=old["objectGUID"][0]))
+    (result,) = directory.write(directory.change(Operation.UPDATE, anchor, after={"comment": "allowed"}))
+    assert result.outcome is Outcome.APPLIED
+    directory.write(directory.change(Operation.CLEAR, anchor, before={"comment": "allowed"}, after={"comment": None}))
+    assert "comment" not in raw(samba, dn, "comment")
+
+
+def test_a_missing_right_names_what_to_do(directory: Any, samba: Any) -> None:
+    change = directory.change(Operation.CREATE, kind=Kind.CONTACT, after={"name": "Jane", "path": f"CN=Users,{samba.base}"})
+    (result,) = directory.write(change)
+    assert result.outcome is Outcome.REJECTED and "delegate" in result.detail
+
+
+# Reading
+
+
+def test_a_scope_that_is_gone_is_an_incomplete_import_and_not_an_empty_one(directory: Any) -> None:
+    request = ReadRequest(
+        stream="all", kinds=frozenset({Kind.USER}), attributes={Kind.USER: frozenset()}, under=(f"OU=Renamed away,{directory.unit}",)
+    )
+    with pytest.raises(ImportIncomplete, match="Renamed away"):
+        list(directory.connector.read(request))
+
+
+def test_the_domain_is_read_without_computers_and_without_the_systems_containers(connect: Any, samba: Any) -> None:
+    connector = connect()
+    kinds = frozenset({Kind.USER, Kind.CONTAINER})
+    request = ReadRequest(stream="all", kinds=kinds, attributes=dict.fromkeys(kinds, frozenset({"dn"})), page_size=10)
+    found = {item.attributes["dn"] for page in connector.read(request) for item in page.items}
+    assert f"CN=Users,{samba.base}" in found and f"OU=Staff,{samba.base}" in found
+    assert not [dn for dn in found if "CN=System," in dn or dn.startswith("CN=DC1")]
+
+
+def test_a_deleted_object_comes_back_with_its_sid_and_its_attributes(connect: Any, samba: Any, samba_unit: str, account: str) -> None:
+    from .conftest import Directory
+
+    directory = Directory(connect(), samba_unit)
+    wanted = ("sAMAccountName", "sn", "title", "objectSid", "proxyAddresses", "enabled")
+    anchor = directory.make("Jane", sAMAccountName=account, title="Chief", proxyAddresses=("SMTP:a@x",), enabled=True, **PERSON)
+    before = directory.one(anchor, *wanted)
+    directory.write(directory.change(Operation.DELETE, anchor, before={"title": "Chief"}))
+    assert "password" in directory.connector.restorable([anchor])[anchor]
+    (result,) = directory.write(directory.change(Operation.RESTORE, anchor, after=before))
+    assert (result.outcome, result.detail) == (Outcome.APPLIED, "")
+    assert directory.one(anchor, *wanted) == before
+
+
+def test_check_names_the_domain_and_what_the_account_may_do(connect: Any, samba: Any) -> None:
+    found = connect().check()
+    assert found.identity.startswith("S-1-5-21-")
+    assert any((right.startswith("create user below") and "OU=Tests" in right) or "more" in right for right in found.granted)
+    assert found.missing == () and found.excessive == ()
+    narrow = connect(under=[f"CN=Users,{samba.base}"]).check()
+    assert any("create user" in right for right in narrow.missing)
+    assert any("Domain Admins" in right for right in connect(samba.administrator).check().excessive)
+
+
+def test_a_directory_without_a_mark_is_warned_of(connect: Any) -> None:
+    assert any("mark" in warning for warning in connect(settings=DirectorySettings()).check().warnings)
+
+
+def test_the_schema_comes_from_the_directory(connect: Any) -> None:
+    user = connect().discover().kinds[Kind.USER].attributes
+    assert "unicodePwd" not in user and "supplementalCredentials" not in user and "msDS-ManagedPassword" not in user
+    assert (user["sAMAccountName"].max_length, user["department"].max_length, user["cn"].alias) == (20, 64, "name")
+    assert user["proxyAddresses"].multi and not user["description"].multi
+    assert "extensionAttribute1" not in user  # comes with Exchange's schema; Samba has none
+    assert "msDS-cloudExtensionAttribute1" in user
