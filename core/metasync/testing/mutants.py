@@ -13,6 +13,7 @@ from typing import Any
 from marshmallow import fields
 
 from metasync.contract import (
+    Allow,
     AttributeSchema,
     Change,
     Check,
@@ -371,8 +372,10 @@ class FoldsCase(MemoryConnector):
     class Writer(Sound):
         """Broken."""
 
-        def suitable(self, *given: Any) -> dict[str, Values]:
-            found = super().suitable(*given)
+        def suitable(
+            self, given: Mapping[str, Values], attributes: Mapping[str, AttributeSchema], allow: Allow, index: Index
+        ) -> dict[str, Values]:
+            found = super().suitable(given, attributes, allow, index)
             return {name: values.lower() if name == "displayName" and isinstance(values, str) else values for name, values in found.items()}
 
 
@@ -393,9 +396,11 @@ class ShortensLongValues(MemoryConnector):
     class Writer(Sound):
         """Broken."""
 
-        def suitable(self, given: Mapping[str, Values], attributes: Mapping[str, AttributeSchema], *rest: Any) -> dict[str, Values]:
+        def suitable(
+            self, given: Mapping[str, Values], attributes: Mapping[str, AttributeSchema], allow: Allow, index: Index
+        ) -> dict[str, Values]:
             cut = {n: v[: attributes[n].max_length] if n in attributes and isinstance(v, str) else v for n, v in given.items()}
-            return super().suitable(cut, attributes, *rest)
+            return super().suitable(cut, attributes, allow, index)
 
 
 class CleansHostileValues(MemoryConnector):
@@ -404,8 +409,10 @@ class CleansHostileValues(MemoryConnector):
     class Writer(Sound):
         """Broken."""
 
-        def suitable(self, *given: Any) -> dict[str, Values]:
-            found = super().suitable(*given)
+        def suitable(
+            self, given: Mapping[str, Values], attributes: Mapping[str, AttributeSchema], allow: Allow, index: Index
+        ) -> dict[str, Values]:
+            found = super().suitable(given, attributes, allow, index)
             return {n: v.replace("\0", "").strip() or "?" if n == "displayName" and isinstance(v, str) else v for n, v in found.items()}
 
 
@@ -415,7 +422,9 @@ class GivesUniqueValuesTwice(MemoryConnector):
     class Writer(Sound):
         """Broken."""
 
-        def unique(self, *_: Any) -> None:
+        def unique(
+            self, values: Mapping[str, Values], attributes: Mapping[str, AttributeSchema], owner: Stored | None, index: Index
+        ) -> None:
             return None
 
 

@@ -22,10 +22,10 @@ class Directories:
     def open(self, options: Mapping[str, Any]) -> MemoryDirectory:
         """The directory that the options name; one with a `file` is opened, and made, at the first call."""
         store, file = options.get("store"), options.get("file")
+        name = f"{store or ''}:{Path(file).resolve()}" if file else store or ""
         with self._lock:
-            if file and (key := f"{store or ''}:{Path(file).resolve()}") not in self.known:
-                self.known[key] = MemoryDirectory(file=Path(file), **({"base": options["base"]} if options.get("base") else {}))
-            name = key if file else store or ""
+            if file and name not in self.known:
+                self.known[name] = MemoryDirectory(file=Path(file), **({"base": options["base"]} if options.get("base") else {}))
             if name not in self.known:
                 raise OptionsError(f"there is no memory directory {name!r}; there are {', '.join(sorted(self.known)) or 'none'}")
             return self.known[name]

@@ -86,7 +86,13 @@ class Harness(ABC):
 
     def open(self, context: Context) -> Connector:
         """A connector for the directory, with a context of its own."""
-        return self.connector(self.connector.Options().load(self.options()), context)
+        return self.connector(self.loaded(), context)
+
+    def loaded(self) -> dict[str, Any]:
+        """The options as the connector gets them, through its own schema."""
+        loaded = self.connector.Options().load(self.options())
+        assert isinstance(loaded, dict)
+        return loaded
 
     # Behind the connector's back
 

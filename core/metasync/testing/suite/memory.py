@@ -15,7 +15,7 @@ from metasync.testing.suite.harness import Harness
 class MemoryHarness(Harness):
     """A memory directory with two containers."""
 
-    connector: ClassVar[type[MemoryConnector]] = MemoryConnector
+    connector = MemoryConnector
     settings = DirectorySettings(mark="adminDescription")
     secrets = MappingProxyType({"memory-password": "correct horse battery staple"})
     multi = "proxyAddresses"
@@ -29,6 +29,7 @@ class MemoryHarness(Harness):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.directory = self.opened(folder)
+        assert issubclass(self.connector, MemoryConnector)
         self.bound = MemoryPlugin({"it": self.directory}, connector=self.connector).connector
         self.directory.add(Kind.CONTAINER, name="Staff")
         self.directory.add(Kind.CONTAINER, name="Leavers, old")
@@ -41,7 +42,7 @@ class MemoryHarness(Harness):
         return {"store": "it", "password": {"secret": "memory-password"}, **self.extra}
 
     def open(self, context: Context) -> Connector:
-        return self.bound(self.bound.Options().load(self.options()), context)
+        return self.bound(self.loaded(), context)
 
     def put(self, kind: Kind, attributes: Mapping[str, Values]) -> str:
         return self.directory.add(kind, attributes)
