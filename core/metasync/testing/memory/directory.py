@@ -1,7 +1,7 @@
 """`MemoryDirectory`: the thing itself, which a connector speaks to and which tests change behind the connector's back.
 
 What is done here is done with an administrator's rights: only what would break the directory itself is refused. The rules for those who
-write through the connector (lengths, unique values, preconditions) are in `connector`.
+write through the connector (lengths, unique values, preconditions) are in `writing`. One class, for all of it shares one lock and one transaction.
 """
 
 from __future__ import annotations
