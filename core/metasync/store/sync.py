@@ -413,6 +413,23 @@ def followed(
     return list(found.values())
 
 
+def stand_ins(connection: Connection, member_ids: Collection[int], target_directory: int) -> dict[int, set[str]]:
+    """source object -> everything that it may stand under in `pending_member`: anchors in the target, or `directory id/anchor` of its own."""
+    here, there = join.alias("here"), join.alias("there")
+    found: dict[int, set[str]] = {}
+    for part in portions(member_ids):
+        for row in connection.execute(select(object_.c.id, object_.c.directory_id, object_.c.anchor).where(object_.c.id.in_(part))):
+            found.setdefault(row.id, set()).add(f"{row.directory_id}/{row.anchor}")
+        query = (
+            select(here.c.object_id, there.c.anchor)
+            .join(there, and_(there.c.identity_id == here.c.identity_id, there.c.directory_id == target_directory))
+            .where(here.c.object_id.in_(part))
+        )
+        for row in connection.execute(query):
+            found.setdefault(row.object_id, set()).add(row.anchor)
+    return found
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Present:
     """One reference that a target object holds now."""

@@ -69,6 +69,17 @@ class References:
                     found[unit_id][0].append(resolved)
         return found
 
+    def stand_ins(self, connection: Connection, members: Collection[int]) -> dict[int, set[str]]:
+        """member -> the keys that it may stand under."""
+        found = sync.stand_ins(connection, members, self.target_id)
+        own = {f"{number}/": name for number, name in self.names.items()}
+        for keys in found.values():
+            for key in list(keys):
+                for prefix, name in own.items():
+                    if key.startswith(prefix):
+                        keys.add(source_name(name, key[len(prefix) :]))
+        return found
+
     def _resolved(self, one: Followed) -> Wanted | None:
         source = ""
         if one.member_id is not None:
@@ -121,9 +132,10 @@ class References:
         wanted: list[Wanted],
         current: Mapping[str, Present],
         written: Sequence[tuple[Operation, dict[str, Any], str]],
-        only: Collection[int] | None,
+        only: Mapping[int, Collection[str]] | None,
     ) -> tuple[list[MemberRow], list[str] | None]:
-        """Members to add and to remove, and which keys they replace (None: all). Members that no identity stands for stay."""
+        """Members to add and to remove, and which keys they replace (None: all). Members that no identity stands for stay. `only`: the members
+        to look at, and the keys that each may stand under."""
         attribute, rule = mapping.attribute, rule_words(program, mapping.attribute)
         here = dict(current)
         pending_sources: set[str] = set()
@@ -143,7 +155,7 @@ class References:
             for one in shall.values()
             if one.key not in here and one.source not in pending_sources
         ]
-        removable = here if only is None else {key: one for key, one in here.items() if set(one.source_ids) & set(only)}
+        removable = here if only is None else {key: one for key, one in here.items() if set(one.source_ids) & only.keys()}
         keeps = mapping.mapping.values.value == "add"
         for key, one in removable.items():
             if key in shall or keeps or (not one.stood_for and not mapping.mapping.authoritative):
@@ -151,7 +163,7 @@ class References:
             if any(key == known.source for known in wanted):
                 continue
             rows.append(self._row(unit, key, False, attribute, Operation.MEMBER_REMOVE, one.label, rule))
-        keys = None if only is None else sorted({*shall, *removable, *(one.source for one in wanted)})
+        keys = None if only is None else sorted({*shall, *removable, *(key for standing in only.values() for key in standing)})
         return rows, keys
 
     def _row(self, unit: Unit, key: str, created: bool, attribute: str, operation: Operation, label: str, rule: str) -> MemberRow:

@@ -723,6 +723,7 @@ class ProfilePass:
     ) -> None:
         whole = [unit for unit in units if unit.id in self.worked]
         partly = [unit for unit in units if unit.id not in self.worked and unit.id in by_member]
+        standing = worker.stand_ins(connection, {member for unit in partly for member in by_member[unit.id]})
         for some, only in ((whole, None), (partly, by_member)):
             for unit_id, (wanted, _) in worker.wanted(connection, some, mapping, only).items():
                 unit = next(one for one in some if one.id == unit_id)
@@ -730,7 +731,7 @@ class ProfilePass:
                     sync.put_members(connection, self.engagement_id, self.profile.name, unit_id, mapping.attribute, [], None)
                     continue
                 since = written.get(unit.target.anchor, ()) if unit.target is not None else ()
-                members = None if only is None else by_member[unit_id]
+                members = None if only is None else {one: standing.get(one, set()) for one in by_member[unit_id]}
                 rows, keys = worker.members(program, unit, mapping, wanted, current.get(unit_id, {}), since, members)
                 sync.put_members(connection, self.engagement_id, self.profile.name, unit_id, mapping.attribute, rows, keys)
 
