@@ -155,6 +155,17 @@ object_ = Table(
     Column("run_id", Id, comment="the import that changed it last"),
 )
 
+# The indexes of anchors are partial, one per directory, and made long after statements were prepared. SQLite 3.40 forgets, when a statement
+# is prepared again because the schema changed, that its plan depends on the bound `directory_id`, and then reads another directory's index. It
+# remembers where such an index was there from the beginning; no directory has the id 0.
+Index(
+    "uq_object_anchor_0",
+    object_.c.anchor,
+    unique=True,
+    sqlite_where=object_.c.directory_id == 0,
+    postgresql_where=object_.c.directory_id == 0,
+)
+
 seen = Table(
     "seen",
     metadata,
