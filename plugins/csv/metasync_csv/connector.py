@@ -1,0 +1,258 @@
+"""The connector: what the engine calls. The work is done in `scan` and `read`, in `change` and `replace`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import xxhash
+
+from metasync.contract import (
+    Change,
+    Check,
+    Connector,
+    Context,
+    CursorExpired,
+    Found,
+    ImportIncomplete,
+    Operation,
+    Outcome,
+    Page,
+    ReadRequest,
+    Result,
+    RightMissing,
+    Schema,
+    Stopped,
+    Unavailable,
+)
+from metasync_csv.change import Changer
+from metasync_csv.files import file_digest, location, reading, stamp_of
+from metasync_csv.layout import File, Layout
+from metasync_csv.options import CsvOptions
+from metasync_csv.read import pages
+from metasync_csv.replace import discard, locked, put, settle, stage, sweep
+from metasync_csv.scan import check_header, duplicates, read_header, scan, widen_field_limit
+from metasync_csv.table import Table, load
+from metasync_csv.values import Cells
+
+CURSOR = "csv1:"
+
+
+class CsvConnector(Connector):
+    """One CSV file, or one per kind, as a directory."""
+
+    name: ClassVar[str] = "csv"
+    title: ClassVar[str] = "CSV files"
+    Options = CsvOptions
+    commit_size: ClassVar[int] = 100
+    idempotent: ClassVar[frozenset[Operation]] = frozenset(
+        {
+            Operation.UPDATE,
+            Operation.CLEAR,
+            Operation.SIGN_IN,
+            Operation.RENAME,
+            Operation.MOVE,
+            Operation.ENABLE,
+            Operation.DISABLE,
+            Operation.DELETE,
+            Operation.MEMBER_ADD,
+            Operation.MEMBER_REMOVE,
+        }
+    )
+
+    def __init__(self, options: Mapping[str, Any], context: Context) -> None:
+        super().__init__(options, context)
+        self.layout = Layout(options, context.settings.mark)
+        self.cells = Cells(self.layout)
+        self._tables: dict[str, Table] = {}
+
+    # -- looking -------------------------------------------------------------------------------------------------------
+
+    def check(self) -> Check:
+        """The identity is the resolved path, the anchor column and the header; not the inode, which every replacement changes."""
+        identities: list[str] = []
+        granted: list[str] = []
+        missing: list[str] = []
+        warnings: list[str] = []
+        for file in self.layout.files:
+            header = self._header(file)
+            path = location(file)
+            identities.append(f"{path}; anchor {self.layout.anchor}; header {self.layout.pinned(header)}")
+            if stamp_of(file) is None:
+                warnings.append(f"{file.path} does not exist yet; the first write makes it with the columns of `create`")
+            else:
+                (granted if os.access(path, os.R_OK) else missing).append(f"read {file.path}")
+            if self.layout.writable:
+                folder = os.path.dirname(path)
+                right = f"write in the folder {folder} (a target is replaced whole; a source does not need it)"
+                (granted if os.access(folder, os.W_OK | os.X_OK) else missing).append(right)
+            if self.layout.mark and self.layout.column_name(self.layout.mark) not in header:
+                warnings.append(f"{file.path} has no column {self.layout.mark!r} for the mark; the first create adds it")
+        return Check(
+            identity="file:" + " | ".join(identities),
+            software="CSV",
+            granted=tuple(granted),
+            missing=tuple(missing),
+            warnings=tuple(warnings),
+        )
+
+    def discover(self) -> Schema:
+        return self.layout.schema({file.path: self._header(file) for file in self.layout.files})
+
+    def _header(self, file: File) -> list[str]:
+        widen_field_limit()
+        try:
+            if stamp_of(file) is not None:
+                with reading(file, self.layout) as (opened, _):
+                    header = read_header(opened, file, self.layout)
+                if header:
+                    check_header(header, file, self.layout)
+                    return header
+        except (ImportIncomplete, UnicodeDecodeError) as error:
+            raise Unavailable(f"{file.path} cannot be used: {error}") from error
+        header = list(self.layout.options["create"])
+        if not header:
+            raise Unavailable(
+                f"{file.path} does not exist or has no header; put it there, or name the header of a new target under `create`"
+            )
+        return header
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def read(self, request: ReadRequest) -> Iterator[Page]:
+        yield from self._pages(request, everything=False)
+
+    def follow(self, request: ReadRequest, cursor: str) -> Iterator[Page]:
+        """The same bytes: nothing changed. Other bytes: everything is read again, and what is not listed is gone."""
+        if not cursor.startswith(CURSOR):
+            raise CursorExpired(f"{cursor[:40]!r} is no cursor of this connector; a full import follows")
+        digests = [None if stamp_of(file) is None else file_digest(file) for file in self._files(request)]
+        if self._cursor(request, digests) == cursor:
+            yield Page(complete=True, cursor=cursor)
+        else:
+            yield from self._pages(request, everything=True)
+
+    def _pages(self, request: ReadRequest, *, everything: bool) -> Iterator[Page]:
+        scans = [scan(file, self.layout) for file in self._files(request)]
+        # of the bytes of the first pass; the second pass must see the same, or the read does not complete
+        cursor = self._cursor(request, [found.digest if found.stamp else None for found in scans])
+        twice = duplicates(scans, self.layout) if scans else {}
+        done, total = 0, sum(found.records for found in scans)
+        for found in scans:
+            for items in pages(found, request, self.layout, self.cells, twice):
+                self._check_time()
+                done += len(items)
+                self.context.progress(done, total, found.file.label)
+                yield Page(items=tuple(items))
+        yield Page(complete=True, cursor=cursor, everything=everything)
+
+    def _files(self, request: ReadRequest) -> list[File]:
+        return [file for file in self.layout.files if file.kind is None or file.kind in request.kinds]
+
+    def _cursor(self, request: ReadRequest, digests: Sequence[bytes | None]) -> str:
+        """Of the bytes, and of all that decides what is read from them."""
+        digest = xxhash.xxh3_128(self.layout.fingerprint())
+        for kind in sorted(request.kinds):
+            digest.update(repr((kind.value, sorted(request.attributes.get(kind, ())))).encode())
+        for one in digests:
+            digest.update(one or b"missing")
+        return CURSOR + digest.hexdigest()
+
+    def _check_time(self) -> None:
+        if self.context.stop.is_set():
+            raise Stopped()
+        if self.context.deadline is not None and datetime.now(UTC) > self.context.deadline:
+            raise Unavailable(f"reading {self.context.directory} took longer than it may; run the import again, or give it more time")
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def write(self, changes: Sequence[Change]) -> Iterator[Result]:
+        """All changes in memory, then each file replaced once, then the results."""
+        yield from self._write(changes)
+
+    def find(self, changes: Sequence[Change]) -> Iterator[Found]:
+        changer = Changer(self.layout, self.cells, self._load())
+        for change in changes:
+            yield changer.find(change)
+
+    def _write(self, changes: Sequence[Change]) -> list[Result]:
+        with ExitStack() as locks:
+            for path in sorted({location(file) for file in self.layout.files}):
+                self._lock(locks, path)
+            tables = self._load()
+            changer = Changer(self.layout, self.cells, tables)
+            results: list[tuple[Result, Table | None]] = []
+            for change in changes:
+                result = changer.apply(change)
+                table = changer.table_of(change.kind)
+                hangs_on = table if result.outcome is Outcome.APPLIED and table is not None and table.dirty else None
+                results.append((result, hangs_on))
+            failed: dict[int, Callable[[Result], Result]] = {}
+            for table in tables.values():
+                if table.dirty and (verdict := self._replace(table)) is not None:
+                    failed[id(table)] = verdict
+            return [failed[id(table)](result) if table is not None and id(table) in failed else result for result, table in results]
+
+    def _lock(self, locks: ExitStack, path: str) -> None:
+        try:
+            locks.enter_context(locked(path))
+            sweep(path)
+        except OSError as error:
+            raise RightMissing(
+                f"{os.path.dirname(path)} cannot be written to: {error.strerror}; nothing was changed. Grant the right there"
+            ) from error
+
+    def _load(self) -> dict[str, Table]:
+        """The files as they are now; parsed again only where their bytes changed since."""
+        tables: dict[str, Table] = {}
+        for file in self.layout.files:
+            known = self._tables.pop(file.path, None)
+            try:
+                digest = None if stamp_of(file) is None else file_digest(file)
+                table = known if known is not None and not known.dirty and known.digest == digest else load(file, self.layout)
+            except ImportIncomplete as error:
+                raise Unavailable(f"{error}") from error
+            tables[file.path] = self._tables[file.path] = table
+        return tables
+
+    def _replace(self, table: Table) -> Callable[[Result], Result] | None:
+        """Replace the file. None: done. Otherwise what the results of its changes become."""
+        file, path = table.file, location(table.file)
+        data = table.content()
+        self._tables.pop(file.path, None)  # until the replacement is certain, nobody may take this table for the file
+        try:
+            staged = stage(path, data)
+        except OSError as error:
+            return _retry(
+                f"{file.path} could not be written beside its old content: {error.strerror}; nothing was changed. Check space and rights"
+            )
+        try:
+            now = None if stamp_of(file) is None else file_digest(file)
+            if now != table.digest or location(file) != path:
+                discard(staged)
+                return _retry(f"{file.path} was changed by somebody else while it was written; nothing was changed")
+            put(staged, path)
+        except (OSError, Unavailable, ImportIncomplete) as error:
+            discard(staged)
+            return _retry(f"{file.path} could not be replaced: {error}; nothing was changed")
+        try:
+            settle(path)
+        except OSError as error:
+            return _unknown(f"{file.path} was replaced, but it is not certain to survive a power cut: {error.strerror}")
+        table.digest, table.dirty = xxhash.xxh3_128(data).digest(), False
+        self._tables[file.path] = table
+        return None
+
+    def close(self) -> None:
+        self._tables.clear()
+
+
+def _retry(reason: str) -> Callable[[Result], Result]:
+    return lambda result: Result(id=result.id, outcome=Outcome.RETRY, detail=reason)
+
+
+def _unknown(reason: str) -> Callable[[Result], Result]:
+    return lambda result: Result(id=result.id, outcome=Outcome.UNKNOWN, detail=reason)

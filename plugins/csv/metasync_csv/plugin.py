@@ -1,0 +1,14 @@
+"""What Metasync's host loads: the hooks of this plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from metasync.contract import Connector, hookimpl
+from metasync_csv.connector import CsvConnector
+
+
+@hookimpl
+def metasync_register_connectors() -> Sequence[type[Connector]]:
+    """The one connector of this distribution."""
+    return [CsvConnector]

@@ -1,0 +1,280 @@
+"""The first pass over a file: is it whole, and which anchors stand there more than once?
+
+It runs before anything is delivered, so that both rows of a duplicate are rejected and a torn file delivers nothing. It costs half of a
+full parse: a row is split only as far as its anchor, and the `csv` module is asked only about rows whose quotes are unusual.
+"""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from metasync.contract import ImportIncomplete, SourceEmpty
+from metasync_csv.files import Encoding, OpenFile, Stamp, check_checksum, check_quiet, check_unchanged, decodable_lines, reading, stamp_of
+from metasync_csv.layout import Dialect, File, Layout
+from metasync_csv.values import folded
+
+PARTS = 500_000
+"""How many hashes are compared at once: bounds memory for files of millions of rows."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Scan:
+    """What the first pass found."""
+
+    file: File
+    header: list[str]
+    digest: bytes = b""
+    stamp: Stamp | None = None
+    """None: the file does not exist yet, and may."""
+    encoding: Encoding | None = None
+    records: int = 0
+    """Rows that are not blank, without the header, with the trailer."""
+    hashes: array[int] = field(default_factory=lambda: array("q"))
+    nul: bool = False
+    long: bool = False
+    """Some record is so long that a cell might pass the `field size`."""
+
+
+def widen_field_limit() -> None:
+    """Python's own limit of 131,072 characters is one per process; ours is an option, checked where rows are read."""
+    csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
+
+
+def check_header(header: Sequence[str], file: File, layout: Layout) -> None:
+    """Raises `ImportIncomplete` where the header cannot be used."""
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice:
+        raise ImportIncomplete(
+            f"{file.path}: the header names {', '.join(map(repr, twice))} more than once; give each column a name of its own"
+        )
+    for name in (layout.anchor, layout.kind_column):
+        if name and name not in header:
+            near = [other for other in header if other.strip().casefold() == name.strip().casefold()]
+            hint = f"; did you mean {near[0]!r}? Names are compared exactly" if near else "; check `anchor`, `delimiter` and `encoding`"
+            raise ImportIncomplete(f"{file.path}: the header has no column {name!r}, it has {', '.join(map(repr, header))}{hint}")
+
+
+def read_header(opened: OpenFile, file: File, layout: Layout) -> list[str]:
+    """The first row that is not blank. An empty list: there is none."""
+    try:
+        return next((row for row in layout.dialect.reader(opened.lines) if row), [])
+    except csv.Error as error:
+        raise ImportIncomplete(f"{file.path}: the header cannot be read: {error}; check `delimiter` and `quote`") from error
+
+
+def scan(file: File, layout: Layout) -> Scan:
+    """Look at the whole file once. Raises `SourceEmpty`, `ImportIncomplete` and `Unavailable`."""
+    widen_field_limit()
+    stamp = stamp_of(file)
+    if stamp is None:
+        return _missing(file, layout)
+    check_quiet(file, stamp, layout.options["quiet_for"])
+    try:
+        with reading(file, layout) as (opened, digesting):
+            header = read_header(opened, file, layout)
+            found = Scan(file=file, header=header, stamp=stamp, encoding=opened.encoding)
+            if header:
+                check_header(header, file, layout)
+                _scan_rows(opened.lines, found, layout)
+            found.digest = digesting.digest()
+            checksum = digesting.checksum
+    except UnicodeDecodeError as error:
+        raise ImportIncomplete(_where_undecodable(file, layout, error)) from error
+    check_unchanged(file, stamp)
+    if layout.options["checksum"]:
+        check_checksum(file, checksum)
+    _check_rows(found, layout)
+    return found
+
+
+def _missing(file: File, layout: Layout) -> Scan:
+    header: list[str] = layout.options["create"]
+    if not header:
+        raise SourceEmpty(
+            f"{file.path} does not exist; nothing was deleted. Put it there, or name the header of a new target under `create`"
+        )
+    return Scan(file=file, header=list(header))
+
+
+def _check_rows(found: Scan, layout: Layout) -> None:
+    path = found.file.path
+    if not found.header:
+        if layout.options["may_be_empty"] and layout.options["create"]:
+            found.header = list(layout.options["create"])
+            return
+        raise SourceEmpty(f"{path} is empty and has no header; it was held and nothing was deleted")
+    rows = found.records - (1 if layout.options["trailer"] else 0)
+    if rows < 0:
+        raise ImportIncomplete(f"{path} has no trailer {layout.options['trailer']!r}; it is not whole yet, and nothing was deleted")
+    if rows == 0 and not layout.options["may_be_empty"]:
+        raise SourceEmpty(
+            f"{path} has a header but no row; it was held and nothing was deleted. If that is right, set `may be empty: true`"
+        )
+
+
+def _scan_rows(lines: Iterator[str], found: Scan, layout: Layout) -> None:
+    """One turn per record; the hot loop of the first pass."""
+    dialect, path = layout.dialect, found.file.path
+    at, limit = found.header.index(layout.anchor), layout.options["field_size"]
+    delimiter, quote, stop = dialect.delimiter, dialect.quote or "", at + 1
+    usual = dialect.escape is None and (not quote or dialect.double_quote)
+    head_of = _Heads(dialect, at, len(found.header)) if usual and quote else None
+    most = limit * max(1, len(found.header)) + 1000
+    add, line, records, number = found.hashes.append, "", 0, 1
+    for line in lines:
+        number += 1
+        if "\0" in line:
+            found.nul = True
+        head: list[str] | None
+        if usual and (not quote or quote not in line):
+            head = line.split(delimiter, stop)
+        elif head_of is None or (head := head_of(line)) is None:
+            head, line = _parse_one(line, lines, dialect, path, number, most)
+        if len(line) > limit:
+            found.long = True
+        try:
+            key = " ".join(head[at].split())
+        except IndexError:
+            key = ""
+        if key:
+            records += 1
+            add(hash(key.lower() if key.isascii() else folded(key)))
+        elif line.strip("\r\n"):
+            records += 1
+    found.records = records
+    if line and not line.endswith(("\n", "\r")):
+        _check_last(line, found, layout)
+
+
+class _Heads:
+    """The cells of a line up to the anchor, if it certainly is one whole row; else None, and the `csv` module decides."""
+
+    def __init__(self, dialect: Dialect, at: int, width: int) -> None:
+        self.quote, self.delimiter, self.stop = dialect.quote or "", dialect.delimiter, at + 1
+        self.between, self.seams = self.quote + self.delimiter + self.quote, width - 1
+        self.at, self.few = at, 8
+
+    def __call__(self, line: str) -> list[str] | None:
+        quote, between, seams = self.quote, self.between, self.seams
+        bare = line.rstrip("\r\n")
+        if bare[0] == quote and bare[-1] == quote and bare.count(between) == seams and bare.count(quote) == 2 * seams + 2:
+            # every cell is quoted, and no cell holds a quote
+            return bare[1:-1].split(between, self.stop)
+        return self._walk(bare)
+
+    def _walk(self, line: str) -> list[str] | None:
+        """From quote to quote: each must open at the start of a cell or close at its end, or be doubled inside."""
+        quote, delimiter, size, stop = self.quote, self.delimiter, len(line), self.stop
+        head: list[str] = []
+        start, at = 0, line.find(quote)
+        for _ in range(self.few):
+            if at < 0:
+                if len(head) < stop:
+                    head += line[start:].split(delimiter, stop)
+                return head
+            if at and line[at - 1] != delimiter:
+                return None
+            close = line.find(quote, at + 1)
+            while close >= 0 and line[close + 1 : close + 2] == quote:
+                close = line.find(quote, close + 2)
+            if close < 0 or (close + 1 < size and line[close + 1] != delimiter):
+                return None
+            if len(head) < stop:
+                if at > start:
+                    head += line[start : at - 1].split(delimiter, stop)
+                head.append(line[at + 1 : close].replace(quote + quote, quote))
+            start = close + 2
+            at = line.find(quote, start)
+        return None
+
+
+def _parse_one(line: str, lines: Iterator[str], dialect: Dialect, path: str, number: int, most: int) -> tuple[list[str], str]:
+    """One row by the `csv` module, which may take further lines; and its whole text."""
+    taken: list[str] = []
+
+    def bounded() -> Iterator[str]:
+        size = 0
+        for part in chain((line,), lines):
+            size += len(part)
+            if size > most:
+                raise ImportIncomplete(
+                    f"{path}: the row at line {number} never ends; a quote there is probably not closed. Nothing was deleted"
+                )
+            taken.append(part)
+            yield part
+
+    try:
+        row = next(dialect.reader(bounded()), [])
+    except csv.Error as error:
+        raise ImportIncomplete(
+            f"{path}: the row at line {number} cannot be read: {error}; a quote is not closed or stands in the wrong place. Nothing "
+            "was deleted"
+        ) from error
+    return row, "".join(taken)
+
+
+def _check_last(line: str, found: Scan, layout: Layout) -> None:
+    """The last row has no line end. That is usual, unless cells are missing too: then the writer is not done."""
+    row: list[str] = next(iter(layout.dialect.reader([line], strict=False)), [])
+    trailer: str | None = layout.options["trailer"]
+    if layout.options["final_newline"]:
+        raise ImportIncomplete(
+            f"{found.file.path} does not end with a line break, so its last row may be half-written; nothing was deleted"
+        )
+    if len(row) < len(found.header) and not (trailer and row[:1] == [trailer]):
+        raise ImportIncomplete(
+            f"{found.file.path} ends in the middle of a row ({len(row)} of {len(found.header)} cells, no line break): it is "
+            "half-written or cut off; nothing was deleted"
+        )
+
+
+def duplicates(scans: Sequence[Scan], layout: Layout) -> dict[str, list[tuple[File, int]]]:
+    """Per folded anchor that stands in several rows: all of them."""
+    hashes = scans[0].hashes
+    if len(scans) > 1:
+        hashes = array("q", chain.from_iterable(found.hashes for found in scans))
+    suspects = _twice(hashes)
+    if not suspects:
+        return {}
+    places: dict[str, list[tuple[File, int]]] = {}
+    for found in scans:
+        if found.stamp is None:
+            continue
+        with reading(found.file, layout) as (opened, _):
+            at = -1
+            for number, row in enumerate(layout.dialect.reader(opened.lines, strict=False), start=1):
+                if at < 0:
+                    at = row.index(layout.anchor) if layout.anchor in row else -1
+                elif len(row) > at and hash(key := folded(row[at])) in suspects:
+                    places.setdefault(key, []).append((found.file, number))
+    return {key: rows for key, rows in places.items() if len(rows) > 1}
+
+
+def _twice(hashes: array[int]) -> set[int]:
+    """The hashes that occur more than once; in parts, so that millions need little memory."""
+    parts = len(hashes) // PARTS + 1
+    twice: set[int] = set()
+    for part in range(parts):
+        some: Sequence[int] = hashes if parts == 1 else [value for value in hashes if value % parts == part]
+        if len(set(some)) < len(some):
+            twice.update(value for value, count in Counter(some).items() if count > 1)
+    return twice
+
+
+def _where_undecodable(file: File, layout: Layout, error: UnicodeDecodeError) -> str:
+    """Row and column of the byte that cannot be decoded: read again, up to it."""
+    number, row, header = 0, [""], [""]
+    for number, row in enumerate(layout.dialect.reader(decodable_lines(file, layout, "?"), strict=False), start=1):
+        if number == 1:
+            header = row
+    column = header[len(row) - 1] if number > 1 and len(row) <= len(header) else f"cell {len(row)}"
+    wrong = error.object[error.start : error.start + 1].hex()
+    return (
+        f"{file.path}: row {number}, column {column!r}: the byte 0x{wrong} is not {error.encoding}; nothing was taken from the file. "
+        "Correct it, or set `encoding` to what the file is written in"
+    )
