@@ -1,7 +1,9 @@
-"""Who a process is, and whether it still lives: so that what a killed process held can be taken over at once instead of when its lease runs out.
+"""Who a process is, and whether it still lives: so that what a killed process held can be taken over at once instead of when its lease runs
+out.
 
-An owner is `machine:pid:start`. A process id is used again sooner or later, so the time of the process's start is part of it; and two containers may
-share a host's name but not its processes, so the machine names the process namespace where there is one. What cannot be told counts as alive.
+An owner is `machine:pid:start`. A process id is used again sooner or later, so the time of the process's start is part of it; and two
+containers may share a host's name but not its processes, so the machine names the process namespace where there is one. What cannot be told
+counts as alive.
 """
 
 from __future__ import annotations

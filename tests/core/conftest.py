@@ -1,4 +1,4 @@
-"""A bench for planning and exporting: a source of people, a target that does as it is told, and what the synchroniser would have left pending."""
+"""A bench for planning and exporting: a source of people, a target that does as told, and what the synchroniser would leave pending."""
 
 from __future__ import annotations
 
@@ -297,7 +297,13 @@ class Bench:
         row = insert(t.engagement).values(name="bench", created=datetime.now(UTC)).returning(t.engagement.c.id)
         engagement = int(connection.execute(row).scalar_one())
         for name in ("hr", "fabrikam"):
-            values = {"engagement_id": engagement, "name": name, "connector": "fake", "schema": codec.encode_schema(SCHEMA), "generation": 1}
+            values = {
+                "engagement_id": engagement,
+                "name": name,
+                "connector": "fake",
+                "schema": codec.encode_schema(SCHEMA),
+                "generation": 1,
+            }
             connection.execute(insert(t.directory).values(**values))
         return engagement
 
@@ -447,7 +453,9 @@ class Bench:
         label = self.label(source)
         self.pend(source, PendingOperation(operation=Operation.CREATE, after={"name": label, **after}), profile=profile)
 
-    def pend_update(self, source: int, before: Mapping[str, Any], after: Mapping[str, Any], operation: Operation = Operation.UPDATE) -> None:
+    def pend_update(
+        self, source: int, before: Mapping[str, Any], after: Mapping[str, Any], operation: Operation = Operation.UPDATE
+    ) -> None:
         """An update."""
         rules = dict.fromkeys(after, "a mapping")
         self.pend(source, PendingOperation(operation=operation, before=before, after=after, rules=rules))

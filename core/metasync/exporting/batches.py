@@ -236,7 +236,7 @@ class _Batch:
         )
 
     def _exporter_plans(self) -> list[PlanRow]:
-        """What exporters want to carry now that the attributes are written, as far as it is approved: by a person, or by a standing approval."""
+        """What exporters want to carry now that the attributes are written, as far as a person or a standing approval allows it."""
         from metasync.planning.approval import auto_approve, check_approved
         from metasync.planning.exporters import freeze_exporter
 

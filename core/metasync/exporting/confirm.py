@@ -1,7 +1,8 @@
 """Confirmation: an import shows what was written, or the change was `not_reimported`, with the attributes that differ.
 
-A value is compared by the directory's own rule of equality (law 13). Of several changes to one attribute only the last one counts. What the import
-does not ask for cannot be compared, and what was written after the import began, or within the connector's lag before, is left for the next one.
+A value is compared by the directory's own rule of equality (law 13). Of several changes to one attribute only the last one counts. What the
+import does not ask for cannot be compared, and what was written after the import began, or within the connector's lag before, is left for
+the next one.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Confirmation:
 
 
 def confirm_import(workspace: Workspace, directory: str, run_id: int, *, began: datetime | None = None) -> Confirmation:
-    """Compare everything written to a directory with its import, which is complete. `began`: when the import did; else the run's step says so."""
+    """Compare everything written to a directory with its complete import. `began`: when the import did; else the run's step says it."""
     directory_id = workspace.directory_ids[directory]
     lag = workspace.connector_class(directory).lag
     with workspace.backend.read() as connection:

@@ -1,4 +1,7 @@
-"""What holds a change back: an earlier change of the same object that is not done. Kept in memory while one worker exports to one directory."""
+"""What holds a change back: an earlier change of the same object that is not done.
+
+Kept in memory while one worker exports to one directory.
+"""
 
 from __future__ import annotations
 

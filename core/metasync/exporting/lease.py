@@ -1,5 +1,8 @@
-"""The lease of one directory: only its holder writes there, and only with time left. It lasts 10 s, is renewed every 3 s by a thread of its own (also
-during a call), and its fence grows with every holder: what a late one still wants to record is refused."""
+"""The lease of one directory: only its holder writes there, and only with time left.
+
+It lasts 10 s, is renewed every 3 s by a thread of its own (also during a call), and its fence grows with every holder: what a late one
+still wants to record is refused.
+"""
 
 from __future__ import annotations
 
@@ -57,10 +60,10 @@ class DirectoryLease:
             now = self._backend.now(connection)
             held = leases.get(connection, self.name)
             if held is not None and held.until > now and not liveness.is_dead(held.owner):
-                machine, _, rest = held.owner.partition(":")
+                machine, pid, _ = held.owner.split(":")
                 raise DirectoryBusy(
-                    f"process {rest.partition(':')[0]} on {machine.partition('/')[0]} exports to {self._directory} at present; wait for it to end, "
-                    "or see `metasync runs` and stop it with `metasync stop RUN`"
+                    f"process {pid} on {machine.partition('/')[0]} exports to {self._directory} at present; "
+                    "wait for it to end, or see `metasync runs` and stop it with `metasync stop RUN`"
                 )
             self.fence = leases.take(connection, self.name, owner=self.owner, until=now + TTL)
         self._until = asked + TTL.total_seconds()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from metasync.contract import Kind, MetasyncError, Pair
 from metasync.engagement.model import ExporterUse
@@ -92,7 +92,7 @@ def _holds(when: Expression, environment: Mapping[str, Mapping[str, Any]]) -> bo
 
 
 def _changed(
-    row: Row[Any], source: Mapping[str, Any], target: Mapping[str, Any], attributes: Collection[str], since_run: int
+    row: ledger.PairRow, source: Mapping[str, Any], target: Mapping[str, Any], attributes: Collection[str], since_run: int
 ) -> frozenset[str]:
     found: set[str] = set()
     if (row.source_run or 0) > since_run:
@@ -106,7 +106,7 @@ def _only(image: Mapping[str, Any], attributes: Collection[str]) -> dict[str, An
     return {name: image[name] for name in attributes if name in image}
 
 
-def _problem(row: Row[Any], text: str) -> dict[str, Any]:
+def _problem(row: ledger.PairRow, text: str) -> dict[str, Any]:
     return {
         "object_id": row.source_id,
         "anchor": row.source_anchor,

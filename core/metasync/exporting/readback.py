@@ -74,7 +74,8 @@ def _created(change: Change, found: Found, schema: Mapping[str, AttributeSchema]
     ]
     missing = [name for name, value in change.after.items() if value is not None and name not in found.attributes]
     if different or missing:
-        text = f"another object has its name, and differs from it in {', '.join(sorted(different + missing))}; rename one of them, or join the two by hand"
+        names = ", ".join(sorted(different + missing))
+        text = f"another object has its name, and differs from it in {names}; rename one of them, or join the two by hand"
         return Decision(verdict=Verdict.OUTDATED, change=change, detail=text)
     return Decision(verdict=Verdict.WRITTEN, change=change, anchor=found.anchor)
 

@@ -1,5 +1,6 @@
-"""Records results in the ledger, with everything that belongs into the same transaction: the join of a new object, the steps of leaving that were
-taken, the holds of an undo, the state of an exporter, problems."""
+"""Records results in the ledger, with everything that belongs into the same transaction: the join of a new object, the steps of leaving
+that were taken, the holds of an undo, the state of an exporter, problems.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +139,7 @@ class Recorder:
         known = joins.of_anchor(connection, self._directory_id, anchor)
         place = ledger.place_of(connection, row.identity_id or 0, self._directory_id, row.kind.value)
         if (known is not None and known.identity_id != row.identity_id) or (place is not None and place.anchor != anchor):
-            text = f"{row.label} was created as {anchor}, and it or the identity is joined otherwise already; look at both, and `metasync unjoin` one"
+            text = f"{row.label} was created as {anchor}, and one of them is joined otherwise; look at both, then `metasync unjoin` one"
             self._problem(connection, row, "joined", text, now)
             return
         if known is not None:

@@ -1,4 +1,6 @@
-"""References to objects that did not exist when the plan was made: `created for hr/1001` becomes the anchor of what stands for that identity."""
+"""References to objects that did not exist when the plan was made: `created for hr/1001` becomes the anchor of what stands for that
+identity.
+"""
 
 from __future__ import annotations
 

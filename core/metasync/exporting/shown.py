@@ -104,7 +104,7 @@ class Showing:
         return attributes_of(self._schema, kind).get(attribute)
 
     def is_imported(self, row: ChangeRow, attribute: str) -> bool:
-        """Imports ask for this attribute, so that its absence means something. `name` and `path` are always delivered where there are any."""
+        """Imports ask for this attribute, so that its absence means something. What every connector delivers always counts."""
         if self._requested is None or attribute in ("name", "path", "enabled"):
             return True
         names = self._requested.get(row.kind.value)

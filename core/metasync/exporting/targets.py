@@ -1,4 +1,7 @@
-"""Who carries changes out: a directory's connector, or an exporter between two of them. Both give exactly one result per change, or an error."""
+"""Who carries changes out: a directory's connector, or an exporter between two of them.
+
+Both give exactly one result per change, or an error.
+"""
 
 from __future__ import annotations
 

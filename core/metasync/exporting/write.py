@@ -1,7 +1,7 @@
 """The worker: writes the approved changes of one directory, portion by portion, in the order of export.
 
-One portion: claim (committed before anything is written), read back what may have been written before, write, record. Whatever interrupts it, the next
-worker finds in the ledger what is unknown, and reads that back before it writes anything.
+One portion: claim (committed before anything is written), read back what may have been written before, write, record. Whatever interrupts
+it, the next worker finds in the ledger what is unknown, and reads that back before it writes anything.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Worker:
             after = (rows[-1].stage, rows[-1].id)
 
     def _portions(self, stream: Iterable[ChangeRow]) -> Iterator[list[ChangeRow]]:
-        """Portions of at most `commit_size` changes of one stage, never two of one object (members excepted: they depend on nothing of one another)."""
+        """Portions of at most `commit_size` changes of one stage, never two of one object (members excepted)."""
         room = self._target.commit_size * 3
         waiting: list[ChangeRow] = []
         for row in stream:

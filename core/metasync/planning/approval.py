@@ -43,7 +43,8 @@ def approve(workspace: Workspace, plan_id: int, *, reason: str, beyond: Collecti
         if left:
             flags = " ".join(f"--beyond {one.operation.value!r}" for one in left)
             raise LimitExceeded(
-                f"plan {row.id} of {row.profile} passes a limit: {'; '.join(one.words for one in left)}. Approve it with {flags} if that is meant",
+                f"plan {row.id} of {row.profile} passes a limit: {'; '.join(one.words for one in left)}. "
+                f"Approve it with {flags} if that is meant",
                 tuple(left),
             )
         _record(workspace, connection, row, author=workspace.author, reason=reason.strip(), beyond=beyond)
@@ -51,7 +52,7 @@ def approve(workspace: Workspace, plan_id: int, *, reason: str, beyond: Collecti
 
 
 def auto_approve(workspace: Workspace, plan_id: int) -> bool:
-    """Approve by policy where the profile's document says so, no limit is passed, and for `first` a person approved this configuration before.
+    """Approve by policy where the document says so, no limit is passed, and for `first` a person approved this configuration.
 
     False: it waits for a person, and the plugins were told."""
     with workspace.backend.write(durable=True) as connection:
@@ -77,7 +78,7 @@ def auto_approve(workspace: Workspace, plan_id: int) -> bool:
 
 
 def check_approved(workspace: Workspace, connection: Connection, row: plans.PlanRow) -> None:
-    """Before the first write of an export: the plan is approved, in this form, under today's configuration (I3). Raises `ApprovalRefused`."""
+    """Before the first write: the plan is approved, in this form, under today's configuration (I3). Raises `ApprovalRefused`."""
     if row.state not in ("approved", "exported"):
         raise ApprovalRefused(_words_of_state(row))
     given = plans.approval_of(connection, row.id)
@@ -131,8 +132,8 @@ def _check_binding(workspace: Workspace, connection: Connection, row: plans.Plan
         )
     if configuration_of(workspace, row) != row.configuration:
         raise ApprovalRefused(
-            f"the configuration of {row.profile} changed after plan {row.id} was made (revision {row.revision}, now {workspace.engagement.revision}); "
-            "plan again and look at the new plan"
+            f"the configuration of {row.profile} changed after plan {row.id} was made "
+            f"(revision {row.revision}, now {workspace.engagement.revision}); plan again and look at the new plan"
         )
     if plans.content_hash(connection, row.id) != row.hash:
         raise ApprovalRefused(f"the changes of plan {row.id} are not those that were frozen: somebody edited the database; make a new plan")

@@ -1,5 +1,7 @@
-"""Writes the changes of one plan, in one transaction: splits references off, asks for vetoes, orders, counts and hashes. Where the drafts come from
-(pending rows, an undo, an exporter) is not decided here."""
+"""Writes the changes of one plan, in one transaction: splits references off, asks for vetoes, orders, counts and hashes.
+
+Where the drafts come from (pending rows, an undo, an exporter) is not decided here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Planning: what is pending becomes a plan, frozen and hashed, which never changes again. A newer plan takes back what is unwritten of an older one."""
+"""Planning: what is pending becomes a plan, frozen and hashed, which never changes again.
+
+A newer plan takes back what is unwritten of an older one.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +109,7 @@ def frozen(
     undoes: int | None = None,
     after: Callable[[Connection, int], None] | None = None,
 ) -> PlanSummary:
-    """Make one plan in one transaction: `fill` hands the drafts to the freezer. The same content that stands already is found again instead."""
+    """Make one plan in one transaction: `fill` hands the drafts to the freezer. What stands already is found again instead."""
     area = "undo" if purpose == "undo" else "plan"
     try:
         with workspace.backend.write(durable=True) as connection:

@@ -1,7 +1,7 @@
 """Undo: the way back from what a run wrote, planned through the same gate as everything else (law 12).
 
-A value goes back only where it still is what the run wrote; anything else is a problem that names who changed it since. Once written, what was restored
-is held until `release`, so that the next run does not do again what was undone.
+A value goes back only where it still is what the run wrote; anything else is a problem that names who changed it since. Once written, what
+was restored is held until `release`, so that the next run does not do again what was undone.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _plan(workspace: Workspace, run_id: int, undone: int, name: str, directory: 
 
 
 def _restorable(workspace: Workspace, undone: int, profile: str, directory: str) -> Mapping[str, str]:
-    """Anchor -> what cannot return with it, of everything that the run deleted and that can be restored. Asked before the plan's transaction."""
+    """Anchor -> what cannot return with it, of what the run deleted and can be restored. Asked before the plan's transaction."""
     anchors: list[str] = []
     after = (-1, 0)
     directory_id = workspace.directory_ids[directory]

@@ -1,5 +1,8 @@
-"""Queries of the ledger: changes and batches from the approval to the confirmation. Every statement that ends an attempt names the fence, so that
-whoever lost the lease changes nothing any more. Which state follows which is decided in `exporting`, not here."""
+"""Queries of the ledger: changes and batches from the approval to the confirmation.
+
+Every statement that ends an attempt names the fence, so that whoever lost the lease changes nothing any more. Which state follows which is
+decided in `exporting`, not here.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +67,24 @@ class BatchRow:
     nonce: str
     owner: str | None
     fence: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairRow:
+    """A join in a target directory, with the object of the same identity and kind in the source directory."""
+
+    id: int
+    identity_id: int
+    kind: str
+    source_anchor: str
+    target_anchor: str
+    source_id: int
+    label: str
+    source_blob: bytes
+    source_run: int | None
+    target_blob: bytes | None
+    """None while it was created and not imported yet."""
+    target_run: int | None
 
 
 # --- changes ---------------------------------------------------------------------------------------------------------------------------
@@ -169,19 +190,19 @@ def unfinished(connection: Connection, plan_ids: Collection[int]) -> dict[int, i
         .where(change.c.plan_id.in_(list(plan_ids)), change.c.state.in_(("planned", "approved", "in_flight")))
         .group_by(change.c.plan_id)
     )
-    return {key: number for key, number in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def count(connection: Connection, plan_ids: Collection[int]) -> dict[str, int]:
     """How many changes of these plans stand in each state."""
     query = select(change.c.state, func.count()).where(change.c.plan_id.in_(list(plan_ids))).group_by(change.c.state)
-    return {key: number for key, number in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def count_of_run(connection: Connection, engagement_id: int, run_id: int) -> dict[str, int]:
     """How many changes that a run exported stand in each state."""
     where = (change.c.engagement_id == engagement_id, change.c.run_id == run_id)
-    return {key: number for key, number in connection.execute(select(change.c.state, func.count()).where(*where).group_by(change.c.state))}
+    return {row[0]: row[1] for row in connection.execute(select(change.c.state, func.count()).where(*where).group_by(change.c.state))}
 
 
 def directories_of(connection: Connection, plan_ids: Collection[int]) -> dict[int, set[int]]:
@@ -325,7 +346,7 @@ def plans_of_batch(connection: Connection, batch_id: int) -> list[int]:
 def count_batch(connection: Connection, batch_id: int) -> dict[str, int]:
     """How many changes of a batch stand in each state."""
     query = select(change.c.state, func.count()).where(change.c.batch_id == batch_id).group_by(change.c.state)
-    return {key: number for key, number in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 # --- references ------------------------------------------------------------------------------------------------------------------------
@@ -334,7 +355,7 @@ def count_batch(connection: Connection, batch_id: int) -> dict[str, int]:
 def standing_for(
     connection: Connection, engagement_id: int, sources: Collection[tuple[str, str]], directory_id: int
 ) -> dict[tuple[str, str], list[tuple[str, str, str]]]:
-    """(directory, anchor) of a source object -> (its kind, kind, anchor) of each object that stands for its identity in another directory."""
+    """(directory, anchor) of a source object -> (its kind, kind, anchor) of each object that stands for its identity elsewhere."""
     found: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
     own, other = join.alias("own"), join.alias("other")
     by_directory: dict[str, list[str]] = {}
@@ -581,7 +602,7 @@ def undone(connection: Connection, change_id: int) -> list[ChangeRow]:
 
 def pairs(
     connection: Connection, engagement_id: int, *, source: int, target: int, kinds: Collection[str], after_id: int = 0, limit: int = PORTION
-) -> list[Row[Any]]:
+) -> list[PairRow]:
     """Identities with an object of the same kind in both directories, behind a join's number: pages for exporters."""
     own, other = join.alias("own"), join.alias("other")
     left, right = object_.alias("left"), object_.alias("right")
@@ -596,7 +617,6 @@ def pairs(
             left.c.label,
             left.c.blob.label("source_blob"),
             left.c.run_id.label("source_run"),
-            right.c.id.label("target_id"),
             right.c.blob.label("target_blob"),
             right.c.run_id.label("target_run"),
         )
@@ -617,7 +637,7 @@ def pairs(
         .order_by(other.c.id)
         .limit(limit)
     )
-    return [*connection.execute(query).all()]
+    return [PairRow(**row._mapping) for row in connection.execute(query)]
 
 
 def exporter_states(connection: Connection, engagement_id: int, exporter: str, pair_ids: Collection[str]) -> dict[str, str | None]:

@@ -1,4 +1,7 @@
-"""Queries of plans and approvals: reading what is pending, freezing it as changes, and finding it again. Streams are read by key, in portions."""
+"""Queries of plans and approvals: reading what is pending, freezing it as changes, and finding it again.
+
+Streams are read by key, in portions.
+"""
 
 from __future__ import annotations
 
@@ -320,7 +323,7 @@ def content_hash(connection: Connection, plan_id: int, *, states: Collection[str
 def counts_by_state(connection: Connection, plan_id: int) -> dict[str, int]:
     """How many changes of a plan stand in each state."""
     query = select(change.c.state, func.count()).where(change.c.plan_id == plan_id).group_by(change.c.state)
-    return {key: number for key, number in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def supersede(

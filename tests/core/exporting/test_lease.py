@@ -23,7 +23,9 @@ def lease(bench: Any) -> DirectoryLease:
 
 def dead_owner() -> str:
     """A process of this machine that has ended."""
-    with subprocess.Popen([sys.executable, "-c", "from metasync import liveness; print(liveness.owner())"], stdout=subprocess.PIPE, text=True) as one:
+    with subprocess.Popen(
+        [sys.executable, "-c", "from metasync import liveness; print(liveness.owner())"], stdout=subprocess.PIPE, text=True
+    ) as one:
         out, _ = one.communicate()
     return out.strip()
 

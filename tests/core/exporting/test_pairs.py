@@ -1,4 +1,4 @@
-"""Exporters carry across what is no attribute: planned, approved by a standing approval that is shown, written behind the members (law 11)."""
+"""Exporters carry across what is no attribute: planned, approved by a standing approval, written behind the members (law 11)."""
 
 from __future__ import annotations
 

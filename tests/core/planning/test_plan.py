@@ -220,7 +220,14 @@ def test_thousands_of_rows_are_frozen_in_one_plan(bench: Any) -> None:
     with bench.backend.write() as connection:
         for number in range(2500):
             values = {"directory_id": bench.directory_ids["hr"], "anchor": f"{number}", "kind": "user", "label": f"{number}"}
-            fixed = {"engagement_id": bench.engagement_id, "state": "live", "digest": b"", "blob": b"\x01{}", "generation": 1, "privileged": False}
+            fixed = {
+                "engagement_id": bench.engagement_id,
+                "state": "live",
+                "digest": b"",
+                "blob": b"\x01{}",
+                "generation": 1,
+                "privileged": False,
+            }
             connection.execute(insert(t.object_).values(**fixed, **values))
         connection.execute(insert(t.identity).values(engagement_id=bench.engagement_id, kind="user"))
         from metasync.store import codec
