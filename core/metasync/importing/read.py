@@ -253,6 +253,8 @@ class _Import:
                 directories.put_cursors(connection, self.workspace.engagement_id, self.id, open_streams.values())
                 directories.set_generation(connection, self.id, generation)
                 objects.forget_seen(connection, self.id)
+                if first:
+                    objects.drop_anchor_index(connection, self.id)
         comparison = self.comparison(request, generation=generation, earlier=earlier, full=True, first=first)
         if resumed:
             comparison.seen.fresh = []

@@ -260,6 +260,11 @@ def build_anchor_index(connection: Connection, directory_id: int) -> None:
     )
 
 
+def drop_anchor_index(connection: Connection, directory_id: int) -> None:
+    """A first load begins."""
+    connection.execute(text(f"DROP INDEX IF EXISTS {_anchor_index(directory_id)}"))
+
+
 def repeated_anchors(connection: Connection, directory_id: int) -> dict[str, list[tuple[int, bytes]]]:
     """anchor -> (id, digest) of each object that carries it, where there are several; oldest first."""
     repeated = select(object_.c.anchor).where(object_.c.directory_id == directory_id).group_by(object_.c.anchor).having(func.count() > 1)

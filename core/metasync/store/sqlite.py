@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, Select, Table, create_engine, event, 
 from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool
 
 from metasync.store import errors, migrations
@@ -200,6 +200,8 @@ def _many(connection: Connection, statement: str, rows: Iterable[tuple[Any, ...]
     cursor = connection.connection.cursor()
     try:
         cursor.executemany(statement, rows)  # type: ignore[arg-type]  # the driver takes any iterable, and streams it
+    except sqlite3.IntegrityError as error:
+        raise IntegrityError(statement, None, error) from error
     finally:
         cursor.close()
 
@@ -226,9 +228,7 @@ def _in_words(path: Path, error: BaseException | None) -> errors.StoreError | No
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return errors.StoreError(f"{path} cannot be written; check the rights on the file and on its folder")
         case sqlite3.SQLITE_FULL:
-            return errors.StoreError(
-                f"the disk that holds {path} is full; what was not committed is undone. Make room, then run again"
-            )
+            return errors.StoreError(f"the disk that holds {path} is full; what was not committed is undone. Make room, then run again")
         case sqlite3.SQLITE_CANTOPEN:
             return errors.StoreError(f"{path} cannot be opened; check the path, and the rights on the file and on its folder")
         case sqlite3.SQLITE_IOERR:

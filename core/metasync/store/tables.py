@@ -155,9 +155,9 @@ object_ = Table(
     Column("run_id", Id, comment="the import that changed it last"),
 )
 
-# The indexes of anchors are partial, one per directory, and made long after statements were prepared. SQLite 3.40 forgets, when a statement
-# is prepared again because the schema changed, that its plan depends on the bound `directory_id`, and then reads another directory's index. It
-# remembers where such an index was there from the beginning; no directory has the id 0.
+# The indexes of anchors are partial, one per directory, and made long after statements were prepared. When SQLite 3.40 prepares a
+# statement again because the schema changed, it forgets that its plan depends on the bound `directory_id`, and reads another directory's
+# index. It remembers where such an index was there from the beginning; no directory has the id 0.
 Index(
     "uq_object_anchor_0",
     object_.c.anchor,
