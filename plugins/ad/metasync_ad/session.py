@@ -115,7 +115,9 @@ class Session:
         try:
             tls = VerifiedTls(ca_file=settings.ca_file, name=settings.certificate_name or host)
         except OSError as error:
-            raise NotTrusted(f"the CA file for {host} cannot be read ({error.strerror or 'it holds no certificate'}); correct `ca file`") from None
+            raise NotTrusted(
+                f"the CA file for {host} cannot be read ({error.strerror or 'it holds no certificate'}); correct `ca file`"
+            ) from None
         server = ldap3.Server(
             host,
             port=settings.port,

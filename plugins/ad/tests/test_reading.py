@@ -71,6 +71,8 @@ def test_a_read_that_ends_in_any_other_way_is_incomplete(last: tuple[int, bytes 
 
 def test_a_line_that_breaks_between_two_pages_is_unavailable_and_is_not_asked_again() -> None:
     class Broken(Answers):
+        socket = None
+
         def search(self, base: str, query: str, scope: str, **rest: Any) -> bool:
             if self.asked:
                 raise OSError("reset")
