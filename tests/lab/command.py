@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         forests = standing(options.folder)
         if options.verb == "status" and not any(forest.running() for forest in forests):
             code = 3
-    except (LabError, ValueError) as error:
+    except (LabError, ValueError, OSError) as error:
         say(f"script/lab: {error}")
         return 1
     if options.json:
