@@ -6,87 +6,97 @@ decided below; here it is only put together. It is longer than other modules bec
 
 from __future__ import annotations
 
-import getpass
-import os
-import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from metasync import decisions, explain as explaining
-from metasync.contract import Check, MetasyncError, Operation, Schema, Unavailable, capabilities
-from metasync.engagement import document, load as loading, revision
+from metasync import decisions
+from metasync import explain as explaining
+from metasync.contract import Check, MetasyncError, Operation, Schema, SecretReference, Stopped, Unavailable, capabilities
+from metasync.demo import example
+from metasync.demo.example import Domain
+from metasync.demo.tour import Stage, Tour
+from metasync.doctor import Finding, doctor
+from metasync.engagement import document, revision
+from metasync.engagement import load as loading
 from metasync.engagement.document import DocumentError
 from metasync.engagement.model import Engagement, Notice
-from metasync.engagement.secrets import SecretStore, secrets_of
+from metasync.engagement.secrets import SecretStore, known_secrets, variable
 from metasync.explain import Explanation
-from metasync.host import LOCK_NAME, Host, PluginInfo, verify_all, write_lock
+from metasync.exporting.lease import DirectoryBusy
+from metasync.host import Host, PluginInfo, verify_all, write_lock
 from metasync.naming import find_object
-from metasync.planning import approval, plan as planning
-from metasync.planning.plan import PlanSummary
+from metasync.opening import DOCUMENT_NAME, NotLoaded, Settings, UsageError, open_workspace, refuse_broken, store
+from metasync.planning import LimitExceeded, PlanSummary
+from metasync.planning import approve as approve_plan
+from metasync.planning import release as release_holds
+from metasync.planning.plan import summary
 from metasync.runs import run as running
-from metasync.runs.dispatch import dispatcher_class
+from metasync.runs.lease import EngineBusy
 from metasync.runs.run import Imported, RunOutcome, Waits
-from metasync.store import Backend, audit, directories, ledger, looking, open_store, plans
+from metasync.store import audit, ledger, looking, plans, revisions
 from metasync.store import runs as run_rows
 from metasync.store.audit import Broken
+from metasync.store.errors import Busy, Corrupt
 from metasync.store.ledger import ChangeRow
 from metasync.store.looking import ProblemRow, Seen
-from metasync.store.plans import HoldRow, PlanRow
+from metasync.store.plans import PlanRow
 from metasync.store.runs import RunRow, StepRow
-from metasync.workspace import Report, Workspace, quiet
+from metasync.workspace import Report, Workspace
 
-DOCUMENT_NAME = "metasync.yaml"
-DATABASE_NAME = "metasync.db"
-
-__all__ = ["DocumentError", "Explanation", "Imported", "PlanSummary", "PluginInfo", "RunOutcome", "Seen", "Settings", "Waits"]
-
-
-class UsageError(MetasyncError):
-    """The command cannot be done as it was given."""
-
-
-class NotLoaded(UsageError):
-    """The document was never loaded; load it first: `metasync load FILE`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What the options and the environment say."""
-
-    engagement: Path = Path(DOCUMENT_NAME)
-    database: str = ""
-    """Empty: metasync.db beside the document."""
-    dispatch: str = "inline"
-    author: str = ""
-    """Who acts; empty: the account that runs this process."""
-    report: Report = quiet
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def url(self) -> str:
-        """Where the database is."""
-        return self.database or f"sqlite:///{self.engagement.absolute().parent / DATABASE_NAME}"
-
-    @property
-    def lock_file(self) -> Path:
-        """metasync.lock lies beside the document."""
-        return self.engagement.absolute().parent / LOCK_NAME
-
-    @property
-    def who(self) -> str:
-        """Who acts."""
-        return self.author or account()
+__all__ = [
+    "ChangeRow",
+    "DOCUMENT_NAME",
+    "DocumentError",
+    "Domain",
+    "Explanation",
+    "Finding",
+    "Imported",
+    "NotLoaded",
+    "PlanSummary",
+    "PluginInfo",
+    "RunOutcome",
+    "Seen",
+    "Settings",
+    "Stage",
+    "Tour",
+    "UsageError",
+    "Waits",
+    "Workspace",
+    "doctor",
+    "open_workspace",
+]
 
 
-def account() -> str:
-    """The account that runs this process, for the audit log."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown"
+class Trouble(Enum):
+    """What sort of error it is, for exit codes and status codes."""
+
+    USAGE = "bad usage or document"
+    LIMIT = "stopped by a limit"
+    UNAVAILABLE = "a directory, or the database, cannot be used now"
+    STOPPED = "asked to stop"
+    DAMAGED = "the database is damaged"
+
+
+def trouble(error: MetasyncError) -> Trouble:
+    """The sort of an error."""
+    if isinstance(error, Stopped):
+        return Trouble.STOPPED
+    if isinstance(error, LimitExceeded):
+        return Trouble.LIMIT
+    if isinstance(error, (Unavailable, Busy, EngineBusy, DirectoryBusy)):
+        return Trouble.UNAVAILABLE
+    return Trouble.DAMAGED if isinstance(error, Corrupt) else Trouble.USAGE
+
+
+def scrub(text: str) -> str:
+    """The text without any secret that this process has resolved."""
+    for secret in sorted(known_secrets(), key=len, reverse=True):
+        text = text.replace(secret, "(secret)")
+    return text
 
 
 # --- set-up ----------------------------------------------------------------------------------------------------------------------------
@@ -126,11 +136,16 @@ class Tested:
     unavailable: bool = False
 
 
+def init(folder: Path) -> list[Path]:
+    """Write an example document and its CSV files; refuses to overwrite anything. What was written."""
+    return example.write(folder)
+
+
 def check(settings: Settings) -> Checked:
     """Read and check the document; where it was loaded and imported before, also what its expressions make of the imported objects."""
     read = document.read(settings.engagement)
     host = Host.load(read.plugins, settings.lock_file)
-    _refuse_broken(host)
+    refuse_broken(host)
     engagement = loading.check(read, host)
     return Checked(engagement=engagement, plugins=host.plugins, notices=engagement.notices, warnings=_imported_warnings(settings, engagement, host))
 
@@ -139,58 +154,21 @@ def load(settings: Settings) -> Loaded:
     """Accept the document as a new revision. Makes the database where there is none."""
     read = document.read(settings.engagement)
     host = Host.load(read.plugins, settings.lock_file)
-    _refuse_broken(host)
+    refuse_broken(host)
     engagement = loading.check(read, host)
-    with _store(settings, create=True) as backend:
+    with store(settings, create=True) as backend:
         with backend.read() as connection:
-            before = _newest_number(connection, engagement.name)
-        accepted = revision.accept(backend, engagement, read.text, settings.who)
-        with backend.write() as connection:
-            number = looking.engagement_id(connection, engagement.name)
-            assert number is not None
-            directories.ensure(connection, number, {name: one.connector for name, one in engagement.directories.items()})
-    return Loaded(engagement=accepted, revision=accepted.revision, fresh=accepted.revision != before, database=settings.url)
+            known = revisions.engagement_id(connection, engagement.name)
+            before = None if known is None else revisions.newest(connection, known)
+        accepted = revision.accept(backend, engagement, read.text, settings.who, host)
+    fresh = before is None or before.number != accepted.revision
+    return Loaded(engagement=accepted, revision=accepted.revision, fresh=fresh, database=settings.url)
 
 
 def migrate(settings: Settings) -> str:
     """Bring the database to this version's schema; the URL of the database."""
-    with _store(settings, create=False, upgrade=True) as backend:
+    with store(settings, create=False, upgrade=True) as backend:
         return backend.url
-
-
-@contextmanager
-def open_workspace(settings: Settings) -> Iterator[Workspace]:
-    """The newest loaded revision, ready to work. Raises `NotLoaded` where the document is newer than that."""
-    read = document.read(settings.engagement)
-    host = Host.load(read.plugins, settings.lock_file)
-    _refuse_broken(host)
-    dispatcher_class(settings.dispatch, host.dispatchers)
-    with _store(settings, create=False) as backend:
-        with backend.read() as connection:
-            engagement_id = looking.engagement_id(connection, read.name)
-            known = looking.engagements(connection)
-        if engagement_id is None:
-            others = f"; it holds: {', '.join(known)}" if known else ""
-            raise NotLoaded(f"{read.name!r} was never loaded into {backend.url}{others}. Load it first: `metasync load {settings.engagement}`")
-        if revision.differs(backend, read):
-            raise NotLoaded(
-                f"{settings.engagement} differs from the newest loaded revision of {read.name}. "
-                f"Load it first: `metasync load {settings.engagement}` (look at it before with `metasync check {settings.engagement}`)"
-            )
-        engagement = revision.newest(backend, read.name, host)
-        with backend.write() as connection:
-            ids = directories.ensure(connection, engagement_id, {name: one.connector for name, one in engagement.directories.items()})
-        yield Workspace(
-            backend=backend,
-            host=host,
-            engagement=engagement,
-            engagement_id=engagement_id,
-            directory_ids={name: ids[name] for name in engagement.directories},
-            secrets=secrets_of(backend, engagement_id, host, settings.engagement.absolute().parent),
-            author=settings.who,
-            stop=settings.stop,
-            report=settings.report,
-        )
 
 
 def test_directories(workspace: Workspace, names: Sequence[str] = ()) -> list[Tested]:
@@ -228,7 +206,7 @@ def plan(workspace: Workspace, profiles: Sequence[str] = (), *, objects: Sequenc
 
 def approve(workspace: Workspace, plan_id: int, *, reason: str, beyond: Collection[str] = ()) -> PlanSummary:
     """Let a plan be written, in exactly the form that was shown."""
-    return approval.approve(workspace, plan_id, reason=reason, beyond=frozenset(_operation(one) for one in beyond))
+    return approve_plan(workspace, plan_id, reason=reason, beyond=frozenset(_operation(one) for one in beyond))
 
 
 def export(workspace: Workspace, plan_ids: Sequence[int]) -> RunOutcome:
@@ -280,22 +258,12 @@ def paused_profiles(workspace: Workspace) -> frozenset[str]:
 
 def release(
     workspace: Workspace, *, profile: str | None = None, name: str | None = None, run_id: int | None = None, attribute: str | None = None
-) -> list[HoldRow]:
-    """Let the next plan act again on what an undo restored; what was released."""
+) -> int:
+    """Let the next plan act again on what an undo restored; how many holds there were."""
     if profile is not None:
         known_profiles(workspace, [profile])
     chosen = None if name is None else [_source_of(workspace, find_object(workspace, name))]
-    with workspace.backend.write() as connection:
-        where: dict[str, Any] = {"profile": profile, "objects": chosen, "run_id": run_id, "attribute": attribute}
-        found = plans.holds(connection, workspace.engagement_id, **where)
-        if found:
-            from metasync.store import sync
-
-            plans.release(connection, workspace.engagement_id, **where)
-            sync.mark(connection, workspace.engagement_id, {(one.profile, one.object_id, 0) for one in found})
-            detail = {"holds": len(found), "profile": profile, "object": name, "run": run_id, "attribute": attribute}
-            audit.append(connection, workspace.engagement_id, workspace.author, "release", name or profile or "everything", detail)
-    return found
+    return release_holds(workspace, profile=profile, objects=chosen, run_id=run_id, attribute=attribute)
 
 
 # --- looking and deciding ---------------------------------------------------------------------------------------------------------------
@@ -366,7 +334,7 @@ def open_plans(workspace: Workspace) -> list[PlanSummary]:
     """Plans that wait for a decision, or to be exported."""
     with workspace.backend.read() as connection:
         found = plans.newest(connection, workspace.engagement_id, states=("planned", "approved"))
-    return [planning.summary(row) for row in reversed(found)]
+    return [summary(row) for row in reversed(found)]
 
 
 def show_run(workspace: Workspace, run_id: int) -> ShownRun:
@@ -379,7 +347,7 @@ def show_run(workspace: Workspace, run_id: int) -> ShownRun:
         return ShownRun(
             run=row,
             steps=run_rows.steps(connection, run_id),
-            plans=[planning.summary(one) for one in made],
+            plans=[summary(one) for one in made],
             written=ledger.count_of_run(connection, workspace.engagement_id, run_id),
         )
 
@@ -400,7 +368,7 @@ def show_plan(
             matching += len(fitting)
             shown += fitting if limit is None else fitting[: max(0, limit - len(shown))]
         return ShownPlan(
-            plan=planning.summary(row),
+            plan=summary(row),
             created=f"{row.created:%Y-%m-%dT%H:%M:%SZ}",
             states=ledger.count(connection, [plan_id]),
             approved_by=f"{given.author}: {given.reason}" if given else "",
@@ -459,12 +427,12 @@ def commands(settings: Settings) -> Mapping[str, Any]:
 
 
 @contextmanager
-def secret_store(settings: Settings) -> Iterator[SecretStore]:
+def secretstore(settings: Settings) -> Iterator[SecretStore]:
     """The encrypted store of the engagement's secrets."""
     read = document.read(settings.engagement)
-    with _store(settings, create=False) as backend:
+    with store(settings, create=False) as backend:
         with backend.read() as connection:
-            number = looking.engagement_id(connection, read.name)
+            number = revisions.engagement_id(connection, read.name)
         if number is None:
             raise NotLoaded(f"{read.name!r} was never loaded. Load it first: `metasync load {settings.engagement}`")
         yield SecretStore(backend, number, settings.who)
@@ -472,7 +440,7 @@ def secret_store(settings: Settings) -> Iterator[SecretStore]:
 
 def audit_verify(settings: Settings) -> tuple[int, str, list[Broken]]:
     """(number of rows, last hash, what is broken)."""
-    with _store(settings, create=False) as backend, backend.read() as connection:
+    with store(settings, create=False) as backend, backend.read() as connection:
         number, last = looking.audit_size(connection)
         return number, last, audit.verify(connection)
 
@@ -493,6 +461,22 @@ def known_profiles(workspace: Workspace, names: Sequence[str]) -> list[str]:
 def with_report(settings: Settings, report: Report) -> Settings:
     """The same settings, reporting to somebody else."""
     return replace(settings, report=report)
+
+
+def _where(workspace: Workspace, name: str) -> str:
+    """Which source has the secret; empty: none."""
+    return next((what.format(variable=variable(name)) for what, ask in workspace.secrets.sources if ask(name) is not None), "")
+
+
+def _secret_references(value: Any) -> Iterator[SecretReference]:
+    if isinstance(value, SecretReference):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _secret_references(one)
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _secret_references(one)
 
 
 def _known(word: str, names: Sequence[str], known: Mapping[str, object]) -> list[str]:
@@ -532,30 +516,5 @@ def _source_of(workspace: Workspace, seen: Seen) -> int:
     return made_it[0].id if made_it else seen.id
 
 
-def _refuse_broken(host: Host) -> None:
-    broken = [one for one in host.plugins if not one.working]
-    if broken:
-        listed = "\n".join(f"  {one.name}: {one.state}: {one.reason}" for one in broken)
-        raise UsageError(f"these plugins of the document are not in use; correct that, or take them out of `plugins:`\n{listed}")
-
-
-def _newest_number(connection: Any, name: str) -> int:
-    number = looking.engagement_id(connection, name)
-    rows = looking.revisions(connection, number, limit=1) if number is not None else []
-    return int(rows[0]["number"]) if rows else 0
-
-
 def _imported_warnings(settings: Settings, engagement: Engagement, host: Host) -> list[str]:
     return []
-
-
-@contextmanager
-def _store(settings: Settings, *, create: bool, upgrade: bool = False) -> Iterator[Backend]:
-    backend = open_store(settings.url, create=create, upgrade=upgrade)
-    try:
-        yield backend
-    finally:
-        backend.close()
-
-
-Progress = Callable[[int, int | None, str], None]

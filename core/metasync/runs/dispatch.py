@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Collection, Mapping
+from typing import ClassVar
 
-from metasync.contract import Dispatcher, MetasyncError, RunBatch
+from metasync.contract import Dispatcher, MetasyncError, Stopped
+from metasync.exporting import prepare, work
+from metasync.store import ledger
+from metasync.workspace import Workspace
+
+SWEEP = 3.0
+"""Seconds between two nudges of what is not done."""
 
 COMING = frozenset({"database"})
 """Names that the command line knows and that do not act yet."""
@@ -33,6 +39,33 @@ def dispatcher_class(name: str, offered: Mapping[str, type[Dispatcher]]) -> type
     raise MetasyncError(f"there is no dispatch {name!r}; allowed here: {allowed}. Others come with plugins that the document allows")
 
 
-def make_dispatcher(name: str, offered: Mapping[str, type[Dispatcher]], run_batch: RunBatch, settings: Mapping[str, Any]) -> Dispatcher:
-    """The dispatcher that `--dispatch` names, ready to be nudged."""
-    return dispatcher_class(name, offered)(run_batch, settings)
+def write_plans(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> dict[str, str]:
+    """Have approved plans written, one batch per directory, and wait for it; directory -> why it could not be written.
+
+    Batches are worked wherever the dispatcher brings them; a nudge may be lost, so that what is not done is nudged again.
+    """
+    unavailable: dict[str, str] = {}
+    worked: set[int] = set()
+
+    def run_batch(run: int, batch: int, nonce: str) -> None:
+        outcome = work(workspace, batch, nonce)
+        worked.add(batch)
+        unavailable.update(outcome.unavailable)
+        if outcome.stopped:
+            raise Stopped
+
+    dispatcher = dispatcher_class(workspace.dispatch, workspace.host.dispatchers)(run_batch, {})
+    tickets = prepare(workspace, run_id, plan_ids)
+    while tickets:
+        for ticket in tickets:
+            dispatcher.nudge(run_id, ticket.batch_id, ticket.nonce)
+        tickets = [ticket for ticket in tickets if ticket.batch_id not in worked and not _done(workspace, ticket.batch_id)]
+        if tickets and workspace.stop.wait(SWEEP):
+            raise Stopped
+    return unavailable
+
+
+def _done(workspace: Workspace, batch_id: int) -> bool:
+    with workspace.backend.read() as connection:
+        batch = ledger.get_batch(connection, batch_id)
+    return batch is None or batch.state == "done"

@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from metasync.contract import ImportIncomplete, MetasyncError, Stopped, Unavailable
+from metasync.contract import MetasyncError, Stopped
 from metasync.exporting import confirm_import
-from metasync.exporting import export as write_plans
 from metasync.importing import import_directory
 from metasync.planning import PlanSummary, auto_approve, freeze, plan_undo
 from metasync.planning import approve as approve_plan
+from metasync.runs.dispatch import write_plans
 from metasync.runs.record import ActiveRun, fresh_stop, recorded
-from metasync.store import ledger
+from metasync.store import ledger, plans
 from metasync.store import runs as rows
 from metasync.synchronising import synchronise
 from metasync.synchronising.needs import profiles_reading
@@ -46,7 +46,6 @@ class Imported:
     problems: int = 0
     error: str | None = None
     """Set where it is not complete; nothing was deleted then."""
-    unavailable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,19 +60,19 @@ class RunOutcome:
     plans: Sequence[int] = ()
     waiting: Mapping[int, Waits] = field(default_factory=dict)
     written: Mapping[str, int] = field(default_factory=dict)
-    """State of a change -> number, of the plans that were exported."""
-    confirmed: Mapping[str, int] = field(default_factory=dict)
+    """State of a change -> number, of the plans that were exported, as they stand now."""
+    unwritable: Mapping[str, str] = field(default_factory=dict)
+    """Directory -> why it could not be written; its changes wait for the next export."""
 
     @property
     def unavailable(self) -> bool:
-        """A directory could not be reached."""
-        return any(one.unavailable for one in self.imports)
+        """A directory could not be read or written."""
+        return bool(self.unwritable) or any(one.error is not None for one in self.imports)
 
     @property
     def failed(self) -> int:
         """Changes that were not written, or that the next import did not show."""
-        bad = ("rejected", "stale", "not_reimported", "in_flight")
-        return sum(self.written.get(state, 0) + self.confirmed.get(state, 0) for state in bad)
+        return sum(self.written.get(state, 0) for state in ("rejected", "stale", "not_reimported", "approved", "in_flight"))
 
 
 def directories_of(workspace: Workspace, profiles: Iterable[str]) -> list[str]:
@@ -89,7 +88,7 @@ def import_directories(workspace: Workspace, directories: Sequence[str], *, full
     workspace = fresh_stop(workspace)
     with recorded(workspace, "import", directories) as run:
         imports = _import_all(run, directories, full=full)
-        _settle(run, imports)
+        _settle(run, imports=imports)
         return RunOutcome(run=run.id, state=run.state, imports=imports)
 
 
@@ -97,21 +96,16 @@ def plan(workspace: Workspace, profiles: Sequence[str], objects: Collection[int]
     """Synchronise and freeze these profiles, from what was imported last."""
     workspace = fresh_stop(workspace)
     with recorded(workspace, "plan", profiles) as run:
-        frozen = _plan(run, profiles, objects)
-        _settle(run, ())
-        return RunOutcome(run=run.id, state=run.state, plans=[one.id for one in frozen])
+        frozen, left_out = _plan(run, profiles, objects)
+        _settle(run, left_out=left_out)
+        return RunOutcome(run=run.id, state=run.state, plans=[one.id for one in frozen], left_out=left_out)
 
 
 def export(workspace: Workspace, plan_ids: Sequence[int]) -> RunOutcome:
     """Write approved plans, then import their targets to confirm."""
     workspace = fresh_stop(workspace)
     with recorded(workspace, "export", [f"plan {number}" for number in plan_ids]) as run:
-        written = _export(run, plan_ids)
-        imports = _import_all(run, _targets(run, plan_ids), full=False, name="confirm")
-        _settle(run, imports)
-        return RunOutcome(
-            run=run.id, state=run.state, imports=imports, plans=plan_ids, written=written, confirmed=_counts_of(run, plan_ids)
-        )
+        return _written(run, plan_ids, imports=[], left_out={}, frozen=[], waiting={})
 
 
 def confirm(workspace: Workspace) -> RunOutcome:
@@ -119,8 +113,8 @@ def confirm(workspace: Workspace) -> RunOutcome:
     workspace = fresh_stop(workspace)
     targets = sorted({profile.target for profile in workspace.engagement.profiles.values()})
     with recorded(workspace, "confirm", targets) as run:
-        imports = _import_all(run, targets, full=False, name="confirm")
-        _settle(run, imports)
+        imports = _import_all(run, targets, name="confirm")
+        _settle(run, imports=imports)
         return RunOutcome(run=run.id, state=run.state, imports=imports)
 
 
@@ -130,8 +124,7 @@ def undo(workspace: Workspace, run_id: int) -> RunOutcome:
     with recorded(workspace, "undo", [f"run {run_id}"]) as run:
         with run.step("plan", f"undo of run {run_id}") as (step, inside):
             frozen = plan_undo(inside, run.id, run_id)
-            step.text = f"{len(frozen)} plans"
-        _settle(run, ())
+            step.text = f"{sum(one.changes for one in frozen)} changes in {len(frozen)} plans"
         return RunOutcome(run=run.id, state=run.state, plans=[one.id for one in frozen])
 
 
@@ -139,47 +132,67 @@ def run(workspace: Workspace, profiles: Sequence[str], *, approve: bool = False,
     """Everything, in order. `approve` approves what waits for a person, never what a limit stops."""
     workspace = fresh_stop(workspace)
     with recorded(workspace, "run", profiles) as active:
-        imports = _import_all(active, directories_of(workspace, profiles), full=False)
-        left_out = _left_out(workspace, profiles, imports)
-        frozen = _plan(active, [name for name in profiles if name not in left_out], None)
+        paused = _paused(workspace, profiles)
+        going = [name for name in profiles if name not in paused]
+        imports = _import_all(active, directories_of(workspace, going), full=False)
+        left_out = {**paused, **_without_import(workspace, going, imports)}
+        frozen, not_ready = _plan(active, [name for name in going if name not in left_out], None)
+        left_out.update(not_ready)
         waiting = {one.id: why for one in frozen if (why := _decide(active.workspace, one, approve=approve, reason=reason)) is not None}
         ready = [one.id for one in frozen if one.id not in waiting and one.state != "empty"]
-        written: Mapping[str, int] = {}
-        confirming: list[Imported] = []
-        if ready:
-            written = _export(active, ready)
-            confirming = _import_all(active, _targets(active, ready), full=False, name="confirm")
-        active.counts.update(written)
-        _settle(active, [*imports, *confirming])
-        if active.state == "done" and any(why in (Waits.APPROVAL, Waits.LIMIT) for why in waiting.values()):
-            active.state = "waiting"
-        return RunOutcome(
-            run=active.id,
-            state=active.state,
-            imports=[*imports, *confirming],
-            left_out=left_out,
-            plans=[one.id for one in frozen],
-            waiting=waiting,
-            written=written,
-            confirmed=_counts_of(active, ready),
-        )
+        return _written(active, ready, imports=imports, left_out=left_out, frozen=frozen, waiting=waiting)
 
 
-def _import_all(run: ActiveRun, directories: Sequence[str], *, full: bool, name: str = "import") -> list[Imported]:
+def _written(
+    run: ActiveRun,
+    plan_ids: Sequence[int],
+    *,
+    imports: list[Imported],
+    left_out: Mapping[str, str],
+    frozen: Sequence[PlanSummary],
+    waiting: dict[int, Waits],
+) -> RunOutcome:
+    """Write these plans and confirm them; what became of the run as a whole."""
+    unwritable: dict[str, str] = {}
+    if plan_ids:
+        with run.step("export", ", ".join(f"plan {number}" for number in plan_ids)) as (step, inside):
+            unwritable = write_plans(inside, run.id, plan_ids)
+            if unwritable:
+                step.state = "failed"
+            step.text = "; ".join(unwritable.values()) or _in_words(_states(run, plan_ids)) or "nothing to write"
+        imports = [*imports, *_import_all(run, [name for name in _targets(run, plan_ids) if name not in unwritable], name="confirm")]
+        waiting.update(dict.fromkeys(_exporters_waiting(run), Waits.APPROVAL))
+    written = _states(run, plan_ids)
+    run.counts.update(written)
+    _settle(run, imports=imports, left_out=left_out, unwritable=unwritable, waiting=waiting)
+    made = [one.id for one in frozen] or list(plan_ids)
+    return RunOutcome(
+        run=run.id,
+        state=run.state,
+        imports=imports,
+        left_out=left_out,
+        plans=list(dict.fromkeys([*made, *waiting])),
+        waiting=waiting,
+        written=written,
+        unwritable=unwritable,
+    )
+
+
+def _import_all(run: ActiveRun, directories: Sequence[str], *, full: bool = False, name: str = "import") -> list[Imported]:
     """Import each directory; one that fails takes no other down. In parallel, since most of it is waiting for the directories."""
 
     def one(directory: str) -> Imported:
         try:
             with run.step(name, directory) as (step, inside):
+                with inside.backend.read() as connection:
+                    began = inside.backend.now(connection)
                 outcome = import_directory(inside, directory, full=full, run_id=run.id)
                 step.text = ", ".join(f"{count} {what}" for what, count in outcome.counts.items() if count) or "nothing changed"
-                if not outcome.complete:
-                    raise ImportIncomplete
-                confirm_import(inside, directory, run.id)
+                confirm_import(inside, directory, run.id, began=began)
         except Stopped:
             raise
         except MetasyncError as error:
-            return Imported(directory=directory, error=str(error), unavailable=isinstance(error, Unavailable))
+            return Imported(directory=directory, error=str(error))
         return Imported(directory=directory, full=outcome.full, counts=outcome.counts, problems=len(outcome.problems))
 
     return _in_parallel(run, one, directories)
@@ -199,31 +212,41 @@ def _in_parallel(run: ActiveRun, work: Callable[[str], Imported], names: Sequenc
             raise
 
 
-def _left_out(workspace: Workspace, profiles: Sequence[str], imports: Sequence[Imported]) -> dict[str, str]:
-    """The profiles that must not go on: paused, or reading a directory whose import is not complete."""
+def _paused(workspace: Workspace, profiles: Sequence[str]) -> dict[str, str]:
     with workspace.backend.read() as connection:
         paused = rows.paused(connection, workspace.engagement_id)
-    found = {name: str(Waits.PAUSED) for name in profiles if name in paused}
+    return {name: str(Waits.PAUSED) for name in profiles if name in paused}
+
+
+def _without_import(workspace: Workspace, profiles: Sequence[str], imports: Sequence[Imported]) -> dict[str, str]:
+    """The profiles that must not go on, because they read a directory whose import is not complete."""
     reading = profiles_reading(workspace.engagement)
-    for one in imports:
-        if one.error is not None:
-            found.update({name: f"the import of {one.directory} is not complete" for name in profiles if name in reading[one.directory]})
-    return found
+    return {
+        name: f"the import of {one.directory} is not complete"
+        for one in imports
+        if one.error is not None
+        for name in profiles
+        if name in reading[one.directory]
+    }
 
 
-def _plan(run: ActiveRun, profiles: Sequence[str], objects: Collection[int] | None) -> list[PlanSummary]:
+def _plan(run: ActiveRun, profiles: Sequence[str], objects: Collection[int] | None) -> tuple[list[PlanSummary], dict[str, str]]:
+    """(plans, profiles that were not ready and why)."""
     if not profiles:
-        return []
-    what = ", ".join(profiles)
-    with run.step("synchronise", what) as (_, inside):
-        synchronise(inside, run.id, profiles)
-    with run.step("plan", what) as (step, inside):
-        frozen = freeze(inside, run.id, profiles, objects=objects)
+        return [], {}
+    with run.step("synchronise", ", ".join(profiles)) as (step, inside):
+        outcome = synchronise(inside, run.id, profiles)
+        step.text = f"{outcome.looked_at} looked at, {outcome.pending} with changes, {outcome.problems} problems"
+    ready = [name for name in profiles if name not in outcome.not_ready]
+    if not ready:
+        return [], dict(outcome.not_ready)
+    with run.step("plan", ", ".join(ready)) as (step, inside):
+        frozen = freeze(inside, run.id, ready, objects=objects)
         step.text = f"{sum(one.changes for one in frozen)} changes in {len(frozen)} plans"
     for one in frozen:
         for operation, count in one.counts.items():
             run.counts[operation.value] = run.counts.get(operation.value, 0) + count
-    return frozen
+    return frozen, dict(outcome.not_ready)
 
 
 def _decide(workspace: Workspace, plan: PlanSummary, *, approve: bool, reason: str) -> Waits | None:
@@ -243,15 +266,7 @@ def _decide(workspace: Workspace, plan: PlanSummary, *, approve: bool, reason: s
     return None
 
 
-def _export(run: ActiveRun, plan_ids: Sequence[int]) -> Mapping[str, int]:
-    with run.step("export", ", ".join(f"plan {number}" for number in plan_ids)) as (step, inside):
-        write_plans(inside, run.id, plan_ids)
-        counts = _counts_of(run, plan_ids)
-        step.text = ", ".join(f"{count} {state}" for state, count in counts.items()) or "nothing to write"
-    return counts
-
-
-def _counts_of(run: ActiveRun, plan_ids: Sequence[int]) -> Mapping[str, int]:
+def _states(run: ActiveRun, plan_ids: Sequence[int]) -> dict[str, int]:
     with run.workspace.backend.read() as connection:
         return ledger.count(connection, plan_ids)
 
@@ -261,9 +276,30 @@ def _targets(run: ActiveRun, plan_ids: Sequence[int]) -> list[str]:
         return sorted(run.workspace.directory_name(number) for number in ledger.directories_of(connection, plan_ids))
 
 
-def _settle(run: ActiveRun, imports: Sequence[Imported]) -> None:
-    """How the run stands as a whole."""
-    failed = [one for one in imports if one.error is not None]
-    if failed:
+def _exporters_waiting(run: ActiveRun) -> list[int]:
+    """Plans that exporters made behind the attributes of this run, and that wait for a person."""
+    with run.workspace.backend.read() as connection:
+        made = plans.of_run(connection, run.workspace.engagement_id, run.id)
+    return [one.id for one in made if one.purpose == "exporter" and one.state == "planned"]
+
+
+def _in_words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+
+
+def _settle(
+    run: ActiveRun,
+    *,
+    imports: Sequence[Imported] = (),
+    left_out: Mapping[str, str] | None = None,
+    unwritable: Mapping[str, str] | None = None,
+    waiting: Mapping[int, Waits] | None = None,
+) -> None:
+    """How the run stands as a whole: failed, waiting or done."""
+    failed = {one.directory: one.error for one in imports if one.error is not None} | dict(unwritable or {})
+    behind = {name: why for name, why in (left_out or {}).items() if why != Waits.PAUSED}
+    if failed or behind:
         run.state = "failed"
-        run.error = "; ".join(f"{one.directory}: {one.error}" for one in failed)
+        run.error = "; ".join(f"{name}: {why}" for name, why in (failed or behind).items())
+    elif any(why in (Waits.APPROVAL, Waits.LIMIT) for why in (waiting or {}).values()):
+        run.state = "waiting"

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, func, or_, select
 from metasync.contract import Reference
 from metasync.store import codec
 from metasync.store.normalise import normalise
-from metasync.store.tables import audit, directory, engagement, join, link, match_key, object_, problem, revision, secret
+from metasync.store.tables import audit, directory, engagement, join, link, match_key, object_, problem, secret
 
 PORTION = 500
 
@@ -199,18 +199,6 @@ def problem_counts(connection: Connection, engagement_id: int) -> dict[tuple[str
 def engagements(connection: Connection) -> list[str]:
     """The engagements that this database holds."""
     return list(connection.execute(select(engagement.c.name).order_by(engagement.c.name)).scalars())
-
-
-def engagement_id(connection: Connection, name: str) -> int | None:
-    """The number of an engagement."""
-    return connection.execute(select(engagement.c.id).where(engagement.c.name == name)).scalar()
-
-
-def revisions(connection: Connection, engagement_id: int, *, limit: int = 20) -> list[Mapping[str, Any]]:
-    """The accepted versions of the document, newest first."""
-    columns = (revision.c.number, revision.c.path, revision.c.author, revision.c.created, revision.c.digest)
-    query = select(*columns).where(revision.c.engagement_id == engagement_id).order_by(revision.c.number.desc()).limit(limit)
-    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def directories(connection: Connection, engagement_id: int) -> list[Mapping[str, Any]]:

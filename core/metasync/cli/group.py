@@ -1,0 +1,67 @@
+"""The group of all verbs, in sections; those that plugins bring along come last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from metasync import __version__, service
+from metasync.cli.session import Session, common_options, take_common
+from metasync.contract import MetasyncError
+
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Set-up": ("demo", "init", "check", "load", "test", "doctor", "migrate"),
+    "The job": ("import", "plan", "approve", "export", "confirm", "run", "pause", "resume", "stop", "undo", "release"),
+    "Looking and deciding": ("explain", "objects", "problems", "runs", "show", "join", "unjoin", "ignore", "wave"),
+    "Keeping": ("plugin", "secrets", "audit"),
+}
+
+
+class Metasync(click.Group):
+    """All verbs, in sections; those of plugins last."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        own = [name for names in SECTIONS.values() for name in names]
+        return own + [name for name in self._from_plugins(ctx) if name not in own]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        return own or self._from_plugins(ctx).get(cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        take_common(ctx)
+        return super().invoke(ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        plugins = self._from_plugins(ctx)
+        sections = {**SECTIONS, "Of plugins": tuple(sorted(plugins))}
+        for title, names in sections.items():
+            rows = [(name, command.get_short_help_str(60)) for name in names if (command := self.get_command(ctx, name)) is not None]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def _from_plugins(self, ctx: click.Context) -> dict[str, click.Command]:
+        session = ctx.find_object(Session) or Session()
+        engagement = ctx.params.get("engagement") or session.engagement
+        try:
+            return dict(service.commands(service.Settings(engagement=engagement)))
+        except MetasyncError:
+            return {}  # a document that cannot be used: the verb that needs it says why
+
+
+@click.group(
+    cls=Metasync,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
+    epilog="Begin with `metasync demo`, or with `metasync init`. Every verb has examples: `metasync plan --help`.",
+)
+@click.version_option(__version__, message="metasync %(version)s")
+def metasync() -> None:
+    """Keep users, groups and contacts in step between directories.
+
+    Import, see in a plan exactly what would change, approve, export, confirm; explain every value; undo.
+    """
+
+
+metasync.params.extend(common_options())

@@ -1,0 +1,257 @@
+"""Looking and deciding: `explain`, `objects`, `problems`, `runs`, `show`, `join`, `unjoin`, `ignore`, `wave`."""
+
+from __future__ import annotations
+
+import click
+
+from metasync import service
+from metasync.cli.group import metasync
+from metasync.cli.output import counted, styled, when
+from metasync.cli.session import Exit, Session, reason_option, verb
+from metasync.cli.tables import plan_as_json, plan_table, show_plan, states_line
+
+OBJECT = click.argument("object", metavar="OBJECT")
+LIMIT = click.option("--limit", type=click.IntRange(min=1), default=50, metavar="N", help="Show at most N.")
+STYLE_OF = {"done": "good", "failed": "error", "stopped": "warning", "waiting": "warning", "running": "notice"}
+
+
+@verb(
+    metasync,
+    "explain",
+    examples=(
+        "metasync explain hr/E1001  # what each profile makes of this person, and why, or why not",
+        "metasync explain directory:mail=ann@fabrikam.test title  # where this value comes from",
+        'metasync explain "Ann Lee" mail  # by name, where only one object is called that',
+    ),
+)
+@OBJECT
+@click.argument("attribute", required=False)
+def explain(session: Session, object: str, attribute: str | None) -> None:
+    """Explain OBJECT, or one ATTRIBUTE of it: where each value comes from, and why something is not there.
+
+    OBJECT is DIRECTORY/ANCHOR, DIRECTORY:attribute=value, or a name that only one object has.
+    """
+    found = session.ask(lambda workspace: service.explain(workspace, object, attribute))
+    session.out.json(found)
+    for one in found:
+        session.out.line(f"{one.object} ({one.label})" + (f", profile {one.profile}" if one.profile else "") + f": {one.status}", "heading")
+        session.out.pairs((line.topic, line.words) for line in one.lines)
+
+
+@verb(
+    metasync,
+    "objects",
+    examples=(
+        "metasync objects  # how many there are, by directory, kind and state",
+        "metasync objects --directory hr --text lee  # search by name or anchor",
+        "metasync objects --directory directory --unjoined --json",
+    ),
+)
+@click.option("--directory", multiple=True, help="Of this directory; may be repeated.")
+@click.option("--kind", multiple=True, help="Of this kind: user, guest, group, contact, container.")
+@click.option("--state", multiple=True, help="In this state: live (default), unread, gone.")
+@click.option("--text", default="", metavar="TEXT", help="Whose name or anchor holds this.")
+@click.option("--joined/--unjoined", "joined", default=None, help="Only those that are joined to an identity, or that are not.")
+@LIMIT
+def objects(
+    session: Session, directory: tuple[str, ...], kind: tuple[str, ...], state: tuple[str, ...], text: str, joined: bool | None, limit: int
+) -> None:
+    """List objects as they were last imported; without any option, how many there are."""
+    if not (directory or kind or state or text) and joined is None and not session.as_json:
+        rows = session.ask(service.object_counts)
+        session.out.table(("Directory", "Kind", "State", "Objects"), rows, right=("Objects",))
+        return
+
+    def work(workspace: service.Workspace) -> list[service.Seen]:
+        names = service.known_directories(workspace, directory) if directory else ()
+        states = state or ("live",)
+        return service.objects(workspace, directories=names, kinds=kind, states=states, text=text, joined=joined, limit=limit + 1)
+
+    found = session.ask(work)
+    session.out.json([{"object": one.name, **_object_fields(one)} for one in found[:limit]])
+    session.out.table(
+        ("Object", "Kind", "Name", "State"),
+        [(one.name, one.kind, one.label, f"{one.state}{', joined' if one.identity is not None else ''}") for one in found[:limit]],
+    )
+    if len(found) > limit:
+        session.out.say(f"there are more than {limit}; narrow it down, or show more with --limit")
+
+
+def _object_fields(one: service.Seen) -> dict[str, object]:
+    return {
+        "kind": one.kind,
+        "label": one.label,
+        "state": one.state,
+        "joined": one.identity is not None,
+        "identity": one.identity,
+        "created": one.created,
+        "privileged": one.privileged,
+    }
+
+
+@verb(
+    metasync,
+    "problems",
+    examples=(
+        "metasync problems  # what stands, the worst first",
+        "metasync problems --of staff --severity error",
+        "metasync problems --object hr/E1001 --json",
+    ),
+)
+@click.option("--area", multiple=True, help="Of this step: import, synchronise, plan, export, undo.")
+@click.option("--of", multiple=True, metavar="NAME", help="Of this directory or profile.")
+@click.option("--severity", multiple=True, help="error, warning or notice.")
+@click.option("--code", multiple=True, help="Of this sort.")
+@click.option("--object", "name", metavar="OBJECT", help="Of this object.")
+@LIMIT
+def problems(
+    session: Session,
+    area: tuple[str, ...],
+    of: tuple[str, ...],
+    severity: tuple[str, ...],
+    code: tuple[str, ...],
+    name: str | None,
+    limit: int,
+) -> None:
+    """List problems: what is wrong, with which object, and what to do."""
+    found = session.ask(
+        lambda workspace: service.problems(workspace, name=name, areas=area, of=of, severities=severity, codes=code, limit=limit + 1)
+    )
+    session.out.json(found[:limit])
+    if not found:
+        session.out.line("no problems", "good")
+        return
+    for one in found[:limit]:
+        where = " ".join(part for part in (one.object, f"({one.label})" if one.label and one.label not in one.object else "", one.attribute) if part)
+        session.out.line(f"{one.severity}: {one.of}: {where}" if where else f"{one.severity}: {one.of}", one.severity)
+        session.out.line(f"  {one.text}  [{one.area}: {one.code}]")
+    if len(found) > limit:
+        session.out.say(f"there are more than {limit}; narrow it down, or show more with --limit")
+
+
+@verb(metasync, "runs", examples=("metasync runs  # the last runs, newest first", "metasync runs --limit 100 --json"))
+@click.option("--limit", type=click.IntRange(min=1), default=20, metavar="N", help="Show at most N.")
+def runs(session: Session, limit: int) -> None:
+    """List the last runs, and the plans that wait."""
+    found, waiting = session.ask(lambda workspace: (service.runs(workspace, limit=limit), service.open_plans(workspace)))
+    session.out.json({"runs": found, "open plans": waiting})
+    session.out.table(
+        ("Run", "Kind", "State", "Started (UTC)", "Of"),
+        [(one.id, one.kind, styled(one.state, STYLE_OF.get(one.state, "")), when(one.started)[:-1], ", ".join(one.what)) for one in found],
+        right=("Run",),
+    )
+    plan_table(session.out, waiting)
+
+
+@verb(
+    metasync,
+    "show",
+    examples=(
+        "metasync show 4  # plan 4: counts, limits, the first 50 changes with before, after and rule",
+        "metasync show plan 4 --operation delete --operation disable --all",
+        "metasync show run 12  # run 12: its steps, plans and what was written",
+    ),
+)
+@click.argument("what", nargs=-1, required=True, metavar="[plan|run] NUMBER")
+@click.option("--all", "everything", is_flag=True, help="Of a plan: all changes, not only the first 50.")
+@click.option("--operation", multiple=True, metavar="OPERATION", help="Of a plan: only such changes; may be repeated.")
+@click.option("--object", "text", default="", metavar="TEXT", help="Of a plan: only of objects whose name or anchor holds this.")
+def show(session: Session, what: tuple[str, ...], everything: bool, operation: tuple[str, ...], text: str) -> None:
+    """Show a plan (also by its number alone) or a run."""
+    word, number = _what(what)
+    if word == "run":
+        _show_run(session, number)
+        return
+    limit = None if everything or session.as_json else 50
+    found = session.ask(lambda workspace: service.show_plan(workspace, number, limit=limit, operations=operation, text=text))
+    session.out.json(plan_as_json(found))
+    if not session.as_json:
+        show_plan(session.out, found)
+
+
+def _what(words: tuple[str, ...]) -> tuple[str, int]:
+    word, number = ("plan", words[0]) if len(words) == 1 else (words[0], words[1])
+    if len(words) > 2 or word not in ("plan", "run") or not number.isdecimal():
+        raise click.UsageError("say `show NUMBER` or `show plan NUMBER` for a plan, `show run NUMBER` for a run")
+    return word, int(number)
+
+
+def _show_run(session: Session, number: int) -> None:
+    found = session.ask(lambda workspace: service.show_run(workspace, number))
+    session.out.json({"run": found.run, "steps": found.steps, "plans": found.plans, "written": found.written})
+    run = found.run
+    session.out.line(f"Run {run.id}: {run.kind} of {', '.join(run.what)}", "heading")
+    rows = [("state", run.state), ("started", f"{when(run.started)} by {run.author}"), ("finished", when(run.finished)), ("error", run.error or "")]
+    session.out.pairs((name, value) for name, value in rows if value)
+    steps = [(one.name, one.of, styled(one.state, STYLE_OF.get(one.state, "")), one.text) for one in found.steps]
+    session.out.table(("Step", "Of", "State", "Result"), steps)
+    plan_table(session.out, found.plans)
+    if found.written:
+        states_line(session.out, "changes of this run", found.written)
+
+
+@verb(
+    metasync,
+    "join",
+    examples=('metasync join hr/E1001 directory/4711 --reason "same person, married name"  # whatever the match rules say',),
+)
+@click.argument("one")
+@click.argument("other")
+@reason_option
+def join(session: Session, one: str, other: str, reason: str) -> None:
+    """Say that the objects ONE and OTHER stand for the same person, group or contact. Kept across revisions."""
+    pair = session.ask(lambda workspace: service.join(workspace, one, other, reason))
+    session.out.json({"joined": [seen.name for seen in pair]})
+    session.out.line(f"{pair[0].name} and {pair[1].name} are a pair; the next plan acts on it")
+
+
+@verb(
+    metasync,
+    "unjoin",
+    examples=('metasync unjoin hr/E1001 directory/4711 --reason "two people of one name"  # and keep them apart',),
+)
+@click.argument("one")
+@click.argument("other", required=False)
+@reason_option
+def unjoin(session: Session, one: str, other: str | None, reason: str) -> None:
+    """Take the objects ONE and OTHER apart, and keep them apart. OTHER may be left out where ONE has one partner only."""
+    left = session.ask(lambda workspace: service.unjoin(workspace, one, other, reason))
+    session.out.json({"left": left.name})
+    session.out.line(f"{left.name} left the identity; the next plan acts on it")
+
+
+@verb(
+    metasync,
+    "ignore",
+    examples=(
+        'metasync ignore hr/E1001 --reason "test account"  # leave it alone: no profile acts on it',
+        'metasync ignore hr/E1001 --take-back --reason "real after all"',
+    ),
+)
+@OBJECT
+@reason_option
+@click.option("--take-back", is_flag=True, help="Take back what was decided by hand about the object: ignore, join and unjoin.")
+def ignore(session: Session, object: str, reason: str, take_back: bool) -> None:
+    """Leave OBJECT alone: it is neither matched nor changed by any profile."""
+    found, number = session.ask(lambda workspace: service.ignore(workspace, object, reason, take_back=take_back))
+    session.out.json({"object": found.name, "ignored": not take_back, "decisions": number})
+    if take_back:
+        session.out.line(f"took back {counted(number, 'decision')} about {found.name}")
+        if not number:
+            session.worse(Exit.FAILED)
+    else:
+        session.out.line(f"{found.name} is left alone from now on")
+
+
+@metasync.group("wave")
+def wave() -> None:
+    """People who move together. Waves are read from the document; nobody can be moved yet: everybody is `waiting`."""
+
+
+@verb(wave, "list", examples=("metasync wave list  # the waves of the document",))
+def wave_list(session: Session) -> None:
+    """List the waves of the document. They do not act yet: everybody is `waiting`."""
+    found = session.ask(lambda workspace: list(workspace.engagement.waves.values()))
+    session.out.json([{"wave": one.name, "file": one.file, "key": one.key, "acts": False} for one in found])
+    session.out.table(("Wave", "File", "Key", "State"), [(one.name, one.file, one.key, "waiting") for one in found])
+    session.out.say("waves do not act yet: everybody is waiting", "notice")

@@ -1,0 +1,182 @@
+"""Tables that several verbs share: imports, plans, changes, states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from metasync import service
+from metasync.cli.output import Output, clean, counted, shown, styled
+from metasync.cli.session import Exit, Session
+from metasync.contract import Operation
+
+ALARMING = frozenset({Operation.DELETE, Operation.DISABLE, Operation.CLEAR, Operation.MEMBER_REMOVE})
+GOOD = ("confirmed", "written")
+BAD = ("rejected", "stale", "not_reimported")
+
+
+def imports_table(out: Output, done: service.RunOutcome) -> None:
+    """What became of each import."""
+    rows = []
+    for one in done.imports:
+        what = ", ".join(f"{count} {word}" for word, count in one.counts.items() if count) or "nothing changed"
+        if one.error is not None:
+            rows.append((one.directory, styled("not complete", "error"), one.error))
+        else:
+            rows.append((one.directory, Text("full" if one.full else "delta"), what))
+    if rows:
+        out.table(("Directory", "Import", "Result"), rows)
+
+
+def settle(session: Session, done: service.RunOutcome) -> None:
+    """The exit code that an outcome asks for."""
+    for name, why in done.left_out.items():
+        session.out.say(f"{name} was left out: {why}", "warning")
+    for directory, why in done.unwritable.items():
+        session.out.say(f"{directory} could not be written, its changes wait for the next export: {why}", "error")
+    if done.failed or done.state == "failed":
+        session.worse(Exit.FAILED)
+    if done.state == "waiting":
+        session.worse(Exit.WAITING)
+    if done.unavailable:
+        session.worse(Exit.UNAVAILABLE)
+
+
+def states_line(out: Output, what: str, states: Mapping[str, int]) -> None:
+    """How many changes stand in each state, in one line."""
+    parts = Text(f"{what}: ")
+    for number, (state, count) in enumerate(sorted(states.items())):
+        style = "good" if state in GOOD else "error" if state in BAD else "notice"
+        parts.append(", " if number else "").append_text(styled(f"{count} {state.replace('_', ' ')}", style))
+    if not states:
+        parts.append("nothing to write")
+    if not out.as_json:
+        out.results.print(parts, soft_wrap=True)
+
+
+def plan_table(out: Output, plans: Iterable[service.PlanSummary]) -> None:
+    """One row per plan: counts by operation, and the limits that it passes."""
+    rows: list[Sequence[object]] = []
+    for one in plans:
+        counts = ", ".join(f"{count} {operation.value}" for operation, count in one.counts.items()) or "no changes"
+        state = "limit" if one.exceeded and one.state == "planned" else one.state
+        style = {"limit": "error", "approved": "good", "exported": "good", "empty": "good", "planned": "warning"}.get(state, "dim")
+        profile = one.profile if one.purpose == "synchronise" else f"{one.profile} ({_purpose(one)})"
+        limits = "".join(f"\npasses a limit: {limit.words}" for limit in one.exceeded)
+        rows.append((one.id, profile, styled(state, style), one.changes, counts + limits))
+    if rows:
+        out.table(("Plan", "Profile", "State", "Changes", "Operations"), rows, right=("Plan", "Changes"))
+
+
+def show_plan(out: Output, found: service.ShownPlan) -> None:
+    """A plan: counts, limits, then its changes with before, after and rule."""
+    plan = found.plan
+    out.line(f"Plan {plan.id} of {plan.profile}" + ("" if plan.purpose == "synchronise" else f" ({_purpose(plan)})"), "heading")
+    rows: list[tuple[str, object]] = [
+        ("state", f"{plan.state}; {_states(found.states)}" if found.states else plan.state),
+        ("made", f"{found.created}, revision {plan.revision}, hash {plan.hash[:16]}"),
+        ("counts", ", ".join(f"{count} {operation.value}" for operation, count in plan.counts.items()) or "no changes"),
+        ("joined", plan.joined),
+    ]
+    rows += [("approved by", found.approved_by)] if found.approved_by else []
+    rows += [("note", plan.note)] if plan.note else []
+    out.pairs(rows)
+    for limit in plan.exceeded:
+        out.line(f"passes a limit: {limit.words}; it is written only with --beyond {_quoted(limit.operation.value)}", "error")
+    if found.changes:
+        out.line()
+        for one in found.changes:
+            _print_change(out, plan, one)
+        out.line()
+    if found.matching > len(found.changes):
+        left = found.matching - len(found.changes)
+        out.line(f"{counted(left, 'change')} more: `metasync show plan {plan.id} --all`, or narrow it with --operation and --object")
+    if found.problems:
+        out.line(f"{counted(len(found.problems), 'problem')} of this profile: `metasync problems --of {_quoted(plan.profile)}`", "warning")
+
+
+def plan_as_json(found: service.ShownPlan) -> dict[str, Any]:
+    """plan, hash, revision, counts by operation, problems, changes with before, after, rule."""
+    plan = found.plan
+    return {
+        "plan": plan.id,
+        "profile": plan.profile,
+        "purpose": plan.purpose,
+        "state": plan.state,
+        "hash": plan.hash,
+        "revision": plan.revision,
+        "undoes": plan.undoes,
+        "counts": plan.counts,
+        "joined": plan.joined,
+        "limits passed": [limit.words for limit in plan.exceeded],
+        "approved by": found.approved_by or None,
+        "problems": [
+            {
+                "severity": one.severity,
+                "area": one.area,
+                "object": one.object,
+                "label": one.label,
+                "attribute": one.attribute,
+                "code": one.code,
+                "text": one.text,
+            }
+            for one in found.problems
+        ],
+        "changes": [
+            {
+                "id": one.id,
+                "operation": one.operation,
+                "kind": one.kind,
+                "label": one.label,
+                "source": one.source,
+                "anchor": one.anchor,
+                "before": one.before,
+                "after": one.after,
+                "rule": one.rules,
+                "state": one.state,
+                "error": one.error,
+            }
+            for one in found.changes
+        ],
+    }
+
+
+def _print_change(out: Output, plan: service.PlanSummary, change: service.ChangeRow) -> None:
+    """What is done to whom, then a line per attribute: before, after, and the rule that decided."""
+    head = Text()
+    head.append_text(styled(change.operation.value, "error" if change.operation in ALARMING else "heading"))
+    head.append(f" {clean(change.kind.value)} {clean(change.label)}")
+    head.append_text(styled(f"  {change.source or change.anchor or ''}", "dim"))
+    if change.state not in ("planned", "approved"):
+        head.append_text(styled(f"  {change.state.replace('_', ' ')}", "good" if change.state in GOOD else "error"))
+    out.results.print(head, soft_wrap=True)
+    if change.error:
+        out.line(f"  {change.error}", "error")
+    grid = Table.grid(padding=(0, 1), expand=True)
+    for ratio in (4, 6, 7):
+        grid.add_column(ratio=ratio, overflow="fold")
+    for name in dict.fromkeys([*change.before, *change.after]):
+        before, after = change.before.get(name), change.after.get(name)
+        value = Text()
+        if name in change.before:
+            value.append_text(styled(shown(before), "dim")).append(" → " if name in change.after else " goes")
+        if name in change.after:
+            value.append(clean(shown(after)) if after is not None else "(cleared)")
+        rule = change.rules.get(name, "").removeprefix(f"{plan.profile}: ")
+        grid.add_row(Text(f"  {clean(name)}"), value, styled(rule, "dim"))
+    out.grid(grid)
+
+
+def _states(states: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(states.items()))
+
+
+def _purpose(plan: service.PlanSummary) -> str:
+    return f"undo of run {plan.undoes}" if plan.purpose == "undo" else plan.purpose
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if " " in text else text
