@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 
 from metasync.contract import Change, Found, Kind, Operation, Outcome, Presence, Reference, Result, Type, Value, Values
 from metasync_csv.layout import Column, Layout
@@ -62,7 +63,7 @@ class Changer:
     # -- operations ----------------------------------------------------------------------------------------------------
 
     def _create(self, change: Change, table: Table) -> Result:
-        cells = self._cells(table, self._by_column(change.after))
+        cells = self._cells(table, None, self._by_column(change.after))
         anchor = anchor_of(cells.get(self.layout.anchor, ""))
         if not anchor:
             raise ValueError(f"the new row needs a value for the anchor column {self.layout.anchor!r}; add it to the profile's `map`")
@@ -106,7 +107,7 @@ class Changer:
             differing[name] = values
         if not differing:
             return Result(id=change.id, outcome=Outcome.APPLIED, already=True)
-        self._store(table, row, self._cells(table, differing))
+        self._store(table, row, self._cells(table, row, differing))
         return Result(id=change.id, outcome=Outcome.APPLIED)
 
     def _delete(self, change: Change, table: Table) -> Result:
@@ -129,7 +130,7 @@ class Changer:
         adding = change.operation is Operation.MEMBER_ADD
         if adding == (len(others) < len(members)):
             return Result(id=change.id, outcome=Outcome.APPLIED, already=True)
-        self._store(table, row, self._cells(table, {name: (*members, change.member) if adding else others}))
+        self._store(table, row, self._cells(table, row, {name: (*members, change.member) if adding else others}))
         return Result(id=change.id, outcome=Outcome.APPLIED)
 
     def find(self, change: Change) -> Found:
@@ -243,10 +244,31 @@ class Changer:
     def _by_column(self, attributes: Mapping[str, Values | None]) -> dict[str, Values | None]:
         return {self.layout.column_name(attribute): values for attribute, values in attributes.items()}
 
-    def _cells(self, table: Table, attributes: Mapping[str, Values | None]) -> dict[str, str]:
+    def _cells(self, table: Table, row: Row | None, attributes: Mapping[str, Values | None]) -> dict[str, str]:
         """Their cells. An absent value for a column that does not exist needs no column."""
-        cells = {name: self.cells.encode(self.layout.column(name), values, self.resolve) for name, values in attributes.items()}
-        return {name: cell for name, cell in cells.items() if cell or name in table.columns}
+        own = attributes.get(self.layout.anchor) if row is None else None
+        cells: dict[str, str] = {}
+        for name, values in attributes.items():
+            column = self.layout.column(name)
+            # who stands there already may stay, also where nobody knows them; and a new row may point at itself
+            known = {anchor_of(str(own))} if own is not None else set()
+            if row is not None and column.type is Type.REFERENCE:
+                current = self._current(table, row, name)
+                several = current if isinstance(current, tuple) else (current,)
+                known = {one.value for one in several if isinstance(one, Reference)}
+            cell = self.cells.encode(column, values, partial(self._checked, known))
+            if cell or name in table.columns:
+                cells[name] = cell
+        return cells
+
+    def _checked(self, known: Collection[str], column: Column, reference: Reference) -> str:
+        """The text of a reference that is to be written. Raises `Conflict` where it would point at nobody."""
+        text = self.resolve(column, reference)
+        if text not in known and not any(self._rows(self.layout.anchor if column.key == "anchor" else column.key, text)):
+            raise Conflict(
+                f"column {column.name!r} refers to {shown(text)}, and no row has that {column.key}; plan again when there is one"
+            )
+        return text
 
     def _current(self, table: Table, row: Row, name: str) -> Values | None:
         cell = table.get(row, name)

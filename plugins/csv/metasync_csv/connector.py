@@ -25,11 +25,10 @@ from metasync.contract import (
     Result,
     RightMissing,
     Schema,
-    Stopped,
     Unavailable,
 )
 from metasync_csv.change import Changer
-from metasync_csv.files import file_digest, location, reading, stamp_of
+from metasync_csv.files import Held, exists, file_digest, holding, location, reading
 from metasync_csv.layout import File, Layout
 from metasync_csv.options import CsvOptions
 from metasync_csv.read import pages
@@ -81,7 +80,7 @@ class CsvConnector(Connector):
             header = self._header(file)
             path = location(file)
             identities.append(f"{path}; anchor {self.layout.anchor}; header {self.layout.pinned(header)}")
-            if stamp_of(file) is None:
+            if not exists(file):
                 warnings.append(f"{file.path} does not exist yet; the first write makes it with the columns of `create`")
             else:
                 (granted if os.access(path, os.R_OK) else missing).append(f"read {file.path}")
@@ -105,12 +104,13 @@ class CsvConnector(Connector):
     def _header(self, file: File) -> list[str]:
         widen_field_limit()
         try:
-            if stamp_of(file) is not None:
-                with reading(file, self.layout) as (opened, _):
-                    header = read_header(opened, file, self.layout)
-                if header:
-                    check_header(header, file, self.layout)
-                    return header
+            with holding(file) as held:
+                if held is not None:
+                    with reading(held, self.layout) as (opened, _):
+                        header = read_header(opened, file, self.layout)
+                    if header:
+                        check_header(header, file, self.layout)
+                        return header
         except (ImportIncomplete, UnicodeDecodeError) as error:
             raise Unavailable(f"{file.path} cannot be used: {error}") from error
         header = list(self.layout.options["create"])
@@ -129,25 +129,29 @@ class CsvConnector(Connector):
         """The same bytes: nothing changed. Other bytes: everything is read again, and what is not listed is gone."""
         if not cursor.startswith(CURSOR):
             raise CursorExpired(f"{cursor[:40]!r} is no cursor of this connector; a full import follows")
-        digests = [None if stamp_of(file) is None else file_digest(file) for file in self._files(request)]
+        digests = [file_digest(file) for file in self._files(request)]
         if self._cursor(request, digests) == cursor:
             yield Page(complete=True, cursor=cursor)
         else:
             yield from self._pages(request, everything=True)
 
     def _pages(self, request: ReadRequest, *, everything: bool) -> Iterator[Page]:
-        scans = [scan(file, self.layout) for file in self._files(request)]
-        # of the bytes of the first pass; the second pass must see the same, or the read does not complete
-        cursor = self._cursor(request, [found.digest if found.stamp else None for found in scans])
-        twice = duplicates(scans, self.layout) if scans else {}
-        done, total = 0, sum(found.records for found in scans)
-        for found in scans:
-            for items in pages(found, request, self.layout, self.cells, twice):
-                self._check_time()
-                done += len(items)
-                self.context.progress(done, total, found.file.label)
-                yield Page(items=tuple(items))
-        yield Page(complete=True, cursor=cursor, everything=everything)
+        with ExitStack() as stack:
+            held: list[tuple[File, Held | None]] = [(file, stack.enter_context(holding(file))) for file in self._files(request)]
+            scans = [scan(file, one, self.layout) for file, one in held]
+            # of the bytes of the first pass; the second pass must see the same, or the read does not complete
+            cursor = self._cursor(request, [found.digest if found.held else None for found in scans])
+            twice = duplicates(scans, self.layout) if scans else {}
+            done, total = 0, sum(found.records for found in scans)
+            for found in scans:
+                for items in pages(found, request, self.layout, self.cells, twice):
+                    if self.context.stop.is_set():
+                        return  # without saying `complete`
+                    self._check_deadline()
+                    done += len(items)
+                    self.context.progress(done, total, found.file.label)
+                    yield Page(items=tuple(items))
+            yield Page(complete=True, cursor=cursor, everything=everything)
 
     def _files(self, request: ReadRequest) -> list[File]:
         return [file for file in self.layout.files if file.kind is None or file.kind in request.kinds]
@@ -161,9 +165,7 @@ class CsvConnector(Connector):
             digest.update(one or b"missing")
         return CURSOR + digest.hexdigest()
 
-    def _check_time(self) -> None:
-        if self.context.stop.is_set():
-            raise Stopped()
+    def _check_deadline(self) -> None:
         if self.context.deadline is not None and datetime.now(UTC) > self.context.deadline:
             raise Unavailable(f"reading {self.context.directory} took longer than it may; run the import again, or give it more time")
 
@@ -211,7 +213,7 @@ class CsvConnector(Connector):
         for file in self.layout.files:
             known = self._tables.pop(file.path, None)
             try:
-                digest = None if stamp_of(file) is None else file_digest(file)
+                digest = file_digest(file)
                 table = known if known is not None and not known.dirty and known.digest == digest else load(file, self.layout)
             except ImportIncomplete as error:
                 raise Unavailable(f"{error}") from error
@@ -230,8 +232,7 @@ class CsvConnector(Connector):
                 f"{file.path} could not be written beside its old content: {error.strerror}; nothing was changed. Check space and rights"
             )
         try:
-            now = None if stamp_of(file) is None else file_digest(file)
-            if now != table.digest or location(file) != path:
+            if file_digest(file) != table.digest or location(file) != path:
                 discard(staged)
                 return _retry(f"{file.path} was changed by somebody else while it was written; nothing was changed")
             put(staged, path)

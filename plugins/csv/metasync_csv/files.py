@@ -39,8 +39,8 @@ WITH_MARK = {
 }
 """Encodings that are written with a mark. Without one they are read as little-endian, on every machine."""
 
-Stamp = tuple[int, int, int, int]
-"""Size, time of the last change, device and inode: differs when somebody wrote or replaced the file."""
+Stamp = tuple[int, int]
+"""Size and time of the last change: differs when somebody wrote into the file. A file that was replaced whole is another file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +59,15 @@ class OpenFile:
     lines: Iterator[str]
     """With their line ends, whichever they are."""
     encoding: Encoding
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """A file that stays open from one pass to the next, so that both see the same one even where it is replaced meanwhile."""
+
+    file: File
+    raw: io.FileIO
+    stamp: Stamp
 
 
 class Blocks(io.BufferedReader):
@@ -105,32 +114,51 @@ def location(file: File) -> str:
     return os.path.realpath(file.path)
 
 
-def stamp_of(file: File) -> Stamp | None:
-    """The present stamp; None where there is no file. Raises `SourceEmpty` for what is no file, `Unavailable` if it cannot be looked at."""
+def exists(file: File) -> bool:
+    """Raises `SourceEmpty` for what is there and is no file, `Unavailable` if it cannot be looked at."""
     try:
-        found = os.stat(file.path)
+        mode = os.stat(file.path).st_mode
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return False
     except (OSError, ValueError) as error:
         raise Unavailable(f"{file.path} cannot be looked at: {error}; check the path and the rights on its folder") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise SourceEmpty(f"{file.path} is {'a directory' if stat.S_ISDIR(found.st_mode) else 'no regular file'}; name the CSV file itself")
-    return (found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino)
+    if not stat.S_ISREG(mode):
+        raise SourceEmpty(f"{file.path} is {'a directory' if stat.S_ISDIR(mode) else 'no regular file'}; name the CSV file itself")
+    return True
 
 
-def check_quiet(file: File, stamp: Stamp, seconds: int) -> None:
+@contextmanager
+def holding(file: File) -> Iterator[Held | None]:
+    """The open file; None where there is none. Raises as `exists` does."""
+    if not exists(file):
+        yield None
+        return
+    try:
+        raw = io.FileIO(file.path)
+    except OSError as error:
+        raise Unavailable(f"{file.path} cannot be read: {error.strerror}; check that it is there and its rights") from error
+    with raw:
+        yield Held(file=file, raw=raw, stamp=_stamp(raw))
+
+
+def _stamp(raw: io.FileIO) -> Stamp:
+    found = os.fstat(raw.fileno())
+    return (found.st_size, found.st_mtime_ns)
+
+
+def check_quiet(held: Held, seconds: int) -> None:
     """Raises `ImportIncomplete` if somebody wrote to the file less than so long ago."""
-    age = time.time() - stamp[1] / 1e9
-    if seconds and age < seconds:
+    if seconds and time.time() - held.stamp[1] / 1e9 < seconds:
+        path = held.file.path
+        raise ImportIncomplete(f"{path} is still being written: it changed less than {seconds} s ago (`quiet for`); import again later")
+
+
+def check_unchanged(held: Held) -> None:
+    """Raises `ImportIncomplete` if somebody wrote into the file since it was opened."""
+    if _stamp(held.raw) != held.stamp:
         raise ImportIncomplete(
-            f"{file.path} is still being written: it changed less than {seconds} s ago (`quiet for`); import again later"
+            f"{held.file.path} is still being written: it changed while it was read; import again when its writer is done"
         )
-
-
-def check_unchanged(file: File, stamp: Stamp) -> None:
-    """Raises `ImportIncomplete` if somebody wrote to the file since then."""
-    if stamp_of(file) != stamp:
-        raise ImportIncomplete(f"{file.path} is still being written: it changed while it was read; import again when its writer is done")
 
 
 def compressed(file: File, layout: Layout) -> bool:
@@ -154,50 +182,49 @@ def encoding_of(start: bytes, layout: Layout) -> Encoding:
     return Encoding(codec=configured(layout).codec)
 
 
-def file_digest(file: File) -> bytes:
-    """Tells two states of a file apart. Raises `Unavailable`."""
-    try:
-        with open(file.path, "rb", buffering=0) as raw:
-            return Digesting(raw).digest()
-    except OSError as error:
-        raise Unavailable(f"{file.path} cannot be read: {error.strerror}; check that it is there and its rights") from error
+def file_digest(file: File) -> bytes | None:
+    """Tells two states of a file apart; None where there is none. Raises as `exists` does."""
+    with holding(file) as held:
+        if held is None:
+            return None
+        try:
+            return Digesting(held.raw).digest()
+        except OSError as error:
+            raise Unavailable(f"{file.path} cannot be read: {error.strerror}; check the file and its rights") from error
 
 
 @contextmanager
-def opening(file: File, layout: Layout) -> Iterator[tuple[io.BufferedReader, Encoding, Digesting]]:
-    """The file's bytes behind gzip and byte order mark, their encoding, and the digest in the making. Errors of the file come out as
-    `Unavailable` or `ImportIncomplete`."""
+def opening(held: Held, layout: Layout) -> Iterator[tuple[io.BufferedReader, Encoding, Digesting]]:
+    """From the start: the file's bytes behind gzip and byte order mark, their encoding, and the digest in the making. Errors of the file
+    come out as `Unavailable` or `ImportIncomplete`."""
+    path = held.file.path
     try:
-        raw = open(file.path, "rb", buffering=0)  # noqa: SIM115 - closed below, also where gzip fails
-    except OSError as error:
-        raise Unavailable(f"{file.path} cannot be read: {error.strerror}; check that it is there and its rights") from error
-    try:
-        with raw:
-            digesting = Digesting(raw, checksum=layout.options["checksum"] is not None)
-            plain: io.BufferedReader = Blocks(digesting, BLOCK)
-            if compressed(file, layout):
-                plain = Blocks(gzip.GzipFile(fileobj=plain, mode="rb"), BLOCK)
-            encoding = encoding_of(plain.peek(4)[:4], layout)
-            plain.read(len(encoding.mark))
-            yield plain, encoding, digesting
+        held.raw.seek(0)
+        digesting = Digesting(held.raw, checksum=layout.options["checksum"] is not None)
+        plain: io.BufferedReader = Blocks(digesting, BLOCK)
+        if compressed(held.file, layout):
+            plain = Blocks(gzip.GzipFile(fileobj=plain, mode="rb"), BLOCK)
+        encoding = encoding_of(plain.peek(4)[:4], layout)
+        plain.read(len(encoding.mark))
+        yield plain, encoding, digesting
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ImportIncomplete(f"{file.path} is damaged or still being written: {error}; nothing was taken from it") from error
+        raise ImportIncomplete(f"{path} is damaged or still being written: {error}; nothing was deleted") from error
     except OSError as error:
-        raise Unavailable(f"{file.path} cannot be read: {error}; check the file and its rights") from error
+        raise Unavailable(f"{path} cannot be read: {error}; check the file and its rights") from error
 
 
 @contextmanager
-def reading(file: File, layout: Layout) -> Iterator[tuple[OpenFile, Digesting]]:
+def reading(held: Held, layout: Layout) -> Iterator[tuple[OpenFile, Digesting]]:
     """The file's lines and, once they are read, its digest. An undecodable byte comes out as `UnicodeDecodeError`, because only who
     knows the rows can say where it is."""
-    with opening(file, layout) as (plain, encoding, digesting):
+    with opening(held, layout) as (plain, encoding, digesting):
         # newline="": line ends inside quoted cells stay as they are
         yield OpenFile(lines=io.TextIOWrapper(plain, encoding.codec, errors="strict", newline=""), encoding=encoding), digesting
 
 
-def decodable_lines(file: File, layout: Layout, stand_in: str) -> Iterator[str]:
+def decodable_lines(held: Held, layout: Layout, stand_in: str) -> Iterator[str]:
     """The lines up to the first byte that cannot be decoded, with `stand_in` at its place."""
-    with opening(file, layout) as (plain, encoding, _):
+    with opening(held, layout) as (plain, encoding, _):
         decoder, pending = codecs.getincrementaldecoder(encoding.codec)("strict"), ""
         while True:
             block = plain.read(BLOCK)

@@ -206,12 +206,16 @@ class Layout:
             names = list(headers[file.path])
             if self.mark and self.mark not in names and self.writable:
                 names.append(self.mark)
-            columns = [self.column(name) for name in names if name]
+            # a column whose name is the standard name of another one could not be told from it
+            hidden = {standard for standard, name in self._column_of.items() if standard != name}
+            columns = [self.column(name) for name in names if name and name not in hidden]
             for kind in self.kinds if file.kind is None else (file.kind,):
+                # in a file with several kinds, people have a column for members as well
+                own = [column for column in columns if column.standard != "members" or kind is Kind.GROUP]
                 kinds[kind] = KindSchema(
                     kind=kind,
-                    attributes={column.name: self._attribute(column) for column in columns},
-                    operations=self._operations(columns),
+                    attributes={column.name: self._attribute(column) for column in own},
+                    operations=self._operations(own),
                     open=self.open_header,
                 )
         return Schema(kinds=kinds)

@@ -75,11 +75,12 @@ def pages(found: Scan, request: ReadRequest, layout: Layout, cells: Cells, twice
     file, header = found.file, found.header
     kinds = [kind for kind in request.kinds if kind in layout.kinds and file.kind in (None, kind)]
     builders = {kind: builder(wanted(header, kind, request, file, layout, cells)) for kind in kinds}
-    if found.stamp is None:
+    held = found.held
+    if held is None:
         return
     rows = _Rows(found, layout, builders, twice)
     try:
-        with reading(file, layout) as (opened, digesting):
+        with reading(held, layout) as (opened, digesting):
             yield from rows.pages(layout.dialect.reader(opened.lines), max(1, request.page_size))
             digest = digesting.digest()
     except (csv.Error, UnicodeDecodeError) as error:
@@ -88,7 +89,7 @@ def pages(found: Scan, request: ReadRequest, layout: Layout, cells: Cells, twice
         ) from error
     if rows.records != found.records or digest != found.digest:
         raise ImportIncomplete(f"{file.path} is still being written: two readings of it differ. Import again when its writer is done")
-    check_unchanged(file, found.stamp)
+    check_unchanged(held)
 
 
 class _Rows:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from metasync.contract import ImportIncomplete, SourceEmpty
-from metasync_csv.files import Encoding, OpenFile, Stamp, check_checksum, check_quiet, check_unchanged, decodable_lines, reading, stamp_of
+from metasync_csv.files import Held, OpenFile, check_checksum, check_quiet, check_unchanged, decodable_lines, reading
 from metasync_csv.layout import Dialect, File, Layout
 from metasync_csv.values import folded
 
@@ -29,9 +29,8 @@ class Scan:
     file: File
     header: list[str]
     digest: bytes = b""
-    stamp: Stamp | None = None
+    held: Held | None = None
     """None: the file does not exist yet, and may."""
-    encoding: Encoding | None = None
     records: int = 0
     """Rows that are not blank, without the header, with the trailer."""
     hashes: array[int] = field(default_factory=lambda: array("q"))
@@ -67,25 +66,24 @@ def read_header(opened: OpenFile, file: File, layout: Layout) -> list[str]:
         raise ImportIncomplete(f"{file.path}: the header cannot be read: {error}; check `delimiter` and `quote`") from error
 
 
-def scan(file: File, layout: Layout) -> Scan:
+def scan(file: File, held: Held | None, layout: Layout) -> Scan:
     """Look at the whole file once. Raises `SourceEmpty`, `ImportIncomplete` and `Unavailable`."""
     widen_field_limit()
-    stamp = stamp_of(file)
-    if stamp is None:
+    if held is None:
         return _missing(file, layout)
-    check_quiet(file, stamp, layout.options["quiet_for"])
+    check_quiet(held, layout.options["quiet_for"])
     try:
-        with reading(file, layout) as (opened, digesting):
+        with reading(held, layout) as (opened, digesting):
             header = read_header(opened, file, layout)
-            found = Scan(file=file, header=header, stamp=stamp, encoding=opened.encoding)
+            found = Scan(file=file, header=header, held=held)
             if header:
                 check_header(header, file, layout)
                 _scan_rows(opened.lines, found, layout)
             found.digest = digesting.digest()
             checksum = digesting.checksum
     except UnicodeDecodeError as error:
-        raise ImportIncomplete(_where_undecodable(file, layout, error)) from error
-    check_unchanged(file, stamp)
+        raise ImportIncomplete(_where_undecodable(held, layout, error)) from error
+    check_unchanged(held)
     if layout.options["checksum"]:
         check_checksum(file, checksum)
     _check_rows(found, layout)
@@ -243,9 +241,9 @@ def duplicates(scans: Sequence[Scan], layout: Layout) -> dict[str, list[tuple[Fi
         return {}
     places: dict[str, list[tuple[File, int]]] = {}
     for found in scans:
-        if found.stamp is None:
+        if found.held is None or not found.header:
             continue
-        with reading(found.file, layout) as (opened, _):
+        with reading(found.held, layout) as (opened, _):
             at = -1
             for number, row in enumerate(layout.dialect.reader(opened.lines, strict=False), start=1):
                 if at < 0:
@@ -266,15 +264,15 @@ def _twice(hashes: array[int]) -> set[int]:
     return twice
 
 
-def _where_undecodable(file: File, layout: Layout, error: UnicodeDecodeError) -> str:
+def _where_undecodable(held: Held, layout: Layout, error: UnicodeDecodeError) -> str:
     """Row and column of the byte that cannot be decoded: read again, up to it."""
     number, row, header = 0, [""], [""]
-    for number, row in enumerate(layout.dialect.reader(decodable_lines(file, layout, "?"), strict=False), start=1):
+    for number, row in enumerate(layout.dialect.reader(decodable_lines(held, layout, "?"), strict=False), start=1):
         if number == 1:
             header = row
     column = header[len(row) - 1] if number > 1 and len(row) <= len(header) else f"cell {len(row)}"
     wrong = error.object[error.start : error.start + 1].hex()
     return (
-        f"{file.path}: row {number}, column {column!r}: the byte 0x{wrong} is not {error.encoding}; nothing was taken from the file. "
+        f"{held.file.path}: row {number}, column {column!r}: the byte 0x{wrong} is not {error.encoding}; nothing was taken from the file. "
         "Correct it, or set `encoding` to what the file is written in"
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from metasync.contract import ImportIncomplete
-from metasync_csv.files import Encoding, compressed, configured, reading, stamp_of
+from metasync_csv.files import Encoding, Held, check_unchanged, compressed, configured, holding, reading
 from metasync_csv.layout import File, Layout
 from metasync_csv.scan import check_header, widen_field_limit
 from metasync_csv.values import folded
@@ -161,32 +161,40 @@ def load(file: File, layout: Layout) -> Table:
     """The file as a table. A missing one is made of the option `create`. Raises `ImportIncomplete` and `Unavailable`."""
     widen_field_limit()
     newline = LINE_ENDS.get(layout.options["newline"])
-    if stamp_of(file) is None:
-        if not layout.options["create"]:
-            raise ImportIncomplete(f"{file.path} does not exist; put it there, or name its header under `create`")
-        return _new(file, layout, configured(layout), newline, None)
-    try:
-        with reading(file, layout) as (opened, digesting):
-            records = _records(opened.lines, layout)
-            # blank lines above the header are dropped when the file is written
-            header = next((row for row in records if row.cells), None)
-            if header is None:
-                if not layout.options["create"]:
-                    raise ImportIncomplete(f"{file.path} has no header; write one into it, or name it under `create`")
-                return _new(file, layout, opened.encoding, newline, digesting.digest())
-            check_header(header.cells, file, layout)
-            assert header.raw is not None
-            kept = header.raw[len(header.raw.rstrip("\r\n")) :]
-            table = Table(file=file, layout=layout, header=header, encoding=opened.encoding, newline=newline or kept or "\r\n", digest=None)
-            for number, row in enumerate(records):
-                row.number = number
-                table.rows[number] = row
-            table._next = len(table.rows)
-            table.digest = digesting.digest()
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ImportIncomplete(f"{file.path} cannot be read: {error}; correct the file before it is written to") from error
-    if layout.options["trailer"]:
+    with holding(file) as held:
+        if held is None:
+            if not layout.options["create"]:
+                raise ImportIncomplete(f"{file.path} does not exist; put it there, or name its header under `create`")
+            return _new(file, layout, configured(layout), newline, None)
+        try:
+            table = _loaded(held, layout, newline)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ImportIncomplete(f"{file.path} cannot be read: {error}; correct the file before it is written to") from error
+        check_unchanged(held)
+    if layout.options["trailer"] and table.trailer is None:
         _take_trailer(table, layout.options["trailer"])
+    return table
+
+
+def _loaded(held: Held, layout: Layout, newline: str | None) -> Table:
+    file = held.file
+    with reading(held, layout) as (opened, digesting):
+        records = _records(opened.lines, layout)
+        # blank lines above the header are dropped when the file is written
+        header = next((row for row in records if row.cells), None)
+        if header is None:
+            if not layout.options["create"]:
+                raise ImportIncomplete(f"{file.path} has no header; write one into it, or name it under `create`")
+            return _new(file, layout, opened.encoding, newline, digesting.digest())
+        check_header(header.cells, file, layout)
+        assert header.raw is not None
+        kept = header.raw[len(header.raw.rstrip("\r\n")) :]
+        table = Table(file=file, layout=layout, header=header, encoding=opened.encoding, newline=newline or kept or "\r\n", digest=None)
+        for number, row in enumerate(records):
+            row.number = number
+            table.rows[number] = row
+        table._next = len(table.rows)
+        table.digest = digesting.digest()
     return table
 
 
