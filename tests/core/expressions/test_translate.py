@@ -39,10 +39,10 @@ def mostly(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 objects = st.fixed_dictionaries(
     {
-        "t": mostly(texts_or),
+        "t": mostly(st.one_of(texts_or, texts_or, st.just(Reference(value="a")))),
         "u": mostly(texts_or),
         "b": mostly(st.booleans()),
-        "i": mostly(st.integers(-3, 3)),
+        "i": mostly(st.sampled_from([0, 1, 2, -1, True, False])),
         "l": mostly(st.lists(texts_or, min_size=1, max_size=3).map(tuple)),
         "employee id": values,
     }
@@ -70,7 +70,19 @@ def text_expressions(depth: int) -> st.SearchStrategy[str]:
 
 
 def flag_expressions(depth: int) -> st.SearchStrategy[str]:
-    leaves = st.sampled_from(["source.b", "true", "false", "source.t != null", "target.u == null", "source.i == 1", "source.i < 2"])
+    leaves = st.sampled_from(
+        [
+            "source.b",
+            "true",
+            "false",
+            "source.t != null",
+            "target.u == null",
+            "source.i == 1",
+            "source.i != 0",
+            "source.i < 2",
+            "source.t == 'a'",
+        ]
+    )
     if not depth:
         return leaves
     text, flag, several = text_expressions(depth - 1), flag_expressions(depth - 1), list_expressions(depth - 1)
