@@ -16,6 +16,7 @@ from metasync.contract import Operation
 from metasync.exporting.order import MEMBERS
 from metasync.exporting.shown import Showing
 from metasync.store import ledger, plans, runs, sync
+from metasync.store import written as written_rows
 from metasync.store.ledger import ChangeRow
 from metasync.workspace import Workspace
 
@@ -54,7 +55,7 @@ def confirm_import(workspace: Workspace, directory: str, run_id: int, *, began: 
             after = (rows[-1].anchor or "", rows[-1].id)
             ripe = [row for row in rows if row.written_at is None or row.written_at <= until]
             good, bad = _judge(connection, workspace, directory_id, ripe)
-            ledger.confirm(connection, [row.id for row in good], run_id)
+            written_rows.confirm(connection, [row.id for row in good], run_id)
             plans_done = {(row.profile, row.object_id) for row in good} - {(row.profile, row.object_id) for row, _ in bad}
             _clear(connection, workspace, plans_done)
             for row, names in bad:
@@ -72,7 +73,7 @@ def _began(connection: Connection, run_id: int, directory: str) -> datetime | No
 
 
 def _portion(connection: Connection, directory_id: int, after: tuple[str, int]) -> list[ChangeRow]:
-    return ledger.written(connection, directory_id, after=after, limit=PORTION)
+    return written_rows.written(connection, directory_id, after=after, limit=PORTION)
 
 
 def _judge(
@@ -80,7 +81,9 @@ def _judge(
 ) -> tuple[list[ChangeRow], list[tuple[ChangeRow, list[str]]]]:
     showing = Showing(connection, workspace.engagement_id, directory_id, rows)
     anchors = {row.anchor for row in rows if row.anchor}
-    all_written = ledger.of_anchors(connection, directory_id, anchors, ledger.DONE, after_id=min((row.id for row in rows), default=0) - 1)
+    all_written = written_rows.of_anchors(
+        connection, directory_id, anchors, ledger.DONE, after_id=min((row.id for row in rows), default=0) - 1
+    )
     good: list[ChangeRow] = []
     bad: list[tuple[ChangeRow, list[str]]] = []
     for row in rows:
@@ -136,7 +139,7 @@ def _not_reimported(connection: Connection, workspace: Workspace, directory: str
     """The change did not last: say so, and have the object synchronised again."""
     words = ", ".join(names)
     text = f"{row.operation} of {row.label} was written to {directory}, and the import does not show it: {words}"
-    ledger.not_reimported(connection, row.id, run_id, text)
+    written_rows.not_reimported(connection, row.id, run_id, text)
     plans.clear_problems(connection, workspace.engagement_id, "export", row.profile, [row.object_id], codes=["not_reimported"])
     problem = {
         "engagement_id": workspace.engagement_id,

@@ -65,7 +65,11 @@ def split_references(
     before: Mapping[str, Values], after: Mapping[str, Values | None]
 ) -> tuple[tuple[dict[str, Any], dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]]:
     """((before, after) without references, (before, after) of references alone): creates must never depend on one another."""
-    names = {name for image in (before, after) for name, value in image.items() if is_reference(value)}
+    names = {
+        name for image in (before, after) for name, value in image.items() if type(value) in (Reference, tuple) and is_reference(value)
+    }
+    if not names:
+        return (dict(before), dict(after)), ({}, {})
     return (
         ({name: value for name, value in before.items() if name not in names}, {name: v for name, v in after.items() if name not in names}),
         ({name: value for name, value in before.items() if name in names}, {name: v for name, v in after.items() if name in names}),
@@ -107,6 +111,10 @@ class Vacancies:
     def __init__(self) -> None:
         self._holders: dict[str, Holder] = {}
         self._free: dict[bytes, Holder] = {}
+
+    def __bool__(self) -> bool:
+        """Something is freed."""
+        return bool(self._free)
 
     def hold(self, holder: Holder) -> None:
         """Know a change to an existing object. Call it for all of them before any create is asked about."""

@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from metasync.contract import Kind, MetasyncError, Pair
 from metasync.engagement.model import ExporterUse
 from metasync.expressions import Expression, ExpressionError, compile_expression
-from metasync.store import codec, ledger
+from metasync.store import codec
+from metasync.store import exporters as exporter_rows
 from metasync.workspace import Workspace
 
 ROOTS = frozenset({"wave", "source", "target"})
@@ -47,7 +48,7 @@ def pages(
     when = compile_expression(use.when, rewrites=workspace.host.rewrites, roots=ROOTS) if use.when else None
     after = 0
     name = use_name(use)
-    while rows := ledger.pairs(
+    while rows := exporter_rows.pairs(
         connection,
         workspace.engagement_id,
         source=workspace.directory_ids[use.source],
@@ -56,7 +57,9 @@ def pages(
         after_id=after,
     ):
         after = rows[-1].id
-        states = ledger.exporter_states(connection, workspace.engagement_id, name, [pair_id(row.identity_id, row.kind) for row in rows])
+        states = exporter_rows.exporter_states(
+            connection, workspace.engagement_id, name, [pair_id(row.identity_id, row.kind) for row in rows]
+        )
         for row in rows:
             source, target = codec.decode(row.source_blob), codec.decode(row.target_blob) if row.target_blob else {}
             try:
@@ -92,7 +95,7 @@ def _holds(when: Expression, environment: Mapping[str, Mapping[str, Any]]) -> bo
 
 
 def _changed(
-    row: ledger.PairRow, source: Mapping[str, Any], target: Mapping[str, Any], attributes: Collection[str], since_run: int
+    row: exporter_rows.PairRow, source: Mapping[str, Any], target: Mapping[str, Any], attributes: Collection[str], since_run: int
 ) -> frozenset[str]:
     found: set[str] = set()
     if (row.source_run or 0) > since_run:
@@ -106,7 +109,7 @@ def _only(image: Mapping[str, Any], attributes: Collection[str]) -> dict[str, An
     return {name: image[name] for name in attributes if name in image}
 
 
-def _problem(row: ledger.PairRow, text: str) -> dict[str, Any]:
+def _problem(row: exporter_rows.PairRow, text: str) -> dict[str, Any]:
     return {
         "object_id": row.source_id,
         "anchor": row.source_anchor,

@@ -14,7 +14,9 @@ from metasync.contract import Operation, Outcome, Result
 from metasync.exporting.order import EXPORTED, LEAVING, MEMBERS
 from metasync.exporting.pairs import pair_id
 from metasync.exporting.targets import Target
+from metasync.store import exporters as exporter_rows
 from metasync.store import joins, ledger, plans
+from metasync.store import written as written_rows
 from metasync.store.ledger import ChangeRow
 from metasync.store.plans import PlanRow
 from metasync.workspace import Workspace
@@ -112,7 +114,9 @@ class Recorder:
 
             if KEPT in row.rules:
                 kept = row.rules[KEPT]
-                ledger.keep_exporter_state(connection, self._workspace.engagement_id, row.profile, pair_id(row.identity_id, row.kind), kept)
+                exporter_rows.keep_exporter_state(
+                    connection, self._workspace.engagement_id, row.profile, pair_id(row.identity_id, row.kind), kept
+                )
         return "written", ""
 
     def _final(self, connection: Connection, row: ChangeRow, state: str, code: str, text: str, now: datetime) -> tuple[str, str]:
@@ -187,7 +191,7 @@ class Recorder:
         """What an undo restored is left alone until it is released; an undo of an undo takes its holds back instead."""
         engagement_id = self._workspace.engagement_id
         whole = row.operation in (Operation.DELETE, Operation.RESTORE)
-        for original in ledger.undone(connection, row.id):
+        for original in written_rows.undone(connection, row.id):
             names = {WHOLE} if whole else set(original.before) | set(original.after)
             was_undo = ledger.purpose_of(connection, original.plan_id) == "undo"
             for name in sorted(names):

@@ -12,7 +12,8 @@ from metasync.contract import AttributeSchema, Kind, Reference, Type
 from metasync.equality import attributes_of, equal
 from metasync.exporting.order import MEMBERS, is_reference
 from metasync.exporting.references import Resolver, Unresolved
-from metasync.store import directories, ledger, plans
+from metasync.store import directories, plans
+from metasync.store import written as written_rows
 from metasync.store.ledger import ChangeRow
 
 
@@ -39,7 +40,7 @@ class Showing:
         self._requested = directories.get(connection, directory_id).requested
         self._resolver = Resolver(engagement_id, directory_id)
         self._resolver.learn(connection, [image for row in rows for image in (row.before, row.after)])
-        found = ledger.imported(connection, directory_id, {row.anchor for row in rows if row.anchor})
+        found = written_rows.imported(connection, directory_id, {row.anchor for row in rows if row.anchor})
         self._objects = {
             anchor: Shown(id=number, kind=kind, there=state != "gone", read=state == "live", attributes=attributes, mark=mark)
             for anchor, (number, kind, state, attributes, mark) in found.items()
@@ -51,14 +52,14 @@ class Showing:
             for name in (*row.before, *row.after)
             if self._is_reference(row, name)
         }
-        self._references = ledger.references(connection, single)
+        self._references = written_rows.references(connection, single)
         members = {
             (shown.id, name, one.value)
             for row in rows
             if row.operation in MEMBERS and (shown := self._objects.get(row.anchor or "")) is not None
             for name, one in self.members(row)
         }
-        self._members = ledger.holding(connection, directory_id, members)
+        self._members = written_rows.holding(connection, directory_id, members)
 
     def of(self, anchor: str | None) -> Shown | None:
         """The object, if an import ever brought it."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from metasync.contract import Exporter, Intent, MetasyncError, Operation
 from metasync.engagement.model import ExporterUse, Limit
 from metasync.exporting import pairs
-from metasync.store import ledger
+from metasync.store import exporters as exporter_rows
 from metasync.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def freeze_exporter(workspace: Workspace, run_id: int, use: ExporterUse) -> Plan
     def keep_cursor(connection: Connection, plan_id: int) -> None:
         # It counts only once the plan is written: what is not written is asked for again.
         content = json.dumps({"cursor": cursors[0], "run": run_id})
-        ledger.keep_exporter_state(connection, workspace.engagement_id, name, f"plan {plan_id}", content)
+        exporter_rows.keep_exporter_state(connection, workspace.engagement_id, name, f"plan {plan_id}", content)
 
     return frozen(
         workspace,
@@ -97,13 +97,13 @@ def freeze_exporter(workspace: Workspace, run_id: int, use: ExporterUse) -> Plan
 def advance_cursor(workspace: Workspace, connection: Connection, name: str, plan_id: int) -> None:
     """Everything of this plan is written: the next one may start behind it."""
     key = f"plan {plan_id}"
-    kept = ledger.exporter_states(connection, workspace.engagement_id, name, [key]).get(key)
+    kept = exporter_rows.exporter_states(connection, workspace.engagement_id, name, [key]).get(key)
     if kept:
-        ledger.keep_exporter_state(connection, workspace.engagement_id, name, pairs.CURSOR, kept)
+        exporter_rows.keep_exporter_state(connection, workspace.engagement_id, name, pairs.CURSOR, kept)
 
 
 def _cursor(connection: Connection, workspace: Workspace, name: str) -> tuple[str | None, int]:
-    kept = ledger.exporter_states(connection, workspace.engagement_id, name, [pairs.CURSOR]).get(pairs.CURSOR)
+    kept = exporter_rows.exporter_states(connection, workspace.engagement_id, name, [pairs.CURSOR]).get(pairs.CURSOR)
     if not kept:
         return None, 0
     fields = json.loads(kept)
@@ -113,8 +113,8 @@ def _cursor(connection: Connection, workspace: Workspace, name: str) -> tuple[st
 def _add(workspace: Workspace, connection: Connection, freezer: Freezer, use: ExporterUse, portion: list[Intent]) -> None:
     from metasync.planning.freezer import Draft, Subject
 
-    sources = ledger.object_ids(connection, workspace.directory_ids[use.source], [one.pair.source for one in portion])
-    targets = ledger.object_ids(connection, workspace.directory_ids[use.target], [one.pair.target for one in portion])
+    sources = exporter_rows.object_ids(connection, workspace.directory_ids[use.source], [one.pair.source for one in portion])
+    targets = exporter_rows.object_ids(connection, workspace.directory_ids[use.target], [one.pair.target for one in portion])
     for intent in portion:
         pair = intent.pair
         rules = {"": intent.reason} if intent.reason else {}

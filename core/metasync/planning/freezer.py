@@ -61,6 +61,7 @@ class Freezer:
         self._directory_id = workspace.directory_ids[directory]
         self._schema = plans.schema_of(connection, self._directory_id)
         self._revision = revision
+        self._asks = bool(workspace.host.manager.hook.metasync_veto.get_hookimpls())
         self._attributes: dict[Kind, Mapping[str, AttributeSchema]] = {}
         self._vacancies = Vacancies()
         self._waiting: list[tuple[Subject, list[dict[str, Any]], bool, tuple[Operation, ...]]] = []
@@ -81,7 +82,8 @@ class Freezer:
         image = dict(subject.image)
         for draft in drafts:
             self._split(subject, draft, rows, references)
-            if creates:
+            # What a create takes matters only where something existing frees it.
+            if creates and self._vacancies:
                 path = str(draft.after.get("path") or "")
                 self._vacancies.take(unique_keys(attributes, draft.after, path=path))
         for row in rows:
@@ -237,6 +239,8 @@ class Freezer:
         return found
 
     def _vetoes(self) -> dict[str, str]:
+        if not self._asks:
+            return {}
         changes = [
             as_change(row, before=codec.decode(row["before"]), after=codec.decode(row["after"]))
             for _, rows, _, _ in self._waiting

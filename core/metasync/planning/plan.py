@@ -17,7 +17,8 @@ from metasync.engagement.model import Limit, Profile
 from metasync.exporting.references import CREATED_FOR
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.limits import Exceeded, exceeded
-from metasync.store import codec, ledger, plans
+from metasync.store import codec, plans
+from metasync.store import written as written_rows
 from metasync.workspace import Workspace
 
 IMAGED = frozenset({Operation.RENAME, Operation.MOVE, Operation.DELETE})
@@ -185,7 +186,7 @@ def _write(
         if row.id != plan_id and same_gate and _stands(connection, row, content):
             raise _Unchanged(row, freezer.problems)
     for taken_back, tag in freezer.taken_back:
-        ledger.set_undone_by(connection, taken_back, tag)
+        written_rows.set_undone_by(connection, taken_back, tag)
     total = joined(connection)
     passed = exceeded(freezer.counts, total, limits)
     plans.change_plan(

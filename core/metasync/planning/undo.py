@@ -19,6 +19,7 @@ from metasync.exporting.shown import Showing, Shown
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.plan import PlanSummary, frozen, joined_by
 from metasync.store import audit, joins, ledger, plans, runs, sync
+from metasync.store import written as written_rows
 from metasync.store.ledger import ChangeRow
 from metasync.store.rows import MARK_PREFIX
 from metasync.workspace import Workspace
@@ -42,7 +43,7 @@ def plan_undo(workspace: Workspace, run_id: int, undone: int) -> list[PlanSummar
     with workspace.backend.read() as connection:
         if runs.get(connection, workspace.engagement_id, undone) is None:
             raise MetasyncError(f"there is no run {undone}; see `metasync runs`")
-        written = ledger.profiles_of_run(connection, workspace.engagement_id, undone)
+        written = written_rows.profiles_of_run(connection, workspace.engagement_id, undone)
         in_flight = ledger.count_of_run(connection, workspace.engagement_id, undone).get("in_flight", 0)
     if in_flight:
         raise MetasyncError(f"run {undone} left {in_flight} changes whose outcome is not known; export its plans again first, then undo it")
@@ -96,7 +97,7 @@ def _restorable(workspace: Workspace, undone: int, profile: str, directory: str)
     directory_id = workspace.directory_ids[directory]
     while True:
         with workspace.backend.read() as connection:
-            rows = ledger.written_by(
+            rows = written_rows.written_by(
                 connection,
                 workspace.engagement_id,
                 undone,
@@ -168,7 +169,7 @@ class _Way:
         after = (-1, 0)
         rest: list[ChangeRow] = []
         while True:
-            rows = ledger.written_by(
+            rows = written_rows.written_by(
                 self._connection,
                 self._workspace.engagement_id,
                 self._undone,
@@ -177,7 +178,7 @@ class _Way:
                 members=members,
                 after=after,
             )
-            done = ledger.taken_back(self._connection, [row.id for row in rows])
+            done = written_rows.taken_back(self._connection, [row.id for row in rows])
             page = rest + [row for row in rows if row.id not in done]
             if not rows:
                 if page:
@@ -195,7 +196,7 @@ class _Way:
         showing = Showing(self._connection, self._workspace.engagement_id, self._directory_id, rows)
         anchors = {row.anchor for row in rows if row.anchor}
         first = min(row.id for row in rows)
-        return showing, ledger.of_anchors(self._connection, self._directory_id, anchors, ledger.DONE, after_id=first - 1)
+        return showing, written_rows.of_anchors(self._connection, self._directory_id, anchors, ledger.DONE, after_id=first - 1)
 
     # --- one object --------------------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 
 from metasync.contract import Kind, Operation
 from metasync.store import codec
-from metasync.store.tables import batch, change, directory, exporter_state, join, link, object_, plan
+from metasync.store.tables import batch, change, directory, join, plan
 
 PORTION = 1000
 MEMBER_OPERATIONS = (Operation.MEMBER_ADD.value, Operation.MEMBER_REMOVE.value)
@@ -69,24 +69,6 @@ class BatchRow:
     fence: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PairRow:
-    """A join in a target directory, with the object of the same identity and kind in the source directory."""
-
-    id: int
-    identity_id: int
-    kind: str
-    source_anchor: str
-    target_anchor: str
-    source_id: int
-    label: str
-    source_blob: bytes
-    source_run: int | None
-    target_blob: bytes | None
-    """None while it was created and not imported yet."""
-    target_run: int | None
-
-
 # --- changes ---------------------------------------------------------------------------------------------------------------------------
 
 
@@ -108,12 +90,12 @@ def changes(
         query = query.where(change.c.run_id == run_id)
     if states:
         query = query.where(change.c.state.in_(states))
-    return [_change(row) for row in connection.execute(query.order_by(change.c.id).limit(limit))]
+    return [as_change_row(row) for row in connection.execute(query.order_by(change.c.id).limit(limit))]
 
 
 def by_ids(connection: Connection, ids: Collection[int]) -> dict[int, ChangeRow]:
     """These changes."""
-    return {row.id: _change(row) for part in _portions(ids) for row in connection.execute(select(change).where(change.c.id.in_(part)))}
+    return {row.id: as_change_row(row) for part in portions(ids) for row in connection.execute(select(change).where(change.c.id.in_(part)))}
 
 
 def approved(
@@ -133,7 +115,7 @@ def approved(
         .order_by(change.c.stage, change.c.id)
         .limit(limit)
     )
-    return [_change(row) for row in connection.execute(query)]
+    return [as_change_row(row) for row in connection.execute(query)]
 
 
 def in_flight(
@@ -153,7 +135,7 @@ def in_flight(
         .order_by(change.c.stage, change.c.id)
         .limit(limit)
     )
-    return [_change(row) for row in connection.execute(query)]
+    return [as_change_row(row) for row in connection.execute(query)]
 
 
 def obstacles(connection: Connection, plan_ids: Collection[int], now: datetime) -> Iterator[tuple[int, int, int, int, Operation, str, str]]:
@@ -235,7 +217,7 @@ def claim(
     query = select(change).where(
         change.c.id.in_(list(ids)), change.c.state == "in_flight", change.c.batch_id == batch_id, change.c.fence == fence
     )
-    return [_change(row) for row in connection.execute(query.order_by(change.c.stage, change.c.id))]
+    return [as_change_row(row) for row in connection.execute(query.order_by(change.c.stage, change.c.id))]
 
 
 def adopt(connection: Connection, ids: Collection[int], *, run_id: int, batch_id: int, fence: int) -> list[ChangeRow]:
@@ -248,7 +230,7 @@ def adopt(connection: Connection, ids: Collection[int], *, run_id: int, batch_id
     query = select(change).where(
         change.c.id.in_(list(ids)), change.c.state == "in_flight", change.c.batch_id == batch_id, change.c.fence == fence
     )
-    return [_change(row) for row in connection.execute(query.order_by(change.c.stage, change.c.id))]
+    return [as_change_row(row) for row in connection.execute(query.order_by(change.c.stage, change.c.id))]
 
 
 def finish(connection: Connection, change_id: int, *, fence: int, state: str, **values: Any) -> bool:
@@ -259,7 +241,7 @@ def finish(connection: Connection, change_id: int, *, fence: int, state: str, **
 
 def hold_back(connection: Connection, ids: Collection[int], *, state: str, error: str) -> None:
     """Say why approved changes were not even begun: they stay approved, or are refused or sent back with what they depend on."""
-    for part in _portions(ids):
+    for part in portions(ids):
         connection.execute(update(change).where(change.c.id.in_(part), change.c.state == "approved").values(state=state, error=error))
 
 
@@ -362,7 +344,7 @@ def standing_for(
     for name, anchor in sources:
         by_directory.setdefault(name, []).append(anchor)
     for name, anchors in by_directory.items():
-        for part in _portions(anchors):
+        for part in portions(anchors):
             query = (
                 select(own.c.anchor, own.c.kind, other.c.kind.label("other_kind"), other.c.anchor.label("other_anchor"))
                 .select_from(
@@ -386,7 +368,7 @@ def place_of(connection: Connection, identity_id: int, directory_id: int, kind: 
 def places_of(connection: Connection, identity_ids: Collection[int], directory_id: int) -> dict[tuple[int, str], str]:
     """(identity, kind) -> the anchor of its object in a directory."""
     found: dict[tuple[int, str], str] = {}
-    for part in _portions(identity_ids):
+    for part in portions(identity_ids):
         query = select(join.c.identity_id, join.c.kind, join.c.anchor).where(
             join.c.identity_id.in_(part), join.c.directory_id == directory_id
         )
@@ -397,7 +379,7 @@ def places_of(connection: Connection, identity_ids: Collection[int], directory_i
 def creating(connection: Connection, identity_ids: Collection[int], directory_id: int) -> set[tuple[int | None, str]]:
     """(identity, kind) of creates in a directory whose outcome is not known yet."""
     found: set[tuple[int | None, str]] = set()
-    for part in _portions(identity_ids):
+    for part in portions(identity_ids):
         query = select(change.c.identity_id, change.c.kind).where(
             change.c.directory_id == directory_id,
             change.c.state == "in_flight",
@@ -408,277 +390,16 @@ def creating(connection: Connection, identity_ids: Collection[int], directory_id
     return found
 
 
-# --- confirmation and undo --------------------------------------------------------------------------------------------------------------
-
-
-def written(
-    connection: Connection, directory_id: int, *, after: tuple[str, int] = ("", 0), until: datetime | None = None, limit: int = PORTION
-) -> list[ChangeRow]:
-    """Changes that no import has shown yet, behind `after` = (anchor, id), in that order: all changes of one object together."""
-    anchor, last = after
-    query = select(change).where(
-        change.c.directory_id == directory_id,
-        change.c.state == "written",
-        or_(change.c.anchor > anchor, and_(change.c.anchor == anchor, change.c.id > last)),
-    )
-    if until is not None:
-        query = query.where(change.c.written_at <= until)
-    return [_change(row) for row in connection.execute(query.order_by(change.c.anchor, change.c.id).limit(limit))]
-
-
-def of_anchors(
-    connection: Connection, directory_id: int, anchors: Collection[str], states: Collection[str], *, after_id: int = 0
-) -> dict[str, list[ChangeRow]]:
-    """anchor -> changes to that object in these states, in the order in which they were written."""
-    found: dict[str, list[ChangeRow]] = {}
-    for part in _portions(anchors):
-        query = select(change).where(
-            change.c.directory_id == directory_id, change.c.anchor.in_(part), change.c.state.in_(states), change.c.id > after_id
-        )
-        for row in connection.execute(query.order_by(change.c.written_at, change.c.id)):
-            found.setdefault(row.anchor, []).append(_change(row))
-    return found
-
-
-def imported(
-    connection: Connection, directory_id: int, anchors: Collection[str]
-) -> dict[str, tuple[int, str, str, dict[str, Any], str | None]]:
-    """anchor -> (id, kind, state, attributes without references, mark) as last imported."""
-    found: dict[str, tuple[int, str, str, dict[str, Any], str | None]] = {}
-    for part in _portions(anchors):
-        query = select(object_.c.id, object_.c.anchor, object_.c.kind, object_.c.state, object_.c.blob, object_.c.mark).where(
-            object_.c.directory_id == directory_id, object_.c.anchor.in_(part)
-        )
-        for row in connection.execute(query):
-            # A tombstone gives way to a living object of the same anchor.
-            if row.anchor not in found or row.state != "gone":
-                found[row.anchor] = (row.id, row.kind, row.state, codec.decode(row.blob), row.mark)
-    return found
-
-
-def references(connection: Connection, pairs: Collection[tuple[int, str]]) -> dict[tuple[int, str], set[str]]:
-    """(object, attribute) -> anchors of what it refers to; a reference to something that was not imported counts by its own value."""
-    found: dict[tuple[int, str], set[str]] = {pair: set() for pair in pairs}
-    by_attribute: dict[str, list[int]] = {}
-    for object_id, attribute in pairs:
-        by_attribute.setdefault(attribute, []).append(object_id)
-    target = object_.alias("target")
-    for attribute, ids in by_attribute.items():
-        for part in _portions(ids):
-            query = (
-                select(link.c.object_id, link.c.value, target.c.anchor)
-                .select_from(link.outerjoin(target, target.c.id == link.c.target_id))
-                .where(link.c.object_id.in_(part), link.c.attribute == attribute)
-            )
-            for row in connection.execute(query):
-                found[(row.object_id, attribute)].add(row.anchor if row.anchor is not None else row.value)
-    return found
-
-
-def holding(connection: Connection, directory_id: int, wanted: Collection[tuple[int, str, str]]) -> set[tuple[int, str, str]]:
-    """Those of (object, attribute, member's anchor) that are so in the directory. One member costs one row, however large the group."""
-    found: set[tuple[int, str, str]] = set()
-    by_attribute: dict[str, list[tuple[int, str]]] = {}
-    for object_id, attribute, anchor in wanted:
-        by_attribute.setdefault(attribute, []).append((object_id, anchor))
-    for attribute, pairs in by_attribute.items():
-        for start in range(0, len(pairs), PORTION):
-            part = pairs[start : start + PORTION]
-            holders, anchors = {one for one, _ in part}, {anchor for _, anchor in part}
-            ids = {
-                row.id: row.anchor
-                for row in connection.execute(
-                    select(object_.c.id, object_.c.anchor).where(object_.c.directory_id == directory_id, object_.c.anchor.in_(anchors))
-                )
-            }
-            rows = connection.execute(
-                select(link.c.object_id, link.c.target_id).where(
-                    link.c.object_id.in_(holders), link.c.attribute == attribute, link.c.target_id.in_(list(ids))
-                )
-            )
-            found |= {(row.object_id, attribute, ids[row.target_id]) for row in rows}
-            rows = connection.execute(
-                select(link.c.object_id, link.c.value).where(
-                    link.c.object_id.in_(holders), link.c.attribute == attribute, link.c.key == "anchor", link.c.value.in_(anchors)
-                )
-            )
-            found |= {(row.object_id, attribute, row.value) for row in rows}
-    return found
-
-
-def confirm(connection: Connection, ids: Collection[int], run_id: int) -> None:
-    """The import shows these changes."""
-    for part in _portions(ids):
-        connection.execute(
-            update(change)
-            .where(change.c.id.in_(part), change.c.state == "written")
-            .values(state="confirmed", confirmed_run=run_id, error=None)
-        )
-
-
-def not_reimported(connection: Connection, change_id: int, run_id: int, error: str) -> None:
-    """The import shows something else."""
-    connection.execute(
-        update(change)
-        .where(change.c.id == change_id, change.c.state == "written")
-        .values(state="not_reimported", confirmed_run=run_id, error=error)
-    )
-
-
-def adopt_imported(connection: Connection, directory_id: int) -> int:
-    """Give provisional joins the objects that the import brought; how many."""
-    found = select(object_.c.id).where(object_.c.directory_id == directory_id, object_.c.anchor == join.c.anchor, object_.c.state != "gone")
-    result = connection.execute(
-        update(join)
-        .where(join.c.directory_id == directory_id, join.c.object_id.is_(None), found.exists())
-        .values(object_id=found.limit(1).scalar_subquery())
-    )
-    return result.rowcount
-
-
-def profiles_of_run(connection: Connection, engagement_id: int, run_id: int) -> list[tuple[str, int]]:
-    """(profile, directory) of what a run wrote."""
-    query = (
-        select(change.c.profile, change.c.directory_id)
-        .distinct()
-        .where(change.c.engagement_id == engagement_id, change.c.run_id == run_id, change.c.state.in_(DONE))
-        .order_by(change.c.profile, change.c.directory_id)
-    )
-    return [(row.profile, row.directory_id) for row in connection.execute(query)]
-
-
-def written_by(
-    connection: Connection,
-    engagement_id: int,
-    run_id: int,
-    *,
-    profile: str,
-    directory_id: int,
-    members: bool,
-    after: tuple[int, int] = (-1, 0),
-    operation: Operation | None = None,
-    limit: int = PORTION,
-) -> list[ChangeRow]:
-    """What a run wrote, behind `after` = (source object, id), in that order: members only, or all but members."""
-    object_id, last = after
-    query = select(change).where(
-        change.c.engagement_id == engagement_id,
-        change.c.run_id == run_id,
-        change.c.profile == profile,
-        change.c.directory_id == directory_id,
-        change.c.state.in_(DONE),
-        change.c.operation.in_(MEMBER_OPERATIONS) if members else change.c.operation.not_in(MEMBER_OPERATIONS),
-        or_(change.c.object_id > object_id, and_(change.c.object_id == object_id, change.c.id > last)),
-    )
-    if operation is not None:
-        query = query.where(change.c.operation == operation.value)
-    return [_change(row) for row in connection.execute(query.order_by(change.c.object_id, change.c.id).limit(limit))]
-
-
-def taken_back(connection: Connection, ids: Collection[int]) -> set[int]:
-    """Those of these changes that an undo took back already: its change is written."""
-    found: set[int] = set()
-    undo = change.alias("undo")
-    for part in _portions(ids):
-        query = select(change.c.id).join(undo, undo.c.id == change.c.undone_by).where(change.c.id.in_(part), undo.c.state.in_(DONE))
-        found |= set(connection.execute(query).scalars())
-    return found
-
-
-def set_undone_by(connection: Connection, ids: Collection[int], undo_tag: str) -> None:
-    """Remember which change takes these back."""
-    undo = select(change.c.id).where(change.c.tag == undo_tag).scalar_subquery()
-    for part in _portions(ids):
-        connection.execute(update(change).where(change.c.id.in_(part)).values(undone_by=undo))
-
-
-def undone(connection: Connection, change_id: int) -> list[ChangeRow]:
-    """The changes that this one takes back."""
-    return [_change(row) for row in connection.execute(select(change).where(change.c.undone_by == change_id).order_by(change.c.id))]
-
-
-# --- exporters -------------------------------------------------------------------------------------------------------------------------
-
-
-def pairs(
-    connection: Connection, engagement_id: int, *, source: int, target: int, kinds: Collection[str], after_id: int = 0, limit: int = PORTION
-) -> list[PairRow]:
-    """Identities with an object of the same kind in both directories, behind a join's number: pages for exporters."""
-    own, other = join.alias("own"), join.alias("other")
-    left, right = object_.alias("left"), object_.alias("right")
-    query = (
-        select(
-            other.c.id,
-            other.c.identity_id,
-            other.c.kind,
-            own.c.anchor.label("source_anchor"),
-            other.c.anchor.label("target_anchor"),
-            left.c.id.label("source_id"),
-            left.c.label,
-            left.c.blob.label("source_blob"),
-            left.c.run_id.label("source_run"),
-            right.c.blob.label("target_blob"),
-            right.c.run_id.label("target_run"),
-        )
-        .select_from(
-            other.join(own, and_(own.c.identity_id == other.c.identity_id, own.c.directory_id == source, own.c.kind == other.c.kind))
-            .join(left, left.c.id == own.c.object_id)
-            .outerjoin(right, right.c.id == other.c.object_id)
-        )
-        .where(
-            other.c.engagement_id == engagement_id,
-            other.c.directory_id == target,
-            other.c.kind.in_(list(kinds)),
-            other.c.id > after_id,
-            left.c.state == "live",
-            or_(right.c.id.is_(None), and_(right.c.state == "live", right.c.privileged.is_(False))),
-            left.c.privileged.is_(False),
-        )
-        .order_by(other.c.id)
-        .limit(limit)
-    )
-    return [PairRow(**row._mapping) for row in connection.execute(query)]
-
-
-def exporter_states(connection: Connection, engagement_id: int, exporter: str, pair_ids: Collection[str]) -> dict[str, str | None]:
-    """pair -> what the exporter kept for it."""
-    found: dict[str, str | None] = {}
-    for part in _portions(pair_ids):
-        where = (exporter_state.c.engagement_id == engagement_id, exporter_state.c.exporter == exporter, exporter_state.c.pair.in_(part))
-        found |= {row.pair: row.state for row in connection.execute(select(exporter_state.c.pair, exporter_state.c.state).where(*where))}
-    return found
-
-
-def object_ids(connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, int]:
-    """anchor -> the object's number; a living one before its tombstones."""
-    found: dict[str, int] = {}
-    for part in _portions(anchors):
-        query = select(object_.c.id, object_.c.anchor, object_.c.state).where(
-            object_.c.directory_id == directory_id, object_.c.anchor.in_(part)
-        )
-        for row in connection.execute(query):
-            if row.state != "gone" or row.anchor not in found:
-                found[row.anchor] = row.id
-    return found
-
-
-def keep_exporter_state(connection: Connection, engagement_id: int, exporter: str, pair: str, state: str | None) -> None:
-    """Keep this for a pair; for the pair "" it is the exporter's cursor."""
-    where = (exporter_state.c.engagement_id == engagement_id, exporter_state.c.exporter == exporter, exporter_state.c.pair == pair)
-    if connection.execute(update(exporter_state).where(*where).values(state=state)).rowcount == 0:
-        connection.execute(insert(exporter_state).values(engagement_id=engagement_id, exporter=exporter, pair=pair, state=state))
-
-
 # --- helpers ---------------------------------------------------------------------------------------------------------------------------
 
 
-def _portions(ids: Collection[Any]) -> Iterator[list[Any]]:
+def portions(ids: Collection[Any]) -> Iterator[list[Any]]:
     rest = list(ids)
     for start in range(0, len(rest), PORTION):
         yield rest[start : start + PORTION]
 
 
-def _change(row: Row[Any]) -> ChangeRow:
+def as_change_row(row: Row[Any]) -> ChangeRow:
     return ChangeRow(
         id=row.id,
         plan_id=row.plan_id,

@@ -152,14 +152,14 @@ def pending_rows(
         )
         .where(pending.c.engagement_id == engagement_id, pending.c.profile == profile)
         .where(pending.c.anchor.is_(None) if creates else pending.c.anchor.is_not(None))
-        .order_by(pending.c.id)
+        .order_by(pending.c.object_id)
         .limit(PORTION)
     )
     if objects is not None and len(objects) <= PORTION:
         query = query.where(pending.c.object_id.in_(list(objects)))
     last = 0
-    while rows := connection.execute(query.where(pending.c.id > last)).all():
-        last = rows[-1].id
+    while rows := connection.execute(query.where(pending.c.object_id > last)).all():
+        last = rows[-1].object_id
         yield [_pending(row) for row in rows if objects is None or row.object_id in objects]
 
 
@@ -304,14 +304,13 @@ def content_hash(connection: Connection, plan_id: int, *, states: Collection[str
     while rows := connection.execute(query.where(change.c.id > last)).all():
         last = rows[-1].id
         for _, profile, source, name, kind, target_id, anchor, operation, before, after in rows:
-            content = hashlib.sha256()
             # An anchor that only the export made known is no part of what was approved.
-            known = anchor if target_id is not None else ""
-            for field in (profile, source, name, kind, known or "", operation):
-                text = field.encode("utf-8", "surrogatepass")
-                content.update(len(text).to_bytes(4, "big") + text)
-            content.update(len(before).to_bytes(4, "big") + before + after)
-            digest = content.digest()
+            known = (anchor or "") if target_id is not None else ""
+            fields = (
+                f"{len(profile)}:{profile}{len(source)}:{source}{len(name)}:{name}{len(kind)}:{kind}{len(known)}:{known}{len(operation)}:{operation}"
+                f"{len(before)}:{len(after)}:"
+            )
+            digest = hashlib.sha256(fields.encode("utf-8", "surrogatepass") + before + after).digest()
             parts[digest[0]] += digest
     whole = hashlib.sha256()
     for part in parts:

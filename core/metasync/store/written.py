@@ -1,0 +1,195 @@
+"""Queries of what was written: for its confirmation by an import, and for the way back. Nothing here changes what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, or_, select, update
+
+from metasync.contract import Operation
+from metasync.store import codec, ledger
+from metasync.store.tables import change, link, object_
+
+
+def written(
+    connection: Connection,
+    directory_id: int,
+    *,
+    after: tuple[str, int] = ("", 0),
+    until: datetime | None = None,
+    limit: int = ledger.PORTION,
+) -> list[ledger.ChangeRow]:
+    """Changes that no import has shown yet, behind `after` = (anchor, id), in that order: all changes of one object together."""
+    anchor, last = after
+    query = select(change).where(
+        change.c.directory_id == directory_id,
+        change.c.state == "written",
+        or_(change.c.anchor > anchor, and_(change.c.anchor == anchor, change.c.id > last)),
+    )
+    if until is not None:
+        query = query.where(change.c.written_at <= until)
+    return [ledger.as_change_row(row) for row in connection.execute(query.order_by(change.c.anchor, change.c.id).limit(limit))]
+
+
+def of_anchors(
+    connection: Connection, directory_id: int, anchors: Collection[str], states: Collection[str], *, after_id: int = 0
+) -> dict[str, list[ledger.ChangeRow]]:
+    """anchor -> changes to that object in these states, in the order in which they were written."""
+    found: dict[str, list[ledger.ChangeRow]] = {}
+    for part in ledger.portions(anchors):
+        query = select(change).where(
+            change.c.directory_id == directory_id, change.c.anchor.in_(part), change.c.state.in_(states), change.c.id > after_id
+        )
+        for row in connection.execute(query.order_by(change.c.written_at, change.c.id)):
+            found.setdefault(row.anchor, []).append(ledger.as_change_row(row))
+    return found
+
+
+def imported(
+    connection: Connection, directory_id: int, anchors: Collection[str]
+) -> dict[str, tuple[int, str, str, dict[str, Any], str | None]]:
+    """anchor -> (id, kind, state, attributes without references, mark) as last imported."""
+    found: dict[str, tuple[int, str, str, dict[str, Any], str | None]] = {}
+    for part in ledger.portions(anchors):
+        query = select(object_.c.id, object_.c.anchor, object_.c.kind, object_.c.state, object_.c.blob, object_.c.mark).where(
+            object_.c.directory_id == directory_id, object_.c.anchor.in_(part)
+        )
+        for row in connection.execute(query):
+            # A tombstone gives way to a living object of the same anchor.
+            if row.anchor not in found or row.state != "gone":
+                found[row.anchor] = (row.id, row.kind, row.state, codec.decode(row.blob), row.mark)
+    return found
+
+
+def references(connection: Connection, pairs: Collection[tuple[int, str]]) -> dict[tuple[int, str], set[str]]:
+    """(object, attribute) -> anchors of what it refers to; a reference to something that was not imported counts by its own value."""
+    found: dict[tuple[int, str], set[str]] = {pair: set() for pair in pairs}
+    by_attribute: dict[str, list[int]] = {}
+    for object_id, attribute in pairs:
+        by_attribute.setdefault(attribute, []).append(object_id)
+    target = object_.alias("target")
+    for attribute, ids in by_attribute.items():
+        for part in ledger.portions(ids):
+            query = (
+                select(link.c.object_id, link.c.value, target.c.anchor)
+                .select_from(link.outerjoin(target, target.c.id == link.c.target_id))
+                .where(link.c.object_id.in_(part), link.c.attribute == attribute)
+            )
+            for row in connection.execute(query):
+                found[(row.object_id, attribute)].add(row.anchor if row.anchor is not None else row.value)
+    return found
+
+
+def holding(connection: Connection, directory_id: int, wanted: Collection[tuple[int, str, str]]) -> set[tuple[int, str, str]]:
+    """Those of (object, attribute, member's anchor) that are so in the directory. One member costs one row, however large the group."""
+    found: set[tuple[int, str, str]] = set()
+    by_attribute: dict[str, list[tuple[int, str]]] = {}
+    for object_id, attribute, anchor in wanted:
+        by_attribute.setdefault(attribute, []).append((object_id, anchor))
+    for attribute, pairs in by_attribute.items():
+        for start in range(0, len(pairs), ledger.PORTION):
+            part = pairs[start : start + ledger.PORTION]
+            holders, anchors = {one for one, _ in part}, {anchor for _, anchor in part}
+            ids = {
+                row.id: row.anchor
+                for row in connection.execute(
+                    select(object_.c.id, object_.c.anchor).where(object_.c.directory_id == directory_id, object_.c.anchor.in_(anchors))
+                )
+            }
+            rows = connection.execute(
+                select(link.c.object_id, link.c.target_id).where(
+                    link.c.object_id.in_(holders), link.c.attribute == attribute, link.c.target_id.in_(list(ids))
+                )
+            )
+            found |= {(row.object_id, attribute, ids[row.target_id]) for row in rows}
+            rows = connection.execute(
+                select(link.c.object_id, link.c.value).where(
+                    link.c.object_id.in_(holders), link.c.attribute == attribute, link.c.key == "anchor", link.c.value.in_(anchors)
+                )
+            )
+            found |= {(row.object_id, attribute, row.value) for row in rows}
+    return found
+
+
+def confirm(connection: Connection, ids: Collection[int], run_id: int) -> None:
+    """The import shows these changes."""
+    for part in ledger.portions(ids):
+        connection.execute(
+            update(change)
+            .where(change.c.id.in_(part), change.c.state == "written")
+            .values(state="confirmed", confirmed_run=run_id, error=None)
+        )
+
+
+def not_reimported(connection: Connection, change_id: int, run_id: int, error: str) -> None:
+    """The import shows something else."""
+    connection.execute(
+        update(change)
+        .where(change.c.id == change_id, change.c.state == "written")
+        .values(state="not_reimported", confirmed_run=run_id, error=error)
+    )
+
+
+def profiles_of_run(connection: Connection, engagement_id: int, run_id: int) -> list[tuple[str, int]]:
+    """(profile, directory) of what a run wrote."""
+    query = (
+        select(change.c.profile, change.c.directory_id)
+        .distinct()
+        .where(change.c.engagement_id == engagement_id, change.c.run_id == run_id, change.c.state.in_(ledger.DONE))
+        .order_by(change.c.profile, change.c.directory_id)
+    )
+    return [(row.profile, row.directory_id) for row in connection.execute(query)]
+
+
+def written_by(
+    connection: Connection,
+    engagement_id: int,
+    run_id: int,
+    *,
+    profile: str,
+    directory_id: int,
+    members: bool,
+    after: tuple[int, int] = (-1, 0),
+    operation: Operation | None = None,
+    limit: int = ledger.PORTION,
+) -> list[ledger.ChangeRow]:
+    """What a run wrote, behind `after` = (source object, id), in that order: members only, or all but members."""
+    object_id, last = after
+    query = select(change).where(
+        change.c.engagement_id == engagement_id,
+        change.c.run_id == run_id,
+        change.c.profile == profile,
+        change.c.directory_id == directory_id,
+        change.c.state.in_(ledger.DONE),
+        change.c.operation.in_(ledger.MEMBER_OPERATIONS) if members else change.c.operation.not_in(ledger.MEMBER_OPERATIONS),
+        or_(change.c.object_id > object_id, and_(change.c.object_id == object_id, change.c.id > last)),
+    )
+    if operation is not None:
+        query = query.where(change.c.operation == operation.value)
+    return [ledger.as_change_row(row) for row in connection.execute(query.order_by(change.c.object_id, change.c.id).limit(limit))]
+
+
+def taken_back(connection: Connection, ids: Collection[int]) -> set[int]:
+    """Those of these changes that an undo took back already: its change is written."""
+    found: set[int] = set()
+    undo = change.alias("undo")
+    for part in ledger.portions(ids):
+        query = select(change.c.id).join(undo, undo.c.id == change.c.undone_by).where(change.c.id.in_(part), undo.c.state.in_(ledger.DONE))
+        found |= set(connection.execute(query).scalars())
+    return found
+
+
+def set_undone_by(connection: Connection, ids: Collection[int], undo_tag: str) -> None:
+    """Remember which change takes these back."""
+    undo = select(change.c.id).where(change.c.tag == undo_tag).scalar_subquery()
+    for part in ledger.portions(ids):
+        connection.execute(update(change).where(change.c.id.in_(part)).values(undone_by=undo))
+
+
+def undone(connection: Connection, change_id: int) -> list[ledger.ChangeRow]:
+    """The changes that this one takes back."""
+    return [
+        ledger.as_change_row(row) for row in connection.execute(select(change).where(change.c.undone_by == change_id).order_by(change.c.id))
+    ]
