@@ -101,6 +101,7 @@ class _Rows:
         self.kind_at = found.header.index(layout.kind_column) if layout.kind_column else None
         self.last = found.records if layout.options["trailer"] else -1
         self.suspicious = found.nul or found.long
+        self.torn_end = found.records if found.open_end else -1
         self.number = 0
         """Of the row that was read last, from 1, blank ones included: what a spreadsheet shows."""
         self.blank = 0
@@ -115,7 +116,8 @@ class _Rows:
                 break  # the header
         kind, at, width = self.file.kind, self.at, self.width
         build = self.builders.get(kind) if kind is not None else None
-        usual = not self.twice and not self.suspicious and kind is not None and build is not None and self.last < 0
+        usual = not self.twice and not self.suspicious and kind is not None and build is not None
+        usual = usual and self.last < 0 and self.torn_end < 0
         first = self.number + 1
         page: list[Item] = []
         add = page.append
@@ -148,6 +150,11 @@ class _Rows:
             if reason:
                 return self._reject(reason, _sure_anchor(row, self.width, self.at))
         anchor = anchor_of(row[self.at])
+        if record == self.torn_end:
+            reason = (
+                "the file ends behind an empty cell without a line break, so the row may be half-written; end the file with a line break"
+            )
+            return self._reject(reason, anchor or None)
         if not anchor:
             return self._reject(f"the anchor column {layout.anchor!r} is empty; give the row its anchor")
         if self.twice and (places := self.twice.get(folded(anchor))):

@@ -35,6 +35,8 @@ class Scan:
     """Rows that are not blank, without the header, with the trailer."""
     hashes: array[int] = field(default_factory=lambda: array("q"))
     nul: bool = False
+    open_end: bool = False
+    """The last row has no line end and its last cell is empty: nobody can tell whether something was to follow."""
     long: bool = False
     """Some record is so long that a cell might pass the `field size`."""
 
@@ -229,6 +231,7 @@ def _check_last(line: str, found: Scan, layout: Layout) -> None:
             f"{found.file.path} ends in the middle of a row ({len(row)} of {len(found.header)} cells, no line break): it is "
             "half-written or cut off; nothing was deleted"
         )
+    found.open_end = bool(row) and not row[-1] and row[:1] != [trailer]
 
 
 def duplicates(scans: Sequence[Scan], layout: Layout) -> dict[str, list[tuple[File, int]]]:

@@ -17,7 +17,22 @@ from metasync_csv.connector import CsvConnector
 
 from .harness import put
 
-COLUMNS = ["id", "kind", "name", "enabled", "displayName", "title", "mail", "phones", "badge", "hired", "photo", "manager", "members", "origin"]
+COLUMNS = [
+    "id",
+    "kind",
+    "name",
+    "enabled",
+    "displayName",
+    "title",
+    "mail",
+    "phones",
+    "badge",
+    "hired",
+    "photo",
+    "manager",
+    "members",
+    "origin",
+]
 
 
 def cell(value: Value) -> str:
