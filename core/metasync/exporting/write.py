@@ -263,7 +263,14 @@ class Worker:
 
     def _items(self, connection: Connection, rows: Sequence[ChangeRow], *, adopted: bool = False) -> list[Item]:
         self._resolver.learn(connection, [image for row in rows for image in (row.before, row.after)])
-        return [(row, self._change(row, retried=adopted or row.attempts > 1)) for row in rows]
+        items: list[Item] = []
+        for row in rows:
+            try:
+                items.append((row, self._change(row, retried=adopted or row.attempts > 1)))
+            except Unresolved as error:
+                # It was resolved when it was written; whoever took the join back since must say what became of it.
+                _log.warning("%s of %s stays in flight: it refers to %s, which is not joined any more", row.operation, row.label, error)
+        return items
 
     def _change(self, row: ChangeRow, *, retried: bool) -> Change:
         before, after = self._resolver.image(row.before), self._resolver.image(row.after)
