@@ -412,7 +412,7 @@ def _items(inner: Value, given: list[Any], owner: OneOrMany | Many, *, single: b
             sound.append(error.valid_data or None)  # keeps the places of those behind it
     if faults:
         messages = faults[0] if single else faults
-        raise ValidationError(messages, valid_data=tuple(sound))
+        raise ValidationError(messages, valid_data=sound)
     return tuple(sound)
 
 

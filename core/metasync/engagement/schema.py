@@ -375,7 +375,7 @@ class DocumentSection(Section):
     metaverse = option(
         Table(Table(Value(), "attribute names"), "kinds", words=Kind),
         title="Metaverse",
-        help="Attributes with several contributors, per kind: `[DIRECTORY.ATTRIBUTE, ...]`, the first with a value wins, or `{union: [...]}`.",
+        help="Attributes with several contributors per kind: `[DIRECTORY.ATTRIBUTE, ...]`, the first wins, or `{union: [...]}`.",
     )
     profiles = option(Table(Part(ProfileSection), "profile names", key=name_key), title="Profiles", help="The flows from source to target.")
     waves = option(
