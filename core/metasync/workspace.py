@@ -94,7 +94,7 @@ class EngineContext:
         self._workspace = workspace
         self._policy = of.new_passwords
         self.directory = of.name
-        self.settings = DirectorySettings(mark=of.mark, must_change=of.new_passwords.must_change)
+        self.settings = DirectorySettings(mark=of.mark, must_change=of.new_passwords.must_change, allow_privileged=of.allow_privileged)
         self.logger = logging.getLogger(f"metasync.directory.{of.name}")
         self.stop: StopToken = workspace.stop
         self.deadline: datetime | None = None

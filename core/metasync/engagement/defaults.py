@@ -29,5 +29,5 @@ LIMITS: Mapping[Operation, Limit] = MappingProxyType(
 )
 """For every operation. What a document says of an operation replaces its default whole."""
 
-PERCENT_FLOOR = 10
-"""A limit in percent never stops this many or fewer, so that a small directory is not stopped by two leavers; `count` always holds."""
+PERCENT_FLOOR = 5
+"""A limit in percent does not stop so few, as long as they are no more than a quarter of what is joined; `count` always holds."""

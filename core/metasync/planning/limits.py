@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from metasync.contract import Operation
+from metasync.engagement.defaults import PERCENT_FLOOR
 from metasync.engagement.model import Limit
 
 
@@ -32,7 +33,8 @@ class Exceeded:
 def exceeded(counts: Mapping[Operation, int], joined: int, limits: Mapping[Operation, Limit]) -> list[Exceeded]:
     """The limits that these counts pass, one per operation: the stricter of count and percent.
 
-    A percentage is of `joined`; where nothing is joined yet there is nothing to take a percentage of, and the count alone decides.
+    A percentage is of `joined`; where nothing is joined yet there is nothing to take a percentage of, and the count alone decides. It never
+    stops the first `PERCENT_FLOOR`, as long as they are no more than a quarter: in a small directory one leaver is ten percent.
     """
     found = []
     for operation in Operation:
@@ -43,7 +45,7 @@ def exceeded(counts: Mapping[Operation, int], joined: int, limits: Mapping[Opera
         if limit.count is not None:
             bounds.append((limit.count, f"at most {limit.count}"))
         if limit.percent is not None and joined:
-            bounds.append((int(joined * limit.percent / 100), f"at most {limit.percent:g}% of the {joined} joined"))
+            bounds.append((max(int(joined * limit.percent / 100), min(PERCENT_FLOOR, -(-joined // 4))), f"at most {limit.percent:g}% of the {joined} joined"))
         if not bounds:
             continue
         allowed, words = min(bounds)

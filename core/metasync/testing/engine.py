@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from metasync.contract import Operation
 from metasync.engagement import load, revision
+from metasync.engagement.document import read
 from metasync.engagement.model import Engagement
 from metasync.engagement.secrets import Secrets
 from metasync.host import Host
@@ -65,7 +66,7 @@ class Engine:
     def load(self, document: str) -> Workspace:
         """Accept a (new) document."""
         self.path.write_text(document, encoding="utf-8")
-        checked = load.check(load.read(self.path), self.host)
+        checked = load.check(read(self.path), self.host)
         engagement = revision.accept(self.backend, checked, document, "tester", self.host)
         self.workspace = self._workspace(engagement)
         return self.workspace

@@ -1,0 +1,42 @@
+"""An engine over two memory directories: `hr` is where people come from, `ad` is kept in step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from metasync.contract import Kind
+from metasync.testing.engine import Engine
+from metasync.testing.memory import MemoryDirectory
+from metasync.testing.staff import BASE, DOCUMENT, STAFF
+
+MakeEngine = Callable[..., Engine]
+
+
+@pytest.fixture
+def hr() -> MemoryDirectory:
+    return MemoryDirectory()
+
+
+@pytest.fixture
+def ad() -> MemoryDirectory:
+    directory = MemoryDirectory()
+    directory.add(Kind.CONTAINER, name="People", path=BASE)
+    return directory
+
+
+@pytest.fixture
+def make(tmp_path: Path, hr: MemoryDirectory, ad: MemoryDirectory) -> Iterator[MakeEngine]:
+    """make(profiles=STAFF, **more directories) -> Engine."""
+    made: list[Engine] = []
+
+    def build(profiles: str = STAFF, document: str | None = None, **more: MemoryDirectory) -> Engine:
+        engine = Engine(tmp_path, document or DOCUMENT.format(profiles=profiles), {"hr": hr, "ad": ad, **more})
+        made.append(engine)
+        return engine
+
+    yield build
+    for engine in made:
+        engine.close()
