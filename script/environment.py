@@ -1,4 +1,4 @@
-"""Shared by the scripts: makes a virtual environment with this repository's distributions. Standard library only; nothing need be installed before."""
+"""Shared by the scripts: makes a virtual environment with this repository's distributions. Needs the standard library alone."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ PLUGIN_FILES = ("setup.cfg", "pyproject.toml")
 
 def need_python() -> None:
     """Say in words what is missing, before a newer syntax says it in none."""
-    if sys.version_info < (3, 11):
-        sys.exit(f"Metasync needs Python 3.11 or newer; this is {sys.version.split()[0]}. Run the script with a newer one: python3.11 {sys.argv[0]}")
+    if sys.version_info < (3, 11):  # noqa: UP036  this is where an older Python is told so
+        found = sys.version.split()[0]
+        sys.exit(f"Metasync needs Python 3.11 or newer; this is {found}. Run the script with a newer one: python3.11 {sys.argv[0]}")
 
 
 def local_distributions(root: Path) -> list[Path]:
@@ -24,9 +25,7 @@ def local_distributions(root: Path) -> list[Path]:
     return [root, *sorted(path.parent for path in root.glob("plugins/*/setup.cfg"))]
 
 
-def make_environment(
-    folder: Path, distributions: Iterable[Path], *, editable: bool, extras: str = "", further: Sequence[str] = ()
-) -> Path:
+def make_environment(folder: Path, distributions: Iterable[Path], *, editable: bool, extras: str = "", further: Sequence[str] = ()) -> Path:
     """Have a virtual environment with these distributions installed, in one pip call; the folder of its programs."""
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
     python = programs / ("python.exe" if os.name == "nt" else "python")
@@ -68,7 +67,9 @@ def _state(distributions: Sequence[Path], editable: bool, extras: str, further: 
         files = [path / name for name in PLUGIN_FILES]
         if not editable:
             sources = path / "core" if (path / "core").is_dir() else path
-            kept = (one for one in sorted(sources.rglob("*")) if one.is_file() and "__pycache__" not in one.parts and "build" not in one.parts)
+            kept = (
+                one for one in sorted(sources.rglob("*")) if one.is_file() and "__pycache__" not in one.parts and "build" not in one.parts
+            )
             files += [one for one in kept if ".egg-info" not in str(one)]
         for file in files:
             digest.update(str(file).encode() + (file.read_bytes() if file.exists() else b""))

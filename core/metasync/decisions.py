@@ -1,4 +1,7 @@
-"""What people decide by hand: join two objects, take them apart, ignore one. Decisions outlast revisions, are audited, and make their objects dirty."""
+"""What people decide by hand: join two objects, take them apart, ignore one.
+
+Decisions outlast revisions, are audited, and make their objects dirty.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,9 @@ def _differ(one: Seen, other: Seen) -> None:
     if one.id == other.id:
         raise MetasyncError(f"{one.name} is one object; name two that stand for the same person, group or contact")
     if one.directory == other.directory and one.kind == other.kind:
-        raise MetasyncError(f"{one.name} and {other.name} are both {one.kind}s of {one.directory}; an identity has one object per directory and kind")
+        raise MetasyncError(
+            f"{one.name} and {other.name} are both {one.kind}s of {one.directory}; an identity has one object per directory and kind"
+        )
 
 
 def _apart(workspace: Workspace, connection: Connection, one: Seen, other: Seen | None) -> tuple[Seen, Seen]:

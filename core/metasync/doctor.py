@@ -1,4 +1,7 @@
-"""`metasync doctor`: is everything in order here, and what to do about what is not. Each look is by itself, so that one failure hides no other."""
+"""`metasync doctor`: is everything in order here, and what to do about what is not.
+
+Each look is by itself, so that one failure hides no other.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,7 @@ def _plugins(settings: Settings) -> Iterator[Finding]:
         text = f"{one.version} {one.state}" + (f": {one.reason}" if one.reason else "")
         yield Finding(level="good" if one.working else "error", what=f"plugin {one.name}", text=text)
     if not settings.lock_file.exists():
-        text = f"there is no {settings.lock_file.name}: any verified version that the document allows is used; pin them with `metasync plugin lock`"
+        text = f"there is no {settings.lock_file.name}: any version that the document allows is used; pin with `metasync plugin lock`"
         yield Finding(level="notice", what="lock", text=text)
 
 

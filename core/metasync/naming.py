@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from metasync.contract import MetasyncError
 from metasync.store import looking
 from metasync.store.looking import Seen
@@ -26,7 +28,9 @@ def find_object(workspace: Workspace, name: str) -> Seen:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise NoSuchObject(f"there is no object {name!r}; name it by {FORMS}, or look for it with `metasync objects --text {_quoted(name)}`")
+        raise NoSuchObject(
+            f"there is no object {name!r}; name it by {FORMS}, or look for it with `metasync objects --text {_quoted(name)}`"
+        )
     listed = "\n".join(f"  {one.name}  ({one.kind}, {one.label})" for one in found[:SHOWN])
     more = f"\n  and more; see `metasync objects --text {_quoted(name)}`" if len(found) > SHOWN else ""
     raise Ambiguous(f"{name!r} may be any of these; name one by DIRECTORY/ANCHOR:\n{listed}{more}")
@@ -46,12 +50,14 @@ def _candidates(workspace: Workspace, name: str) -> list[Seen]:
             if found is not None:
                 return found
             wanted = normalise(value)
-            ids = [number for number, image in looking.images(connection, directory_id) if wanted and wanted in _values(image.get(attribute))]
+            ids = [
+                number for number, image in looking.images(connection, directory_id) if wanted and wanted in _values(image.get(attribute))
+            ]
             return looking.by_ids(connection, engagement_id, ids[: SHOWN + 1])
         return looking.by_label(connection, engagement_id, name, limit=SHOWN + 1)
 
 
-def _values(value: object) -> set[str]:
+def _values(value: Any) -> set[str]:
     many = value if isinstance(value, tuple) else (value,)
     return {normalise(one) for one in many if one is not None}
 

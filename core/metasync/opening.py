@@ -80,7 +80,9 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
             known = looking.engagements(connection)
         if engagement_id is None:
             others = f"; it holds: {', '.join(known)}" if known else ""
-            raise NotLoaded(f"{read.name!r} was never loaded into {backend.url}{others}. Load it first: `metasync load {settings.engagement}`")
+            raise NotLoaded(
+                f"{read.name!r} was never loaded into {backend.url}{others}. Load it first: `metasync load {settings.engagement}`"
+            )
         if revision.differs(backend, read):
             raise NotLoaded(
                 f"{settings.engagement} differs from the newest loaded revision of {read.name}. "

@@ -1,13 +1,13 @@
 """Every function that the command line calls, and the API and the page after it. They take and give plain values, and print nothing.
 
-Each verb opens a `Workspace` with `open_workspace`: the newest loaded revision of one engagement, its database and its plugins. What a verb does is
-decided below; here it is only put together. It is longer than other modules because it is the table of contents of the product.
+A verb is handed a `Workspace`, opened with `open_workspace`: the newest loaded revision of one engagement, its database and its
+plugins. What is done is decided below this module; here it is only put together. It is longer than others because it is the
+product's table of contents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 from metasync import decisions
 from metasync import explain as explaining
-from metasync.contract import Check, MetasyncError, Operation, Schema, SecretReference, Stopped, Unavailable, capabilities
+from metasync.contract import Check, MetasyncError, Operation, Schema, Stopped, Unavailable, capabilities
 from metasync.demo import example
 from metasync.demo.example import Domain
 from metasync.demo.tour import Stage, Tour
@@ -24,10 +24,21 @@ from metasync.engagement import document, revision
 from metasync.engagement import load as loading
 from metasync.engagement.document import DocumentError
 from metasync.engagement.model import Engagement, Notice
-from metasync.engagement.secrets import SecretStore, known_secrets, variable
+from metasync.engagement.secrets import known_secrets
 from metasync.explain import Explanation
 from metasync.exporting.lease import DirectoryBusy
-from metasync.host import Host, PluginInfo, verify_all, write_lock
+from metasync.host import Host, PluginInfo
+from metasync.keeping import (
+    SecretName,
+    audit_verify,
+    commands,
+    lock_plugins,
+    new_plugin,
+    plugins,
+    secret_names,
+    secret_store,
+    test_plugin,
+)
 from metasync.naming import find_object
 from metasync.opening import DOCUMENT_NAME, NotLoaded, Settings, UsageError, open_workspace, refuse_broken, store
 from metasync.planning import LimitExceeded, PlanSummary
@@ -39,7 +50,6 @@ from metasync.runs.lease import EngineBusy
 from metasync.runs.run import Imported, RunOutcome, Waits
 from metasync.store import audit, ledger, looking, plans, revisions
 from metasync.store import runs as run_rows
-from metasync.store.audit import Broken
 from metasync.store.errors import Busy, Corrupt
 from metasync.store.ledger import ChangeRow
 from metasync.store.looking import ProblemRow, Seen
@@ -48,8 +58,8 @@ from metasync.store.runs import RunRow, StepRow
 from metasync.workspace import Report, Workspace
 
 __all__ = [
-    "ChangeRow",
     "DOCUMENT_NAME",
+    "ChangeRow",
     "DocumentError",
     "Domain",
     "Explanation",
@@ -59,6 +69,7 @@ __all__ = [
     "PlanSummary",
     "PluginInfo",
     "RunOutcome",
+    "SecretName",
     "Seen",
     "Settings",
     "Stage",
@@ -66,8 +77,16 @@ __all__ = [
     "UsageError",
     "Waits",
     "Workspace",
+    "audit_verify",
+    "commands",
     "doctor",
+    "lock_plugins",
+    "new_plugin",
     "open_workspace",
+    "plugins",
+    "secret_names",
+    "secret_store",
+    "test_plugin",
 ]
 
 
@@ -147,7 +166,9 @@ def check(settings: Settings) -> Checked:
     host = Host.load(read.plugins, settings.lock_file)
     refuse_broken(host)
     engagement = loading.check(read, host)
-    return Checked(engagement=engagement, plugins=host.plugins, notices=engagement.notices, warnings=_imported_warnings(settings, engagement, host))
+    return Checked(
+        engagement=engagement, plugins=host.plugins, notices=engagement.notices, warnings=_imported_warnings(settings, engagement, host)
+    )
 
 
 def load(settings: Settings) -> Loaded:
@@ -353,7 +374,13 @@ def show_run(workspace: Workspace, run_id: int) -> ShownRun:
 
 
 def show_plan(
-    workspace: Workspace, plan_id: int, *, limit: int | None = 50, operations: Collection[str] = (), text: str = "", states: Collection[str] = ()
+    workspace: Workspace,
+    plan_id: int,
+    *,
+    limit: int | None = 50,
+    operations: Collection[str] = (),
+    text: str = "",
+    states: Collection[str] = (),
 ) -> ShownPlan:
     """One plan; the first changes that fit. `text`: a part of an object's name or anchor."""
     wanted = frozenset(_operation(one) for one in operations)
@@ -400,51 +427,6 @@ def ignore(workspace: Workspace, name: str, reason: str, *, take_back: bool = Fa
     return found, 1
 
 
-# --- keeping ---------------------------------------------------------------------------------------------------------------------------
-
-
-def plugins(settings: Settings, *, load: bool = True) -> list[PluginInfo]:
-    """The plugins that the document allows, and how each stands; `load=False`: verified only, none is imported."""
-    read = document.read(settings.engagement)
-    if not load:
-        return list(verify_all(read.plugins, settings.lock_file))
-    return list(Host.load(read.plugins, settings.lock_file).plugins)
-
-
-def lock_plugins(settings: Settings) -> tuple[Path, list[PluginInfo], Sequence[PluginInfo]]:
-    """Pin the plugins as they are installed now: (file, pinned, left out because they cannot be pinned)."""
-    read = document.read(settings.engagement)
-    found = list(Host.load(read.plugins, None).plugins)
-    left = write_lock(settings.lock_file, found)
-    return settings.lock_file, [one for one in found if one not in left], left
-
-
-def commands(settings: Settings) -> Mapping[str, Any]:
-    """The commands that the document's plugins bring along."""
-    if not settings.engagement.is_file():
-        return {}
-    return Host.load(document.read(settings.engagement).plugins, settings.lock_file).commands
-
-
-@contextmanager
-def secretstore(settings: Settings) -> Iterator[SecretStore]:
-    """The encrypted store of the engagement's secrets."""
-    read = document.read(settings.engagement)
-    with store(settings, create=False) as backend:
-        with backend.read() as connection:
-            number = revisions.engagement_id(connection, read.name)
-        if number is None:
-            raise NotLoaded(f"{read.name!r} was never loaded. Load it first: `metasync load {settings.engagement}`")
-        yield SecretStore(backend, number, settings.who)
-
-
-def audit_verify(settings: Settings) -> tuple[int, str, list[Broken]]:
-    """(number of rows, last hash, what is broken)."""
-    with store(settings, create=False) as backend, backend.read() as connection:
-        number, last = looking.audit_size(connection)
-        return number, last, audit.verify(connection)
-
-
 # --- helpers ---------------------------------------------------------------------------------------------------------------------------
 
 
@@ -461,22 +443,6 @@ def known_profiles(workspace: Workspace, names: Sequence[str]) -> list[str]:
 def with_report(settings: Settings, report: Report) -> Settings:
     """The same settings, reporting to somebody else."""
     return replace(settings, report=report)
-
-
-def _where(workspace: Workspace, name: str) -> str:
-    """Which source has the secret; empty: none."""
-    return next((what.format(variable=variable(name)) for what, ask in workspace.secrets.sources if ask(name) is not None), "")
-
-
-def _secret_references(value: Any) -> Iterator[SecretReference]:
-    if isinstance(value, SecretReference):
-        yield value
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _secret_references(one)
-    elif isinstance(value, (list, tuple)):
-        for one in value:
-            yield from _secret_references(one)
 
 
 def _known(word: str, names: Sequence[str], known: Mapping[str, object]) -> list[str]:

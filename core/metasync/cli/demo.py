@@ -43,7 +43,10 @@ def demo(
     ad_bind: str | None,
     ad_ca_file: str | None,
 ) -> None:
-    """See the whole job on made-up data in FOLDER: plan, approve, export, confirm, explain, undo. Touches nothing but FOLDER, or the domain named."""
+    """See the whole job on made-up data.
+
+    Plan, approve, export, confirm, explain, undo, shown command by command. Touches nothing but FOLDER, and the domain where one is named.
+    """
     if session.as_json:
         raise click.UsageError("the demo is for people; the commands that it shows all know --json")
     domain = None

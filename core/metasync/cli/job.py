@@ -88,7 +88,10 @@ def approve(session: Session, plan: int, reason: str, beyond: tuple[str, ...]) -
 )
 @click.argument("plan", nargs=-1, required=True, type=int)
 def export(session: Session, plan: tuple[int, ...]) -> None:
-    """Write each approved PLAN into its target, then confirm by an import. Asked again, it goes on where it was stopped, and writes nothing twice."""
+    """Write approved plans, then confirm by an import.
+
+    Asked again for the same PLAN, it goes on where it was stopped, and writes nothing twice.
+    """
     done = session.work(lambda workspace: service.export(workspace, plan))
     session.out.json({"run": done.run, "state": done.state, "plans": done.plans, "written": done.written, "unwritable": done.unwritable})
     states_line(session.out, f"run {done.run}", done.written)
@@ -196,7 +199,11 @@ def stop(session: Session, run: int) -> None:
 @click.argument("run", required=False, type=int)
 @click.option("--wave", metavar="WAVE", help="Undo everything of a wave. Does not act yet.")
 def undo(session: Session, run: int | None, wave: str | None) -> None:
-    """Plan the way back from RUN: each attribute returns to what it was, where it still is what the run wrote. The rest are problems that name it."""
+    """Plan the way back from a run.
+
+    Each attribute returns to what it was before RUN, where it still is what the run wrote. The rest are problems that name who
+    changed it since.
+    """
     _not_yet("--wave", wave)
     if run is None:
         raise click.UsageError("name the run to undo; `metasync runs` lists them")
@@ -229,9 +236,7 @@ def undo(session: Session, run: int | None, wave: str | None) -> None:
 @click.option("--object", "name", metavar="OBJECT", help="Of this object.")
 @click.option("--attribute", metavar="ATTRIBUTE", help="Of this attribute.")
 @click.option("--all", "everything", is_flag=True, help="Everything that is held.")
-def release(
-    session: Session, run_id: int | None, profile: str | None, name: str | None, attribute: str | None, everything: bool
-) -> None:
+def release(session: Session, run_id: int | None, profile: str | None, name: str | None, attribute: str | None, everything: bool) -> None:
     """Let plans act again on what an undo restored; until then it is held, so that the next run does not redo what was undone."""
     if not everything and not any((run_id, profile, name, attribute)):
         raise click.UsageError("say what to release: --run, --profile, --object, --attribute, or --all")
@@ -269,5 +274,3 @@ def _say_next(session: Session, found: Sequence[service.PlanSummary], waiting: A
 
 def _quoted(text: str) -> str:
     return f'"{text}"' if " " in text else text
-
-

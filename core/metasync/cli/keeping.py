@@ -9,7 +9,7 @@ import click
 
 from metasync import service
 from metasync.cli.group import metasync
-from metasync.cli.output import counted, styled, when
+from metasync.cli.output import counted, styled
 from metasync.cli.session import Exit, Session, verb
 
 
@@ -44,14 +44,16 @@ def _plugins(session: Session, found: list[service.PluginInfo], *, grants: bool)
     session.out.json([{**{name: getattr(one, name) for name in one.__dataclass_fields__}, "working": one.working} for one in found])
     rows = []
     for one in found:
-        brings = ", ".join(one.grants) if grants else ""
-        rows.append((one.name, one.version, styled(one.state.value, "good" if one.working else "error"), "\n".join(filter(None, (brings, one.reason)))))
+        words = "\n".join(part for part in (", ".join(one.grants) if grants else "", one.reason) if part)
+        rows.append((one.name, one.version, styled(one.state.value, "good" if one.working else "error"), words))
     session.out.table(("Plugin", "Version", "State", "Brings" if grants else "Reason"), rows)
     if any(not one.working for one in found):
         session.worse(Exit.FAILED)
 
 
-@verb(plugin, "lock", examples=("metasync plugin lock  # write metasync.lock beside the document: version, digest and rights of each plugin",))
+@verb(
+    plugin, "lock", examples=("metasync plugin lock  # write metasync.lock beside the document: version, digest and rights of each plugin",)
+)
 def plugin_lock(session: Session) -> None:
     """Pin the plugins as they are installed now. From then on another version, file or right is refused until it is pinned again."""
     path, pinned, left = service.lock_plugins(session.settings)
@@ -68,9 +70,11 @@ def plugin_lock(session: Session) -> None:
     "new",
     examples=("metasync plugin new connector payroll  # a distribution of its own in ./metasync-payroll, which passes the suite at once",),
 )
-@click.argument("sort", type=click.Choice(["connector"]))
+@click.argument("sort", type=click.Choice(["connector", "rewrite", "matcher"]))
 @click.argument("name")
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER", help="Where to write it (default ./metasync-NAME).")
+@click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER", help="Where to write it (default ./metasync-NAME)."
+)
 def plugin_new(session: Session, sort: str, name: str, folder: Path | None) -> None:
     """Write a working plugin of this SORT, called NAME: sources, tests, packaging. Nothing that exists is overwritten."""
     where = service.new_plugin(sort, name, folder)
@@ -128,8 +132,8 @@ def secrets_list(session: Session) -> None:
     rows = []
     for one in found:
         where = one.where or ("not needed" if not one.needed_by else "missing")
-        rows.append((one.name, styled(where, "good" if one.where else "error"), ", ".join(one.needed_by), when(one.changed)))
-    session.out.table(("Secret", "Found in", "Needed by", "Changed"), rows)
+        rows.append((one.name, styled(where, "good" if one.where else "error"), ", ".join(one.needed_by)))
+    session.out.table(("Secret", "Found in", "Needed by"), rows)
     missing = [one.name for one in found if one.needed_by and not one.where]
     if missing:
         session.out.say(f"set what is missing: {', '.join(f'`metasync secrets set {name}`' for name in missing)}", "warning")

@@ -10,7 +10,7 @@ from metasync.cli.output import counted, styled, when
 from metasync.cli.session import Exit, Session, reason_option, verb
 from metasync.cli.tables import plan_as_json, plan_table, show_plan, states_line
 
-OBJECT = click.argument("object", metavar="OBJECT")
+OBJECT = click.argument("name", metavar="OBJECT")
 LIMIT = click.option("--limit", type=click.IntRange(min=1), default=50, metavar="N", help="Show at most N.")
 STYLE_OF = {"done": "good", "failed": "error", "stopped": "warning", "waiting": "warning", "running": "notice"}
 
@@ -26,12 +26,12 @@ STYLE_OF = {"done": "good", "failed": "error", "stopped": "warning", "waiting": 
 )
 @OBJECT
 @click.argument("attribute", required=False)
-def explain(session: Session, object: str, attribute: str | None) -> None:
+def explain(session: Session, name: str, attribute: str | None) -> None:
     """Explain OBJECT, or one ATTRIBUTE of it: where each value comes from, and why something is not there.
 
     OBJECT is DIRECTORY/ANCHOR, DIRECTORY:attribute=value, or a name that only one object has.
     """
-    found = session.ask(lambda workspace: service.explain(workspace, object, attribute))
+    found = session.ask(lambda workspace: service.explain(workspace, name, attribute))
     session.out.json(found)
     for one in found:
         session.out.line(f"{one.object} ({one.label})" + (f", profile {one.profile}" if one.profile else "") + f": {one.status}", "heading")
@@ -122,7 +122,9 @@ def problems(
         session.out.line("no problems", "good")
         return
     for one in found[:limit]:
-        where = " ".join(part for part in (one.object, f"({one.label})" if one.label and one.label not in one.object else "", one.attribute) if part)
+        where = " ".join(
+            part for part in (one.object, f"({one.label})" if one.label and one.label not in one.object else "", one.attribute) if part
+        )
         session.out.line(f"{one.severity}: {one.of}: {where}" if where else f"{one.severity}: {one.of}", one.severity)
         session.out.line(f"  {one.text}  [{one.area}: {one.code}]")
     if len(found) > limit:
@@ -181,7 +183,12 @@ def _show_run(session: Session, number: int) -> None:
     session.out.json({"run": found.run, "steps": found.steps, "plans": found.plans, "written": found.written})
     run = found.run
     session.out.line(f"Run {run.id}: {run.kind} of {', '.join(run.what)}", "heading")
-    rows = [("state", run.state), ("started", f"{when(run.started)} by {run.author}"), ("finished", when(run.finished)), ("error", run.error or "")]
+    rows = [
+        ("state", run.state),
+        ("started", f"{when(run.started)} by {run.author}"),
+        ("finished", when(run.finished)),
+        ("error", run.error or ""),
+    ]
     session.out.pairs((name, value) for name, value in rows if value)
     steps = [(one.name, one.of, styled(one.state, STYLE_OF.get(one.state, "")), one.text) for one in found.steps]
     session.out.table(("Step", "Of", "State", "Result"), steps)
@@ -231,9 +238,9 @@ def unjoin(session: Session, one: str, other: str | None, reason: str) -> None:
 @OBJECT
 @reason_option
 @click.option("--take-back", is_flag=True, help="Take back what was decided by hand about the object: ignore, join and unjoin.")
-def ignore(session: Session, object: str, reason: str, take_back: bool) -> None:
+def ignore(session: Session, name: str, reason: str, take_back: bool) -> None:
     """Leave OBJECT alone: it is neither matched nor changed by any profile."""
-    found, number = session.ask(lambda workspace: service.ignore(workspace, object, reason, take_back=take_back))
+    found, number = session.ask(lambda workspace: service.ignore(workspace, name, reason, take_back=take_back))
     session.out.json({"object": found.name, "ignored": not take_back, "decisions": number})
     if take_back:
         session.out.line(f"took back {counted(number, 'decision')} about {found.name}")

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -58,7 +59,7 @@ class Output:
         self.as_json = as_json
         for stream in (sys.stdout, sys.stderr):
             # A name that the terminal's encoding lacks must not end the command.
-            if hasattr(stream, "reconfigure"):
+            if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         self.results = console(sys.stdout)
         self.messages = console(sys.stderr)
@@ -86,7 +87,13 @@ class Output:
         """A table: on stdout, unless JSON is. Cells are folded, never cut off. The last column takes what room is left."""
         if self.as_json:
             return
-        made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title=Text(clean(title), style="bold") if title else None, title_justify="left")
+        made = Table(
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            show_edge=False,
+            title=Text(clean(title), style="bold") if title else None,
+            title_justify="left",
+        )
         for name in columns:
             made.add_column(name, justify="right" if name in right else "left", overflow="fold")
         for row in rows:
@@ -205,8 +212,9 @@ class Reporter:
             self._console.print(Text(clean(step) + " ..."), soft_wrap=True)
 
     def _shown(self) -> Progress:
-        if self._progress is None:
-            self._progress = Progress(
+        shown = self._progress
+        if shown is None:
+            shown = self._progress = Progress(
                 SpinnerColumn(),
                 TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=20),
@@ -216,5 +224,5 @@ class Reporter:
                 console=self._console,
                 transient=True,
             )
-            self._progress.start()
-        return self._progress
+            shown.start()
+        return shown

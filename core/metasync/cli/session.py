@@ -1,4 +1,4 @@
-"""What every verb shares: the common options, accepted before and after the verb; the workspace; what the exit codes mean; a safe Ctrl-C."""
+"""What every verb shares: the common options, accepted before and after the verb; the workspace; the exit codes; a safe Ctrl-C."""
 
 from __future__ import annotations
 
@@ -112,7 +112,9 @@ def common_options() -> list[click.Option]:
             metavar="FILE",
             help=f"The engagement document (METASYNC_ENGAGEMENT; default {service.DOCUMENT_NAME} here).",
         ),
-        click.Option(["--database"], metavar="URL", help="The central database (METASYNC_DATABASE; default metasync.db beside the document)."),
+        click.Option(
+            ["--database"], metavar="URL", help="The central database (METASYNC_DATABASE; default metasync.db beside the document)."
+        ),
         click.Option(["--dispatch"], metavar="inline", help="How batches are worked (METASYNC_DISPATCH; default inline)."),
         click.Option(["--json", "as_json"], is_flag=True, default=None, help="Results as JSON."),
     ]

@@ -24,7 +24,10 @@ FILE = click.argument("file", required=False, type=click.Path(dir_okay=False, pa
 )
 @click.argument("folder", required=False, default=Path("."), type=click.Path(file_okay=False, path_type=Path))
 def init(session: Session, folder: Path) -> None:
-    """Write a commented example document into FOLDER, with small CSV directories, so that it runs at once. Nothing that exists is overwritten."""
+    """Write a commented example that runs at once.
+
+    A document and small CSV directories, into FOLDER. Nothing that exists is overwritten.
+    """
     written = service.init(folder)
     session.out.json({"written": written})
     for path in written:

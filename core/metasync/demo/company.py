@@ -1,7 +1,7 @@
 """A small company: several hundred people with managers, teams, people of one name, externals, leavers.
 
-The same number gives the same company. `Company` is what its HR department writes down; `second_day` is what happens until tomorrow: joiners,
-leavers, two marriages, moves, a cleared title.
+The same number gives the same company. `Company` is what its HR department writes down; `second_day` is what happens until tomorrow:
+joiners, leavers, two marriages, moves, a cleared title.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Person:
     status: str = "active"
 
     @property
-    def displayName(self) -> str:  # noqa: N802  a column's name
+    def displayName(self) -> str:
         """As people call them."""
         return f"{self.givenName} {self.sn}"
 
@@ -108,7 +108,7 @@ def company(people: int = 400, seed: int = 1) -> Company:
 
 def second_day(before: Company, seed: int = 2) -> Company:
     """What HR knows tomorrow."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)  # noqa: S311  names for a demo, not secrets
     people = dict(before.people)
     staff = [key for key, one in people.items() if _ordinary(one)]
     _, family_names = _names()

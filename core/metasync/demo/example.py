@@ -1,4 +1,4 @@
-"""Writes the example: a document with comments, the HR department's files, and a directory that is kept as CSV, or the document for a domain."""
+"""Writes the example: a commented document, the HR department's files, and a directory kept as CSV, or the document for a domain."""
 
 from __future__ import annotations
 
@@ -14,9 +14,23 @@ from metasync.demo.company import Company
 
 PEOPLE = 12
 """In the example of `metasync init`; the demo has some hundred."""
-DIRECTORY_COLUMNS = (
-    ["uid", "kind", "employeeNumber", "name", "givenName", "sn", "userName", "mail", "title", "department", "description", "manager", "members", "enabled", "createdBy"]
-)
+DIRECTORY_COLUMNS = [
+    "uid",
+    "kind",
+    "employeeNumber",
+    "name",
+    "givenName",
+    "sn",
+    "userName",
+    "mail",
+    "title",
+    "department",
+    "description",
+    "manager",
+    "members",
+    "enabled",
+    "createdBy",
+]
 
 
 class FolderNotEmpty(MetasyncError):
@@ -90,7 +104,14 @@ def _directory(of: Company, path: Path) -> Path:
     ]
     rows += [
         _row(uid="S0001", kind="user", name="Backup service", userName="svc-backup", enabled="true"),
-        _row(uid="S0002", kind="user", name="Maria Garcia (archive)", userName="maria.garcia", mail="maria.garcia@example.com", enabled="false"),
+        _row(
+            uid="S0002",
+            kind="user",
+            name="Maria Garcia (archive)",
+            userName="maria.garcia",
+            mail="maria.garcia@example.com",
+            enabled="false",
+        ),
     ]
     return making.write_csv(path, DIRECTORY_COLUMNS, rows)
 

@@ -1,4 +1,7 @@
-"""The tour: which commands `metasync demo` runs, in which order, and what it says before each. Who runs and prints them is the command line's business."""
+"""The tour: which commands `metasync demo` runs, in which order, and what it says before each.
+
+Who runs and prints them is the command line's business.
+"""
 
 from __future__ import annotations
 

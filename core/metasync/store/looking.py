@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, func, or_, select
 from metasync.contract import Reference
 from metasync.store import codec
 from metasync.store.normalise import normalise
-from metasync.store.tables import audit, directory, engagement, join, link, match_key, object_, problem, secret
+from metasync.store.tables import audit, directory, engagement, join, link, match_key, object_, problem
 
 PORTION = 500
 
@@ -114,9 +114,11 @@ def by_label(connection: Connection, engagement_id: int, label: str, *, limit: i
     return [one for one in found if one.state != "gone"] or found
 
 
-def by_key(connection: Connection, engagement_id: int, directory_id: int, attribute: str, value: str, *, limit: int = 11) -> list[Seen] | None:
+def by_key(
+    connection: Connection, engagement_id: int, directory_id: int, attribute: str, value: str, *, limit: int = 11
+) -> list[Seen] | None:
     """Objects whose attribute has this value, from the index; None where the index does not hold the attribute."""
-    known = select(directory.c.keys).where(directory.c.id == directory_id)
+    known = select(directory.c["keys"]).where(directory.c.id == directory_id)
     if attribute not in (connection.execute(known).scalar() or ()):
         return None
     ids = select(match_key.c.object_id).where(
@@ -206,13 +208,6 @@ def directories(connection: Connection, engagement_id: int) -> list[Mapping[str,
     columns = (directory.c.id, directory.c.name, directory.c.connector, directory.c.completed, directory.c.pinned)
     query = select(*columns).where(directory.c.engagement_id == engagement_id).order_by(directory.c.id)
     return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def secret_names(connection: Connection, engagement_id: int) -> list[tuple[str, str, datetime]]:
-    """(name, key, when it was changed) of the encrypted store; never what it holds."""
-    columns = (secret.c.name, secret.c.key_id, secret.c.changed)
-    query = select(*columns).where(secret.c.engagement_id == engagement_id).order_by(secret.c.name)
-    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 
 def audit_size(connection: Connection) -> tuple[int, str]:
