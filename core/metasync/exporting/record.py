@@ -36,6 +36,11 @@ def backoff(attempts: int) -> timedelta:
     return BACKOFF[min(max(attempts, 1), len(BACKOFF)) - 1]
 
 
+def disabled_at_birth(run_id: int) -> dict[str, object]:
+    """Whom we create disabled, because the source says so, we enable once it no longer does: that disable is our own."""
+    return {"action": "disable", "before": True, "run": run_id}
+
+
 class Recorder:
     """Records for one worker."""
 
@@ -165,6 +170,7 @@ class Recorder:
                     "run_id": self._run_id,
                     "author": self._workspace.author,
                     "created": True,
+                    "done": [disabled_at_birth(self._run_id)] if row.after.get("enabled") is False else None,
                 }
             ],
         )

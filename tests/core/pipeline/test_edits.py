@@ -110,6 +110,13 @@ def test_a_disable_flows_and_is_reversed(engine: Engine, hr: MemoryDirectory, ad
     assert edit_and_settle(engine) == [("enable", "Person 3")]
 
 
+def test_whoever_was_created_disabled_is_enabled_when_the_source_says_so(engine: Engine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    later = person(hr, "Lara Later", enabled=False)
+    assert edit_and_settle(engine) == [("create", "Lara Later")]
+    hr.change(later, enabled=True)
+    assert edit_and_settle(engine) == [("enable", "Lara Later")]
+
+
 def test_drift_is_corrected_and_shown_as_drift(engine: Engine, ad: MemoryDirectory) -> None:
     ad.change(anchor(ad, "Person 3"), title="Hacker")
     engine.import_()
