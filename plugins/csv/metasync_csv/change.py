@@ -75,12 +75,14 @@ class Changer:
             return Result(
                 id=change.id, outcome=Outcome.APPLIED, already=True, anchor=anchor_of(ours[0][0].get(ours[0][1], self.layout.anchor))
             )
-        for other, row in self._rows(self.layout.anchor, anchor):
-            if other is table and other.whole(row) and not (mark and other.get(row, mark)) and self._equal(table, row, change):
-                return Result(id=change.id, outcome=Outcome.APPLIED, already=True, anchor=anchor_of(other.get(row, self.layout.anchor)))
-            raise Conflict(
-                f"{other.file.label} has a row with the anchor {shown(other.get(row, self.layout.anchor))} already, and it is not ours"
-            )
+        there = list(self._rows(self.layout.anchor, anchor))
+        if there:
+            other, row = there[0]
+            present = other.get(row, self.layout.anchor)
+            whole = len(there) == 1 and other is table and other.whole(row)
+            if whole and not (mark and other.get(row, mark)) and self._equal(table, row, change):
+                return Result(id=change.id, outcome=Outcome.APPLIED, already=True, anchor=anchor_of(present))
+            raise Conflict(f"{other.file.label} has a row with the anchor {shown(present)} already, and it is not ours")
         if mark and change.mark:
             cells[mark] = change.mark
         self._store(table, None, cells)

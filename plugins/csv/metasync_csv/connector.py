@@ -25,6 +25,7 @@ from metasync.contract import (
     Result,
     RightMissing,
     Schema,
+    SourceEmpty,
     Unavailable,
 )
 from metasync_csv.change import Changer
@@ -38,6 +39,7 @@ from metasync_csv.table import Table, load
 from metasync_csv.values import Cells
 
 CURSOR = "csv1:"
+PRESENT, ABSENT = "+", "-"
 
 
 class CsvConnector(Connector):
@@ -129,7 +131,11 @@ class CsvConnector(Connector):
         """The same bytes: nothing changed. Other bytes: everything is read again, and what is not listed is gone."""
         if not cursor.startswith(CURSOR):
             raise CursorExpired(f"{cursor[:40]!r} is no cursor of this connector; a full import follows")
-        digests = [file_digest(file) for file in self._files(request)]
+        files = self._files(request)
+        digests = [file_digest(file) for file in files]
+        for file, digest, was_there in zip(files, digests, cursor.rpartition(":")[2], strict=False):
+            if digest is None and was_there == PRESENT:
+                raise SourceEmpty(f"{file.path} was there at the last import and is gone; it was held and nothing was deleted. Put it back")
         if self._cursor(request, digests) == cursor:
             yield Page(complete=True, cursor=cursor)
         else:
@@ -157,13 +163,13 @@ class CsvConnector(Connector):
         return [file for file in self.layout.files if file.kind is None or file.kind in request.kinds]
 
     def _cursor(self, request: ReadRequest, digests: Sequence[bytes | None]) -> str:
-        """Of the bytes, and of all that decides what is read from them."""
+        """Of the bytes, and of all that decides what is read from them; and which files there were."""
         digest = xxhash.xxh3_128(self.layout.fingerprint())
         for kind in sorted(request.kinds):
             digest.update(repr((kind.value, sorted(request.attributes.get(kind, ())))).encode())
         for one in digests:
             digest.update(one or b"missing")
-        return CURSOR + digest.hexdigest()
+        return f"{CURSOR}{digest.hexdigest()}:{''.join(ABSENT if one is None else PRESENT for one in digests)}"
 
     def _check_deadline(self) -> None:
         if self.context.deadline is not None and datetime.now(UTC) > self.context.deadline:

@@ -23,7 +23,6 @@ from metasync.contract import (
     Values,
 )
 from metasync.testing.context import TestContext
-
 from metasync_csv.connector import CsvConnector
 from metasync_csv.options import CsvOptions
 

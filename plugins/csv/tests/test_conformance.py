@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 from metasync.contract import DirectorySettings, Kind, Reference, Value, Values
 from metasync.testing.suite import ConnectorSuite, Harness
-
 from metasync_csv.connector import CsvConnector
 
 from .harness import put

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from metasync.contract import Entry, Kind, Reference, Unavailable
 
 from .harness import connect, entries, items, put, read, rejects, request

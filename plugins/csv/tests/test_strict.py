@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from metasync.contract import ImportIncomplete, Kind, SourceEmpty, Unavailable
 
 from .harness import connect, entries, items, put, read, rejects, request
