@@ -1,0 +1,180 @@
+"""Who is who: identities, merging further sources, joining partners. The rules themselves stand in `match`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from metasync.contract import Kind
+from metasync.engagement.model import Action
+from metasync.store import joins, sync
+from metasync.store.normalise import normalise
+from metasync.store.rows import Severity, State
+from metasync.synchronising.match import Claims, KeyedLookups, Matched, keyed
+from metasync.synchronising.program import ObjectError
+from metasync.synchronising.scope import Status
+from metasync.synchronising.setting import Setting, stopped
+from metasync.synchronising.units import Unit
+
+
+class Joining:
+    """Gives every unit in scope its identity and its partners."""
+
+    def __init__(self, at: Setting) -> None:
+        self.at = at
+
+    def identify(self, connection: Connection, units: Sequence[Unit]) -> None:
+        """Every object in scope is, or joins, an identity. Whoever has none yet gets one after matching, unless a partner brings one."""
+        for unit in units:
+            if unit.target is not None and unit.target.state is State.GONE and unit.target_join is not None:
+                # Somebody deleted it in the target. The join ends; a new object is planned like any other, and shown.
+                joins.remove(connection, [unit.target_join.id])
+                unit.joins = [one for one in unit.joins if one.id != unit.target_join.id]
+                unit.problem("deleted in target", f"{unit.target.label} was deleted in {self.at.profile.target}", severity=Severity.NOTICE)
+                unit.target = unit.target_join = None
+                unit.partners.pop(self.at.profile.target, None)
+
+    def _new_identities(self, connection: Connection, units: Sequence[Unit]) -> None:
+        without = [unit for unit in units if unit.identity_id is None]
+        numbers = joins.new_identities(connection, self.at.engagement_id, [unit.row.kind.value for unit in without])
+        rows = []
+        for unit, number in zip(without, numbers, strict=True):
+            unit.identity_id = number
+            rows.append(self._join_values(unit.identity_id, unit.row.directory_id, unit.row.kind, unit.row.anchor, unit.id, "source", None))
+        joins.add(connection, rows)
+
+    def _join_values(
+        self, identity_id: int, directory_id: int, kind: Kind, anchor: str, object_id: int, rule: str, profile: str | None
+    ) -> dict[str, Any]:
+        return {
+            "engagement_id": self.at.engagement_id,
+            "identity_id": identity_id,
+            "directory_id": directory_id,
+            "kind": kind.value,
+            "anchor": anchor,
+            "object_id": object_id,
+            "profile": profile,
+            "rule": rule,
+            "revision": self.at.engagement.revision,
+            "run_id": self.at.run_id,
+            "author": self.at.workspace.author,
+            "created": False,
+        }
+
+    def merge(self, connection: Connection, units: Sequence[Unit]) -> None:
+        """Further sources join the same identity."""
+        for number, merge in enumerate(self.at.profile.merge):
+            directory_id = self.at.workspace.directory_ids[merge.directory]
+            asking: list[tuple[Unit, str]] = []
+            for unit in units:
+                if unit.status or any(one.directory_id == directory_id and one.kind == unit.row.kind.value for one in unit.joins):
+                    continue
+                try:
+                    value = unit.program.merge_key(unit.program.merges[number], unit.environment(self.at.engagement))
+                except ObjectError as error:
+                    stopped(unit, error)
+                    continue
+                if value is not None and not isinstance(value, tuple) and normalise(value):
+                    asking.append((unit, normalise(value)))
+            found = sync.look_up(connection, directory_id, merge.key, {value for _, value in asking})
+            taken = joins.of_objects(connection, {one.id for rows in found.values() for one in rows})
+            claimed: dict[int, int] = {}
+            for _, value in asking:
+                for one in found.get(value, ()):
+                    claimed[one.id] = claimed.get(one.id, 0) + 1
+            fresh = []
+            for unit, value in asking:
+                candidates = [one for one in found.get(value, ()) if one.kind is unit.row.kind]
+                unit.waits.append((directory_id, merge.key, value))
+                if not candidates:
+                    continue
+                one = candidates[0]
+                if len(candidates) > 1 or claimed[one.id] > 1 or (one.id in taken and taken[one.id].identity_id != unit.identity_id):
+                    why = "several objects have it" if len(candidates) > 1 else "another identity has that object, or wants it"
+                    unit.problem(
+                        "merge", f"{merge.directory}.{merge.key} = {value}: {why}; nothing is taken from there", severity=Severity.WARNING
+                    )
+                    continue
+                fresh.append((unit, one))
+            self._new_identities(connection, [unit for unit, _ in fresh])
+            rows = [
+                self._join_values(
+                    unit.identity_id or 0,
+                    directory_id,
+                    one.kind,
+                    one.anchor,
+                    one.id,
+                    f"merge {merge.directory}.{merge.key}",
+                    self.at.profile.name,
+                )
+                for unit, one in fresh
+            ]
+            joins.add(connection, rows)
+            self._reload(connection, [unit for unit, _ in fresh])
+
+    def _reload(self, connection: Connection, units: Sequence[Unit]) -> None:
+        """See an identity's new objects."""
+        again = {unit.id: unit for unit in self.at.loader.load(connection, [unit.id for unit in units])}
+        for unit in units:
+            new = again[unit.id]
+            unit.identity_id, unit.joins, unit.partners = new.identity_id, new.joins, new.partners
+            unit.target_join, unit.target, unit.cleared = new.target_join, new.target, new.cleared
+
+    def match(self, connection: Connection, units: Sequence[Unit], claims: Claims) -> None:
+        """Find partners for those that have none; create identities for all that stay."""
+        keys: dict[int, KeyedLookups] = {}
+        for unit in units:
+            if unit.status or unit.target is not None:
+                continue
+            try:
+                keys[unit.id] = keyed(unit.program.lookups(unit.environment(self.at.engagement)))
+            except ObjectError as error:
+                stopped(unit, error)
+        found = self.at.matching.find(connection, keys.values())
+        joined: list[Unit] = []
+        for unit in units:
+            if unit.id not in keys:
+                continue
+            matched = self.at.matching.decide(connection, unit, keys[unit.id], found, claims)
+            unit.waits += [(self.at.target_id, name, value) for of_rule in keys[unit.id] for name, value in of_rule]
+            if matched.status is not None:
+                unit.status, unit.reason = matched.status, matched.words
+                if matched.code:
+                    unit.problem(matched.code, matched.words)
+            elif matched.candidate is not None:
+                self._join(connection, unit, matched)
+                joined.append(unit)
+            elif self.at.profile.action is Action.UPDATE_ONLY:
+                unit.status, unit.reason = Status.WAITING, f"no partner in {self.at.profile.target}, and the profile only updates"
+        self._new_identities(connection, [unit for unit in units if not unit.status])
+        self._reload(connection, joined)
+
+    def _join(self, connection: Connection, unit: Unit, matched: Matched) -> None:
+        candidate = matched.candidate
+        assert candidate is not None
+        taken = joins.of_objects(connection, [candidate.id]).get(candidate.id)
+        if taken is not None and unit.identity_id is None:
+            if matched.takes_over is not None:
+                joins.remove(connection, [matched.takes_over.id])
+            unit.identity_id = taken.identity_id
+            rule = f"takes the place of {matched.takes_over.anchor}" if matched.takes_over else f"match {matched.words}"
+            joins.add(
+                connection,
+                [self._join_values(taken.identity_id, unit.row.directory_id, unit.row.kind, unit.row.anchor, unit.id, rule, None)],
+            )
+            return
+        if taken is None:
+            self._new_identities(connection, [unit])
+            values = self._join_values(
+                unit.identity_id or 0,
+                self.at.target_id,
+                candidate.kind,
+                candidate.anchor,
+                candidate.id,
+                f"match {matched.words}",
+                self.at.profile.name,
+            )
+            marked = sync.objects(connection, [candidate.id])[candidate.id].mark is not None
+            joins.add(connection, [{**values, "created": marked}])

@@ -1,0 +1,205 @@
+"""One unit: what it shall become, from its verdict to its operations. Queries only what others hold on to, and unique values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from metasync.contract import Operation, Unique
+from metasync.engagement.model import Action, Cause, Leave
+from metasync.expressions import CLEAR, KEEP
+from metasync.store import codec, sync
+from metasync.store.rows import State
+from metasync.synchronising import diff, leaving
+from metasync.synchronising.fit import attribute_schema
+from metasync.synchronising.program import ObjectError, evaluate
+from metasync.synchronising.scope import HOLDS_ON, Status, Verdict
+from metasync.synchronising.setting import Setting, stopped
+from metasync.synchronising.unique import UniqueValues, expanded
+from metasync.synchronising.units import Unit
+
+
+class Working:
+    """Works one unit after the other."""
+
+    def __init__(self, at: Setting) -> None:
+        self.at = at
+
+    def prepare(self, unique: UniqueValues, units: Sequence[Unit]) -> None:
+        """Compute a portion, and ask the database once about all its unique values, instead of once for each."""
+        values = []
+        for unit in units:
+            if unit.status or (self.at.profile.action is Action.CREATE_ONLY and unit.target is not None):
+                continue
+            try:
+                unit.wanted, unit.place = self._compute(unit)
+            except ObjectError as error:
+                stopped(unit, error)
+                continue
+            place = unit.place or (unit.target.attributes.get("path") if unit.target is not None else None)
+            for name, value in unit.wanted.items():
+                known = attribute_schema(unit.program.target_schema, name)
+                mapping = unit.program.mappings.get(name)
+                if isinstance(value, str) and mapping and (known.unique or mapping.unique):
+                    pattern = mapping.unique[0] if mapping.unique else "{value}"
+                    values.append((known, expanded(pattern, value, 2, known.max_length), place))
+        unique.fetch({unit.identity_id for unit in units if unit.identity_id is not None}, values)
+
+    def _compute(self, unit: Unit) -> tuple[dict[str, Any], str | None]:
+        """What the target object shall hold, before unique values are decided, and where it belongs (None: where it is)."""
+        environment = unit.environment(self.at.engagement)
+        desired = unit.program.desired(environment)
+        place, move = None, self.at.profile.place is not None and self.at.profile.place.move_existing
+        if unit.target is None or move:
+            place = unit.program.new_place(environment)
+        if unit.target is not None and place is not None:
+            desired.setdefault("path", place)
+        return diff.fitted(unit.program, desired), place
+
+    def work(self, connection: Connection, unit: Unit, verdict: Verdict, unique: UniqueValues) -> None:
+        if unit.status:
+            return
+        if unit.in_flight:
+            unit.status, unit.reason = Status.IN_FLIGHT, "a change was sent and its outcome is not known yet; it is read back first"
+            return
+        if "*" in unit.held:
+            unit.status, unit.reason = Status.HELD, "an undo holds it; `metasync release` lets it go"
+            return
+        if unit.target is not None and unit.target.privileged and not {unit.target.anchor, unit.target.label} & self.at.allowed:
+            unit.status = Status.PROBLEM
+            unit.reason = f"{unit.target.label} is privileged in {self.at.profile.target} and is not written"
+            unit.problem("privileged", unit.reason + f"; name it in `allow privileged:` of {self.at.profile.target} if it shall be")
+            return
+        if unit.target is not None and unit.target.state is State.UNREAD:
+            unit.status, unit.reason = (
+                Status.UNREAD,
+                f"its object in {self.at.profile.target} was not read by the last import; nothing is done until it is",
+            )
+            return
+        if not verdict.inside:
+            self._outside(connection, unit, verdict)
+            return
+        self._keep_in_step(unit, verdict, unique)
+
+    def _outside(self, connection: Connection, unit: Unit, verdict: Verdict) -> None:
+        unit.status, unit.reason, unit.cause = verdict.status or Status.OUT_OF_SCOPE, verdict.words, verdict.cause
+        if verdict.cause is None or unit.target is None or unit.identity_id is None:
+            return
+        if unit.target.state is State.GONE:
+            unit.status, unit.reason = Status.LEFT, f"{verdict.words}; its object in {self.at.profile.target} is gone"
+            sync.release_names(connection, self.at.target_id, [unit.identity_id], self.at.now)
+            return
+        others = sync.statuses_of_identities(connection, [unit.identity_id]).get(unit.identity_id, [])
+        holding = sorted(
+            name
+            for name, one, status in others
+            if name in self.at.same_target and (name, one) != (self.at.profile.name, unit.id) and status in HOLDS_ON
+        )
+        if holding:
+            unit.reason = f"{verdict.words}; {', '.join(holding)} still holds on to it"
+            return
+        self._leave(unit, verdict.cause)
+
+    def _leave(self, unit: Unit, cause: Cause) -> None:
+        """Law 5, for an object that nobody holds on to, or that is disabled in the source."""
+        assert unit.target is not None
+        before = unit.before
+        unit.left_since = before.left_since if before and before.left_cause == cause.value and before.left_since else self.at.now
+        steps = self.at.profile.leaving.get(cause, ())
+        environment = unit.environment(self.at.engagement)
+        places = []
+        for step in steps:
+            place = None
+            if step.action is Leave.MOVE and step.place is not None:
+                expression = unit.program.leaving_places[step.place]
+                place = evaluate(expression, environment, "leaving", unit.program.source_schema)
+            places.append(place if isinstance(place, str) else None)
+        done = unit.target_join.done if unit.target_join else ()
+        out = leaving.leave(
+            steps, cause, unit.target, created=unit.created, since=unit.left_since, now=self.at.now, done=done, places=places
+        )
+        known = {one.operation for one in unit.operations}
+        fresh = [one for one in out.operations if one.operation not in known and not (set(one.after) & unit.held)]
+        if any(one.operation is Operation.DELETE for one in fresh):
+            unit.operations = []
+        unit.operations += fresh
+        for problem in out.problems:
+            unit.problem(problem.code, problem.text, severity=problem.severity)
+        unit.due_at = out.due_at
+        unit.cause = cause
+        if cause is not Cause.DISABLED:
+            unit.status = Status.LEAVING if unit.operations or out.due_at else Status.LEFT
+
+    def _keep_in_step(self, unit: Unit, verdict: Verdict, unique: UniqueValues) -> None:
+        program = unit.program
+        if self.at.profile.action is Action.CREATE_ONLY and unit.target is not None:
+            unit.status, unit.reason = Status.IN_STEP, "it exists, and the profile only creates"
+            return
+        desired, place = unit.wanted, unit.place
+        self._unique(unit, desired, place, unique)
+        unit.desired = codec.digest({name: value for name, value in desired.items() if value is not KEEP and value is not CLEAR})
+        if unit.target is None:
+            unit.operations = [diff.creation(program, desired, place)]
+            unit.creates, unit.status, unit.reason = True, Status.PENDING, f"{verdict.words}; to be created in {self.at.profile.target}"
+            return
+        self._difference(unit, verdict, desired)
+
+    def _difference(self, unit: Unit, verdict: Verdict, desired: dict[str, Any]) -> None:
+        assert unit.target is not None
+        done = unit.target_join.done if unit.target_join else ()
+        ours = leaving.disabled_by_us(done) and self.at.profile.returning.enable
+        before = unit.before
+        drift = bool(before and before.desired == unit.desired and before.status == Status.IN_STEP)
+        found = diff.difference(
+            unit.program,
+            desired,
+            unit.target,
+            held=unit.held,
+            agreed=before.enabled if before else None,
+            disabled_by_us=ours,
+            drift=drift,
+        )
+        unit.operations, unit.agreed = found.operations, found.agreed
+        for problem in found.problems:
+            unit.problem(problem.code, problem.text, problem.attribute, severity=problem.severity)
+        if verdict.cause is Cause.DISABLED and self.at.profile.leaving.get(Cause.DISABLED):
+            self._leave(unit, Cause.DISABLED)
+        elif done:
+            back = leaving.come_back(
+                self.at.profile.returning,
+                unit.target,
+                done,
+                enabled_is_mapped="enabled" in unit.program.expressions,
+                moved_by_place="path" in desired,
+            )
+            known = {one.operation for one in unit.operations}
+            unit.operations += [one for one in back if one.operation not in known and not (set(one.after) & unit.held)]
+        unit.status = Status.PENDING if unit.operations else Status.IN_STEP
+        unit.reason = verdict.words
+
+    def _unique(self, unit: Unit, desired: dict[str, Any], place: str | None, unique: UniqueValues) -> None:
+        """Replace wanted values that must be unique by those that this identity gets."""
+        for name, value in desired.items():
+            known = attribute_schema(unit.program.target_schema, name)
+            mapping = unit.program.mappings.get(name)
+            if not isinstance(value, str) or mapping is None or name in unit.held or not (known.unique or mapping.unique):
+                continue
+            target = unit.target
+            if target is not None and mapping.strength.value == "once":
+                continue
+            current = target.attributes.get(name) if target is not None else None
+            parent = None
+            if known.unique is Unique.PARENT:
+                parent = desired.get("path") or (target.attributes.get("path") if target is not None else place)
+            desired[name] = unique.resolve(
+                known,
+                mapping.unique,
+                value,
+                identity_id=unit.identity_id or 0,
+                own=target.object_id if target is not None else None,
+                profile=self.at.profile.name,
+                current=current if isinstance(current, str) else None,
+                place=parent,
+            )

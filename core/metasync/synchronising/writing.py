@@ -1,0 +1,130 @@
+"""What a portion leaves behind: pending rows, states, problems, and marks on whoever must look again because of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from metasync.contract import Kind, Operation
+from metasync.store import sync
+from metasync.store.rows import Severity, State
+from metasync.synchronising.scope import HOLDS_ON, Status
+from metasync.synchronising.setting import Setting, label_of
+from metasync.synchronising.units import Unit
+
+
+class Writing:
+    """Writes a portion of worked units."""
+
+    def __init__(self, at: Setting) -> None:
+        self.at = at
+
+    def existing(self, connection: Connection, units: Sequence[Unit]) -> dict[int, str]:
+        """unit -> what stood for it in the target before this pass: an anchor, `planned`, or nothing."""
+        before = sync.pending_of(connection, self.at.profile.name, [unit.id for unit in units])
+        found = {}
+        for unit in units:
+            planned = "planned" if unit.id in before and before[unit.id].anchor is None else ""
+            found[unit.id] = unit.target.anchor if unit.target is not None and unit.target.state is not State.GONE else planned
+        return found
+
+    def write(self, connection: Connection, units: Sequence[Unit], existed: Mapping[int, str]) -> None:
+        name, ids = self.at.profile.name, [unit.id for unit in units]
+        pending = [
+            sync.PendingRow(
+                object_id=unit.id,
+                identity_id=unit.identity_id,
+                directory_id=self.at.target_id,
+                kind=self.at.profile.target_kind,
+                target_id=unit.target.object_id if unit.target is not None else None,
+                anchor=unit.target.anchor if unit.target is not None else None,
+                label=label_of(unit, _created(unit)),
+                operations=unit.operations,
+            )
+            for unit in units
+            if unit.operations
+        ]
+        sync.put_pending(connection, self.at.engagement_id, name, self.at.run_id, ids, pending)
+        sync.drop_members(connection, name, [unit.id for unit in units if not _may_have_members(unit)])
+        self._free_rivals(connection, units)
+        waits = [(unit.id, *wait) for unit in units for wait in unit.waits]
+        sync.put_wanted(connection, self.at.engagement_id, name, ids, waits)
+        problems = [problem for unit in units for problem in unit.problems]
+        sync.put_problems(connection, self.at.engagement_id, name, self.at.run_id, self.at.now, ids, problems)
+        sync.put_states(connection, self.at.engagement_id, name, self.at.run_id, [_state(unit) for unit in units])
+        sync.clean(connection, name, ids, self.at.now)
+        for unit in units:
+            if unit.due_at is not None:
+                sync.mark(connection, self.at.engagement_id, [(name, unit.id, 0)], unit.due_at)
+        self._tell_holders(connection, units, existed)
+        self._tell_siblings(connection, units)
+        self.at.worked |= set(ids)
+        self.at.outcome.looked_at += len(ids)
+        self.at.outcome.pending += len(pending)
+        self.at.outcome.problems += sum(1 for problem in problems if problem.severity is not Severity.NOTICE)
+
+    def _free_rivals(self, connection: Connection, units: Sequence[Unit]) -> None:
+        """Whoever no longer waits for a key may have been in somebody's way."""
+        before = sync.wanted_keys(connection, self.at.profile.name, [unit.id for unit in units])
+        left = {key for unit in units for key in before.get(unit.id, set()) - set(unit.waits)}
+        if left:
+            rivals = sync.waiting_for(connection, list(left), but=[unit.id for unit in units])
+            sync.mark(connection, self.at.engagement_id, [(name, one, 0) for name, one in rivals])
+
+    def _tell_holders(self, connection: Connection, units: Sequence[Unit], existed: Mapping[int, str]) -> None:
+        """Who came to exist in the target, or ceased to: those that refer to him look again, at him alone."""
+        changed: set[int] = set()
+        for unit in units:
+            now = "planned" if unit.creates else ""
+            if unit.target is not None and unit.target.state is not State.GONE:
+                now = unit.target.anchor
+            if now != existed.get(unit.id, "") or (unit.before is None and now):
+                changed |= {unit.id, *(one.object_id for one in unit.joins if one.object_id is not None)}
+        if not changed:
+            return
+        marks = []
+        for holder, _, member, directory_id, kind in sync.holders(connection, changed):
+            for profile in self.at.by_source.get((self.at.names.get(directory_id, ""), Kind(kind)), ()):
+                marks.append((profile, holder, member))
+        sync.mark(connection, self.at.engagement_id, marks)
+
+    def _tell_siblings(self, connection: Connection, units: Sequence[Unit]) -> None:
+        """When one profile lets go of an identity, or takes hold, the others with the same target must look again."""
+        turned = [
+            unit
+            for unit in units
+            if unit.identity_id is not None and unit.before is not None and (unit.before.status in HOLDS_ON) != (unit.status in HOLDS_ON)
+        ]
+        others = sync.statuses_of_identities(connection, {unit.identity_id for unit in turned if unit.identity_id is not None})
+        marks = [
+            (name, one, 0)
+            for unit in turned
+            for name, one, _ in others.get(unit.identity_id or 0, ())
+            if name in self.at.same_target and (name, one) != (self.at.profile.name, unit.id)
+        ]
+        sync.mark(connection, self.at.engagement_id, marks)
+
+
+def _may_have_members(unit: Unit) -> bool:
+    return unit.status in (Status.IN_STEP, Status.PENDING)
+
+
+def _state(unit: Unit) -> sync.SyncState:
+    before = unit.before
+    keep = before.enabled if before else None
+    return sync.SyncState(
+        object_id=unit.id,
+        digest=unit.row.digest,
+        status=unit.status or Status.PROBLEM,
+        reason=unit.reason,
+        enabled=unit.agreed if unit.agreed is not None else keep,
+        desired=unit.desired,
+        left_cause=unit.cause.value if unit.cause is not None and unit.left_since is not None else None,
+        left_since=unit.left_since,
+    )
+
+
+def _created(unit: Unit) -> Mapping[str, Any]:
+    return next((one.after for one in unit.operations if one.operation is Operation.CREATE), {})
