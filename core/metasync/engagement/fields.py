@@ -5,12 +5,9 @@ A field raises one `ValidationError` with every fault below it, and hands on wha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
-from zoneinfo import ZoneInfo
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 
@@ -18,16 +15,6 @@ from metasync.contract import Kind
 from metasync.engagement.document import NAME, NAME_ALLOWED, Fault, one_of
 
 E = TypeVar("E", bound=StrEnum)
-
-UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400}
-DURATION_ALLOWED = "a number with its unit, such as `15 minutes`, `90 days`, `2 weeks`"
-LONGEST = timedelta(days=36525)
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_DURATION = re.compile(r"(\d{1,9}) +(second|minute|hour|day|week)s?")
-_CRON_PART = re.compile(r"(\*|\d{1,2}(-\d{1,2})?)(/\d{1,2})?(,(\*|\d{1,2}(-\d{1,2})?)(/\d{1,2})?)*")
-_CRON_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_WINDOW = re.compile(r"(\S+) (\d\d):(\d\d)-(\d\d):(\d\d) (\S+)")
-_RATE = re.compile(r"([1-9]\d{0,5})/(s|min|h)")
 
 
 class Value(fields.Field[Any]):
@@ -56,7 +43,7 @@ class Text(Value):
 
     def read(self, value: Any) -> str:
         if not isinstance(value, str):
-            raise self.wrong(f"{_shown(value)} is not text", f"{self.form}, in quotes")
+            raise self.wrong(f"{shown(value)} is not text", f"{self.form}, in quotes")
         if not value.strip():
             raise self.wrong("is empty")
         return value
@@ -83,7 +70,7 @@ class Flag(Value):
 
     def read(self, value: Any) -> bool:
         if not isinstance(value, bool):
-            raise self.wrong(f"{_shown(value)} is neither true nor false")
+            raise self.wrong(f"{shown(value)} is neither true nor false")
         return value
 
 
@@ -97,7 +84,7 @@ class Whole(Value):
 
     def read(self, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not self.least <= value <= self.most:
-            raise self.wrong(f"{_shown(value)} is not such a number")
+            raise self.wrong(f"{shown(value)} is not such a number")
         return value
 
 
@@ -108,7 +95,7 @@ class Percent(Value):
 
     def read(self, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 100:
-            raise self.wrong(f"{_shown(value)} is not such a number")
+            raise self.wrong(f"{shown(value)} is not such a number")
         return float(value)
 
 
@@ -122,17 +109,8 @@ class Word(Value):
 
     def read(self, value: Any) -> Any:
         if not isinstance(value, str) or value not in self.words:
-            raise self.wrong(f"{_shown(value)} is not known here", one_of(self.words, value))
+            raise self.wrong(f"{shown(value)} is not known here", one_of(self.words, value))
         return self.words[value]
-
-
-class Duration(Value):
-    """A length of time."""
-
-    form = DURATION_ALLOWED
-
-    def read(self, value: Any) -> timedelta:
-        return duration(value)
 
 
 class KindPair(Value):
@@ -145,8 +123,8 @@ class KindPair(Value):
         if len(pair) != 1:
             raise self.wrong("is not one pair of kinds")
         for kind in pair[0]:
-            if kind not in set(Kind):
-                raise self.wrong(f"{_shown(kind)} is not a kind", one_of(Kind, kind))
+            if not isinstance(kind, str) or kind not in set(Kind):
+                raise self.wrong(f"{shown(kind)} is not a kind", one_of(Kind, kind))
         return Kind(pair[0][0]), Kind(pair[0][1])
 
 
@@ -172,7 +150,7 @@ class Many(Value):
 
     def read(self, value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
-            raise self.wrong(f"{_shown(value)} is not a list")
+            raise self.wrong(f"{shown(value)} is not a list")
         return _items(self.inner, value, self, single=False)
 
 
@@ -196,7 +174,7 @@ class Table(Value):
 
     def read(self, value: Any) -> dict[Any, Any]:
         if not isinstance(value, Mapping):
-            raise self.wrong(f"{_shown(value)} is not a mapping of {self.what}")
+            raise self.wrong(f"{shown(value)} is not a mapping of {self.what}")
         faults: dict[Any, Any] = {}
         sound: dict[Any, Any] = {}
         for key, given in value.items():
@@ -216,7 +194,7 @@ class Table(Value):
 
     def _key_fault(self, key: Any) -> Fault | None:
         if not isinstance(key, str):
-            return Fault(f"the key {_shown(key)} is not text", f"{self.what}, in quotes")
+            return Fault(f"the key {shown(key)} is not text", f"{self.what}, in quotes")
         if self.words is not None and key not in self.words:
             return Fault("is not known here", one_of(self.words, key))
         if not key.strip():
@@ -239,7 +217,7 @@ class Part(Value):
             Text(self.form).read(value)
             value = {self.short: value}
         if not isinstance(value, Mapping):
-            raise self.wrong(f"{_shown(value)} is not a mapping")
+            raise self.wrong(f"{shown(value)} is not a mapping")
         return read_section(self.schema(), value)
 
 
@@ -261,76 +239,6 @@ class Steps(Value):
         if faults:
             raise ValidationError(faults)
         return tuple(steps)
-
-
-class Schedule(Value):
-    """When a profile runs by itself, as a plain mapping."""
-
-    form = '`every 15 minutes`, `15 minutes after the last`, or `{cron: "0 6 * * 1-5", zone: Europe/Berlin, missed: run once}`'
-
-    def read(self, value: Any) -> dict[str, Any]:
-        if isinstance(value, Mapping):
-            return self._cron(value)
-        if isinstance(value, str) and value.startswith("every "):
-            return {"every": self._seconds(value.removeprefix("every "))}
-        if isinstance(value, str) and value.endswith(" after the last"):
-            return {"after": self._seconds(value.removesuffix(" after the last"))}
-        raise self.wrong(f"{_shown(value)} is not a schedule")
-
-    def _seconds(self, text: str) -> int:
-        seconds = int(duration(text).total_seconds())
-        if seconds < 10:
-            raise self.wrong(f"`{text}` is too short", "at least 10 seconds")
-        return seconds
-
-    def _cron(self, value: Mapping[str, Any]) -> dict[str, Any]:
-        faults: dict[str, Any] = {
-            str(key): [Fault("is not known here", one_of(("cron", "zone", "missed"), key))]
-            for key in value
-            if key not in ("cron", "zone", "missed")
-        }
-        cron, zone, missed = value.get("cron"), value.get("zone", "UTC"), value.get("missed", "run once")
-        parts = cron.split() if isinstance(cron, str) else []
-        if len(parts) != 5 or not all(_cron_part(part, *bounds) for part, bounds in zip(parts, _CRON_BOUNDS, strict=True)):
-            faults["cron"] = [Fault(f"{_shown(cron)} is not a cron line", "minute, hour, day, month and weekday, such as `0 6 * * 1-5`")]
-        if not zone_known(zone):
-            faults["zone"] = [Fault(f"{_shown(zone)} is not a time zone", "a name such as `Europe/Berlin` or `UTC`")]
-        if missed not in ("run once", "skip"):
-            faults["missed"] = [Fault(f"{_shown(missed)} is not known here", one_of(("run once", "skip"), missed))]
-        if faults:
-            raise ValidationError(faults)
-        return {"cron": cron, "zone": zone, "missed": missed}
-
-
-class Window(Value):
-    """When a directory may be written."""
-
-    form = "days, hours and time zone, such as `Mon-Fri 20:00-06:00 Europe/Berlin`"
-
-    def read(self, value: Any) -> str:
-        found = _WINDOW.fullmatch(value) if isinstance(value, str) else None
-        if not found or not isinstance(value, str):
-            raise self.wrong(f"{_shown(value)} is not a window")
-        days, zone = found[1], found[6]
-        hours = [(int(found[2]), int(found[3])), (int(found[4]), int(found[5]))]
-        if not all(day in DAYS for span in days.split(",") for day in span.split("-", 1)):
-            raise self.wrong(f"`{days}` are not days", "such as `Mon-Fri` or `Sat,Sun`")
-        if not all((hour < 24 and minute < 60) or (hour, minute) == (24, 0) for hour, minute in hours) or hours[0] == hours[1]:
-            raise self.wrong("the hours are not a span", "such as `20:00-06:00` or `00:00-24:00`")
-        if not zone_known(zone):
-            raise self.wrong(f"`{zone}` is not a time zone", "a name such as `Europe/Berlin` or `UTC`")
-        return value
-
-
-class Rate(Value):
-    """Operations in a time."""
-
-    form = "a number per `s`, `min` or `h`, such as `50/s`"
-
-    def read(self, value: Any) -> str:
-        if not isinstance(value, str) or not _RATE.fullmatch(value):
-            raise self.wrong(f"{_shown(value)} is not a rate")
-        return value
 
 
 class Section(Schema):
@@ -375,25 +283,6 @@ def explain(schema: Schema, messages: dict[Any, Any]) -> None:
                 messages[key] = [Fault(text.rstrip("."), allowed)]
 
 
-def duration(value: Any) -> timedelta:
-    """`90 days` as a length of time. Raises `ValidationError`."""
-    found = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if not found:
-        raise ValidationError([Fault(f"{_shown(value)} is not a length of time", DURATION_ALLOWED)])
-    length = timedelta(seconds=min(int(found[1]) * UNITS[found[2]], 10**11))
-    if length > LONGEST:
-        raise ValidationError([Fault(f"{_shown(value)} is longer than a century", DURATION_ALLOWED)])
-    return length
-
-
-def zone_known(name: Any) -> bool:
-    """True for the name of a time zone."""
-    try:
-        return isinstance(name, str) and ZoneInfo(name) is not None
-    except (ValueError, OSError, KeyError):  # unknown; a folder of the database; not found is a KeyError
-        return False
-
-
 def name_key(key: str) -> str | None:
     """What is allowed, unless the key is a name."""
     return None if NAME.fullmatch(key) else NAME_ALLOWED
@@ -416,15 +305,7 @@ def _items(inner: Value, given: list[Any], owner: OneOrMany | Many, *, single: b
     return tuple(sound)
 
 
-def _cron_part(part: str, least: int, most: int) -> bool:
-    return (
-        bool(_CRON_PART.fullmatch(part))
-        and all(least <= int(number) <= most for number in re.findall(r"(?<!/)\b\d+", part))
-        and not re.search(r"/0+(?!\d)", part)
-    )
-
-
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value as people wrote it, shortened; a mapping or list by its kind, as it may hold a secret."""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

@@ -15,7 +15,6 @@ from metasync.contract import Kind, Operation
 from metasync.engagement.checker import Checker
 from metasync.engagement.defaults import LIMITS
 from metasync.engagement.document import KeyPath, one_of
-from metasync.engagement.fields import duration
 from metasync.engagement.model import (
     Action,
     Approval,
@@ -34,6 +33,7 @@ from metasync.engagement.model import (
     Several,
     Strength,
 )
+from metasync.engagement.times import duration
 from metasync.expressions import Expression
 from metasync.synchronising.needs import is_bare
 

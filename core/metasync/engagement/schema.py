@@ -1,6 +1,7 @@
 """The whole language of the document, as schemas: the one source of what is accepted and of the reference in the docs.
 
-What a schema alone can tell is checked here; what needs plugins or other parts of the document is checked in `load` and `laws`.
+What a schema alone can tell is checked here; what needs plugins or other parts of the document is checked in `load` and `laws`. It is long
+because it is the language, in one place and in the document's order; there is little else in it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from metasync.contract import Kind, Operation, option
 from metasync.engagement.defaults import LIMITS, PERCENT_FLOOR
 from metasync.engagement.document import Fault
 from metasync.engagement.fields import (
-    Duration,
     Expression,
     Flag,
     KindPair,
@@ -25,19 +25,17 @@ from metasync.engagement.fields import (
     OneOrMany,
     Part,
     Percent,
-    Rate,
-    Schedule,
     Section,
     Steps,
     Table,
     Text,
     Value,
     Whole,
-    Window,
     Word,
     name_key,
 )
 from metasync.engagement.model import Action, Approval, Cause, Origin, Several
+from metasync.engagement.times import Duration, Rate, Schedule, Window
 
 DIRECTORY_NAME = (
     "letters, digits, `-` and `_`, beginning with a letter, and no word of the expression language: expressions name directories"
@@ -249,7 +247,8 @@ class LimitSection(Section):
     percent = option(
         Percent(),
         title="Percent",
-        help=f"The most in percent of what the profile has joined; {PERCENT_FLOOR} or fewer changes never pass it.",
+        help=f"The most in percent of what the profile has joined. As few as {PERCENT_FLOOR} changes pass, as long as they are no more "
+        "than a quarter.",
     )
 
     @validates_schema
