@@ -1,4 +1,4 @@
-"""Why is this value there, and why is this object not? Answers in words, from the document itself (`synchronising.interpret`) and from what is recorded."""
+"""Why is this value there, and why is this object not? In words from the document (`synchronising.interpret`) and from what is recorded."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Explanation:
 
 
 def explain(workspace: Workspace, object_id: int, attribute: str | None = None) -> list[Explanation]:
-    """Explain an object under every profile that knows it: as a source, or as the partner of one. With `attribute`, that target attribute alone.
-    Raises `MetasyncError` where there is no such object."""
+    """Explain an object under every profile that knows it: as a source, or as the partner of one. With `attribute`, that target attribute
+    alone. Raises `MetasyncError` where there is no such object."""
     schemas = workspace.schemas()
     with workspace.backend.read() as connection:
         row = sync.objects(connection, [object_id]).get(object_id)
@@ -88,7 +88,8 @@ def _joined(workspace: Workspace, family: Sequence[JoinRow]) -> list[Line]:
         done = ", ".join(str(step["action"]) for step in one.done)
         if done:
             how += f"; done when it left, and reversed when it returns: {done}"
-        lines.append(Line(topic="joined", words=f"{source_name(workspace.directory_name(one.directory_id), one.anchor)} ({one.kind}) by {how}"))
+        name = source_name(workspace.directory_name(one.directory_id), one.anchor)
+        lines.append(Line(topic="joined", words=f"{name} ({one.kind}) by {how}"))
     return lines
 
 
@@ -209,9 +210,8 @@ class _Teller:
         lines = []
         for one in history.changes_of(self.connection, self.profile.name, unit.id, attribute, HISTORY):
             when = f" {one.written_at:%Y-%m-%d %H:%M:%SZ}" if one.written_at else ""
-            values = "; ".join(
-                f"{name} from {show(one.before.get(name))} to {show(value)}" for name, value in one.after.items() if attribute in (None, name)
-            )
+            touched = {name: value for name, value in one.after.items() if attribute in (None, name)}
+            values = "; ".join(f"{name} from {show(one.before.get(name))} to {show(value)}" for name, value in touched.items())
             words = f"plan {one.plan_id}{f', run {one.run_id}' if one.run_id else ''}{when}: {one.operation} is {one.state}"
             words += f" ({values})" if values and attribute is not None else ""
             words += f"; {one.error}" if one.error else ""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from metasync import dn
 
-words = st.text(alphabet="aB ,+=\\\"<>;#é", min_size=1, max_size=6)
+words = st.text(alphabet='aB ,+=\\"<>;#é', min_size=1, max_size=6)
 
 
 def escaped(value: str) -> str:

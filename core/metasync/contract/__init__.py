@@ -69,10 +69,12 @@ from metasync.contract.rewrite import Null, Parameter, Rewrite, Several
 from metasync.contract.secrets import SecretProvider
 
 __all__ = [
-    "Allow",
-    "AttributeSchema",
     "CAPABILITIES",
     "CONTRACT_VERSION",
+    "EVERYTHING",
+    "READ_ONLY",
+    "Allow",
+    "AttributeSchema",
     "Change",
     "Check",
     "Connector",
@@ -80,7 +82,6 @@ __all__ = [
     "CursorExpired",
     "DirectorySettings",
     "Dispatcher",
-    "EVERYTHING",
     "Entry",
     "Equality",
     "Exporter",
@@ -107,7 +108,6 @@ __all__ = [
     "Parameter",
     "Patch",
     "Presence",
-    "READ_ONLY",
     "ReadRequest",
     "ReadsPasswordHashes",
     "Reference",

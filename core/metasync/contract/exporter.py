@@ -1,7 +1,7 @@
 """An exporter carries something across that is not an attribute: passwords, SID history.
 
-It is a step of its own behind the attributes, with a cursor and per-pair state of its own. It yields changes without payload, which are planned,
-limited, approved and journalled like all others; the secret is fetched inside `write` and kept nowhere.
+It is a step of its own behind the attributes, with a cursor and per-pair state of its own. It yields changes without payload, which are
+planned, limited, approved and journalled like all others; the secret is fetched inside `write` and kept nowhere.
 """
 
 from __future__ import annotations

@@ -44,4 +44,5 @@ class Matcher(ABC):
 
     @abstractmethod
     def lookups(self, values: Sequence[Values | None]) -> Sequence[Lookup]:
-        """What to look for, given the values of `sources`. Nothing to look for: an empty sequence. All objects that any look-up finds are candidates."""
+        """What to look for, given the values of `sources`. Nothing to look for: an empty sequence. All objects that any look-up finds are
+        candidates."""

@@ -60,7 +60,7 @@ class Operation(StrEnum):
     RESTORE = "restore"
     MEMBER_ADD = "member add"
     MEMBER_REMOVE = "member remove"
-    PASSWORD = "password"
+    PASSWORD = "password"  # noqa: S105 - the word of an operation
     SID = "SID"
 
 

@@ -23,7 +23,14 @@ class SecretReference:
 class Secret(fields.Field[SecretReference]):
     """`{secret: NAME}` in the document; a literal is refused."""
 
-    def __init__(self, *, title: str, help: str, required: bool = False, **metadata: Any) -> None:
+    def __init__(
+        self,
+        *,
+        title: str,
+        help: str,  # noqa: A002 - the word that the metadata uses
+        required: bool = False,
+        **metadata: Any,
+    ) -> None:
         super().__init__(
             required=required,
             load_default=missing if required else None,
@@ -48,7 +55,14 @@ class Options(Schema):
         unknown = RAISE
 
 
-def option(field: Any, *, title: str, help: str, group: str = "", advanced: bool = False) -> Any:
+def option(
+    field: Any,
+    *,
+    title: str,
+    help: str,  # noqa: A002 - the word that the metadata uses
+    group: str = "",
+    advanced: bool = False,
+) -> Any:
     """Give a marshmallow field its title, help, group and whether it is advanced."""
     field.metadata.update({"title": title, "help": help, "group": group, "advanced": advanced})
     return field

@@ -43,7 +43,8 @@ class Rewrite:
 
     name: str
     function: Callable[..., Any]
-    """`function(value, *arguments)`, the arguments in the order of `parameters`. Raises `ValueError` with a reason. Returns None for "nothing"."""
+    """`function(value, *arguments)`, the arguments in the order of `parameters`. Raises `ValueError` with a reason. Returns None for
+    "nothing"."""
     help: str
     example: tuple[str, str]
     """An expression and what it yields, as a person reads it; a test runs it."""
@@ -51,4 +52,5 @@ class Rewrite:
     null: Null = Null.STAYS
     several: Several = Several.EACH
     value_last: bool = False
-    """True: in the form `f(...)` the value stands behind the parameters, `join(", ", values)`; in `x.f(...)` and in a pipeline it comes first."""
+    """True: in the form `f(...)` the value stands behind the parameters, `join(", ", values)`; in `x.f(...)` and in a pipeline it comes
+    first."""

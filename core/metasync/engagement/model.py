@@ -168,7 +168,8 @@ class LeavingStep:
     after: timedelta = timedelta(0)
     """Since the object left."""
     only_created: bool = True
-    """Only objects that Metasync created; False (`delete: joined`, `{move: ..., of: joined}`): also those that were merely matched. `disable` applies to both."""
+    """Only objects that Metasync created; False (`delete: joined`, `{move: ..., of: joined}`): also those that were merely matched.
+    `disable` applies to both."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,7 +224,8 @@ class Profile:
     replaces: str | None = None
     disjoint: str | None = None
     configuration: str = ""
-    """Digest of the effective configuration: this profile's own part, what it uses of directories and metaverse, and the plugins' versions."""
+    """Digest of the effective configuration: this profile's own part, what it uses of directories and metaverse, and the plugins'
+    versions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

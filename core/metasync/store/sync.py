@@ -229,7 +229,8 @@ def links(
 
 
 def written(connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, list[tuple[Operation, dict[str, Any], str]]]:
-    """anchor -> (operation, after, state) of changes that no import has shown yet, oldest first. Undone and refused ones are not among them."""
+    """anchor -> (operation, after, state) of changes that no import has shown yet, oldest first. Undone and refused ones are not among
+    them."""
     found: dict[str, list[tuple[Operation, dict[str, Any], str]]] = {}
     for part in portions(anchors):
         query = (
@@ -414,7 +415,8 @@ def followed(
 
 
 def stand_ins(connection: Connection, member_ids: Collection[int], target_directory: int) -> dict[int, set[str]]:
-    """source object -> everything that it may stand under in `pending_member`: anchors in the target, or `directory id/anchor` of its own."""
+    """source object -> everything that it may stand under in `pending_member`: anchors in the target, or `directory id/anchor` of its
+    own."""
     here, there = join.alias("here"), join.alias("there")
     found: dict[int, set[str]] = {}
     for part in portions(member_ids):

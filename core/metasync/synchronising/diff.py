@@ -74,7 +74,8 @@ def difference(
     disabled_by_us: bool = False,
     drift: bool = False,
 ) -> Difference:
-    """What an existing object needs. `desired` is fitted; `held` attributes are left alone; `drift` marks differences that we did not cause."""
+    """What an existing object needs. `desired` is fitted; `held` attributes are left alone; `drift` marks differences that we did not
+    cause."""
     out = Difference(agreed=agreed)
     grouped: dict[Operation, PendingOperation] = {}
     for name, value in desired.items():

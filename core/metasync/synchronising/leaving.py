@@ -1,4 +1,5 @@
-"""Leaving and returning (law 5): which steps an object takes when the last profile lets go of it, and what is reversed when it comes back."""
+"""Leaving and returning (law 5): which steps an object takes when the last profile lets go of it, and what is reversed when it comes
+back."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def leave(
     done: Sequence[Mapping[str, Any]],
     places: Sequence[str | None],
 ) -> Steps:
-    """The steps of one cause. `places` holds the evaluated place of each move. A step that we took and somebody took back is not repeated."""
+    """The steps of one cause. `places` holds the evaluated place of each move. A step that we took and somebody took back is not
+    repeated."""
     out = Steps()
     taken = {one["action"] for one in done}
     for step, place in zip(steps, places, strict=True):

@@ -1,27 +1,27 @@
 """Matching (law 2): the first rule with any candidate decides; exactly one free candidate joins; anything else touches nobody.
 
-Newcomers of one pass are looked at together first (`Claims`), so that two of them that want one partner, or that would both create the same person,
+Newcomers of one pass are looked at together first (`Claims`), so that two of them that want one partner, or that would both create the
+same person,
 are both shown and neither is touched, whatever the order.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sqlalchemy import Connection
 
-from metasync.contract import Lookup, MetasyncError
+from metasync.contract import Lookup
 from metasync.engagement.model import Engagement, Profile
-from metasync.store import joins, sync
+from metasync.store import codec, joins, sync
 from metasync.store.joins import DecisionRow, JoinRow
 from metasync.store.normalise import normalise
 from metasync.store.sync import Candidate
 from metasync.synchronising.images import source_name
 from metasync.synchronising.needs import target_key
-from metasync.synchronising.scope import Status
+from metasync.synchronising.pairing import pairing_file
+from metasync.synchronising.scope import Status, is_named
 from metasync.synchronising.units import Unit
 
 KeyedLookups = list[list[tuple[str, str]]]
@@ -125,31 +125,6 @@ def by_hand(engagement: Engagement, profile: Profile, decisions: Sequence[Decisi
     return ByHand(pairs=pairs, apart=frozenset(apart), ignored=ignored, pair_keys=tuple(pairing_file(engagement, profile.target)))
 
 
-def pairing_file(engagement: Engagement, target: str) -> list[tuple[str, str, str, str]]:
-    """The rows of `joins: {file: ...}`: two columns, `source` and `target` (anchors) or `source.ATTRIBUTE` and `target.ATTRIBUTE`."""
-    name = engagement.directories[target].joins_file
-    if name is None:
-        return []
-    path = Path(engagement.path).parent / name
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise MetasyncError(f"{target}: the pairing file {path} cannot be read: {error}") from error
-    header = [one.strip() for one in rows[0]] if rows else []
-    if len(header) != 2 or header[0].partition(".")[0] != "source" or header[1].partition(".")[0] != "target":
-        raise MetasyncError(
-            f"{target}: the pairing file {path} needs the header `source,target`, or such as `source.employeeID,target.mail`"
-        )
-    attributes = [one.partition(".")[2] or "anchor" for one in header]
-    found = []
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != 2 or not row[0].strip() or not row[1].strip():
-            raise MetasyncError(f"{target}: the pairing file {path} needs two values in row {number}")
-        found.append((attributes[0], row[0].strip(), attributes[1], row[1].strip()))
-    return found
-
-
 class Matching:
     """Finds the partners of one profile's objects in its target."""
 
@@ -213,12 +188,8 @@ class Matching:
                 words=f"{len(candidates)} objects have the same {words}: {shown}. Choose with `metasync join`, or correct the values",
             )
         one = candidates[0]
-        if one.privileged and one.anchor not in self.allowed and one.label not in self.allowed:
-            return Matched(
-                status=Status.PROBLEM,
-                code="privileged",
-                words=f"{shown} is privileged and is not matched; name it in `allow privileged:` of {self.target} if it shall be",
-            )
+        if self._protected(connection, one):
+            return self._privileged(one)
         rivals = claims.rivals_for(one.id, unit.id)
         if rivals:
             return Matched(
@@ -231,9 +202,24 @@ class Matching:
             return Matched(candidate=one, words=words)
         return self._taken(connection, unit, words, one, taken, shown)
 
+    def _protected(self, connection: Connection, one: Candidate) -> bool:
+        """Law 3."""
+        if not one.privileged:
+            return False
+        attributes = codec.decode(sync.objects(connection, [one.id])[one.id].blob)
+        return not is_named(self.allowed, one.anchor, attributes)
+
+    def _privileged(self, one: Candidate) -> Matched:
+        return Matched(
+            status=Status.PROBLEM,
+            code="privileged",
+            words=f"{source_name(self.target, one.anchor)} ({one.label}) is privileged and is not matched; name it in `allow privileged:` of "
+            f"{self.target} if it shall be",
+        )
+
     def _taken(self, connection: Connection, unit: Unit, words: str, one: Candidate, taken: JoinRow, shown: str) -> Matched:
-        """The candidate has an identity. Its place is free where that identity's source was deleted (it came back under a new anchor), or is of
-        another directory and the identity has no source of ours."""
+        """The candidate has an identity. Its place is free where that identity's source was deleted (it came back under a new anchor), or
+        is of another directory and the identity has no source of ours."""
         mine = [
             row
             for row in joins.of_identities(connection, [taken.identity_id])[taken.identity_id]
@@ -260,6 +246,8 @@ class Matching:
         if len(candidates) != 1:
             words = f"it was paired by hand ({reason}) with {attribute} {value}, and {self.target} has {len(candidates)} such objects"
             return Matched(status=Status.PROBLEM, code="pair", words=words)
+        if self._protected(connection, candidates[0]):
+            return self._privileged(candidates[0])
         taken = joins.of_objects(connection, [candidates[0].id]).get(candidates[0].id)
         if taken is not None and taken.identity_id != unit.identity_id:
             words = f"it was paired by hand ({reason}) with {candidates[0].label}, which is joined already: `metasync unjoin` that first"

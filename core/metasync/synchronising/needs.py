@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from metasync.contract import Kind, KindSchema, Reference, Schema, Type, Unique, Values
 from metasync.expressions import Expression, ExpressionError, compile_expression
 from metasync.store.normalise import normalise
+from metasync.synchronising.pairing import ANCHOR, pairing_attributes
 
 if TYPE_CHECKING:
     from metasync.contract import Matcher
@@ -232,15 +233,25 @@ class _Collector:
                 self.reads(profile, f"source.{text}" if is_bare(text) else text)
             if as_target:
                 self.match_targets(profile, matcher.targets, every_kind=rule.skip_other_kinds)
+        if (pair := pairing_attributes(self.engagement, profile.target)) is not None:
+            self.pair(profile, *pair, as_source=as_source, as_target=as_target)
         if as_target:
             self.read(profile.target_kind, profile.map)
             self.unique(profile)
 
+    def pair(self, profile: Profile, source: str, target: str, *, as_source: bool, as_target: bool) -> None:
+        """What a pairing file names."""
+        if as_source and source != ANCHOR:
+            self.read(profile.source_kind, [source])
+        if as_target and target != ANCHOR:
+            self.match_targets(profile, [target], every_kind=False)
+
     def kind(self, kind: Kind) -> None:
         schema = self.schema.kinds.get(kind)
         if schema is not None:
-            mark = self.engagement.directories[self.directory].mark
-            self.read(kind, [*STANDARD, *([mark] if mark else []), *(["dn"] if kind is Kind.CONTAINER else [])])
+            directory = self.engagement.directories[self.directory]
+            mark, by_name = directory.mark, kind is Kind.CONTAINER or directory.allow_privileged
+            self.read(kind, [*STANDARD, *([mark] if mark else []), *(["dn"] if by_name else [])])
 
     def reads(self, profile: Profile, text: str) -> None:
         for root, attribute in self.expression(text).arguments:

@@ -1,4 +1,5 @@
-"""Where the containers are that the document names. A path is resolved once and pinned by the container's anchor: renaming the container moves nobody out."""
+"""Where the containers are that the document names. A path is resolved once and pinned by the container's anchor: renaming the container
+moves nobody out."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def resolve_places(connection: Connection, workspace: Workspace, profile: Profile, source: str, *, pin: bool = True) -> Places:
-    """`scope: under:` and the source side of `place: mirror:`, as the containers are called now. Raises `MetasyncError` where a pinned container is
-    gone: that is never taken for "everybody left"."""
+    """`scope: under:` and the source side of `place: mirror:`, as the containers are called now. Raises `MetasyncError` where a pinned
+    container is gone: that is never taken for "everybody left"."""
     mirror = profile.place.mirror if profile.place else {}
     paths = [*profile.scope.under, *mirror]
     if not paths:

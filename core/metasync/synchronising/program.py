@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Environment = Mapping[str, Mapping[str, Any]]
 """root -> attribute -> value: `source`, `target`, `mv`, `wave`, and each directory by name."""
 
+Run = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], Environment], dict[str, Any]]
+"""What the template makes: (source, target, mv, wave, environment) -> wanted values."""
+
 NOTHING: Mapping[str, Any] = {}
 MEMBERS = "members"
 
@@ -96,7 +99,7 @@ class Program:
     mappings: Mapping[str, Mapping_]
     """By the target's standard attribute names."""
     text: str = ""
-    run: Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], Environment], dict[str, Any]] = None  # type: ignore[assignment]
+    run: Run = field(init=False, repr=False)
 
     def in_where(self, environment: Environment) -> bool:
         """Does the object satisfy `where:`? Raises `ObjectError`: an error in a scope never means "left"."""
@@ -170,7 +173,8 @@ def value_of(environment: Environment, root: str, attribute: str, source_schema:
 def compile_program(
     engagement: Engagement, host: Host, schemas: Mapping[str, Schema], profile: Profile, source: str, places: Places
 ) -> Program:
-    """Compile a profile for one of its sources. The document was checked when it was loaded; what only the directories know is checked here."""
+    """Compile a profile for one of its sources. The document was checked when it was loaded; what only the directories know is checked
+    here."""
     roots = expression_roots(engagement)
     target_schema = kind_schema(schemas, profile.target, profile.target_kind)
     if target_schema is None:
@@ -226,7 +230,8 @@ def _reference(
     plain = compiled(mapping.expression).plain
     if plain is None or mapping.rewrite:
         raise MetasyncError(
-            f"{profile.name}: {name} holds references, which follow identities: write one attribute, such as `source.{name}`, without rewrites"
+            f"{profile.name}: {name} holds references, which follow identities: write one attribute, such as `source.{name}`, "
+            "without rewrites"
         )
     root, attribute = plain
     if root == "mv":

@@ -1,6 +1,7 @@
 """References follow identities, not names: the manager of the target object is the target's object of the source's manager.
 
-Single references become part of the object's pending row; members are rows of their own, one per member, so that one joiner in a large group costs
+Single references become part of the object's pending row; members are rows of their own, one per member, so that one joiner in a large
+group costs
 one row. An unresolved reference is left alone and shown; it is looked at again when its object appears.
 """
 
@@ -58,6 +59,8 @@ class References:
         for root, attribute in mapping.contributors:
             holders = {holder: unit.id for unit in units if (holder := _holder(unit, root)) is not None}
             only = None if members is None else {one for wanted_ in members.values() for one in wanted_}
+            if only is not None and root not in ("source", unit_source(units)):
+                only = sync.family(connection, only)
             for one in sync.followed(connection, list(holders), attribute, self.target_id, only):
                 unit_id = holders[one.holder_id]
                 if found[unit_id][0] and not mapping.union and root != mapping.contributors[0][0]:
@@ -134,8 +137,8 @@ class References:
         written: Sequence[tuple[Operation, dict[str, Any], str]],
         only: Mapping[int, Collection[str]] | None,
     ) -> tuple[list[MemberRow], list[str] | None]:
-        """Members to add and to remove, and which keys they replace (None: all). Members that no identity stands for stay. `only`: the members
-        to look at, and the keys that each may stand under."""
+        """Members to add and to remove, and which keys they replace (None: all). Members that no identity stands for stay. `only`: the
+        members to look at, and the keys that each may stand under."""
         attribute, rule = mapping.attribute, rule_words(program, mapping.attribute)
         here = dict(current)
         pending_sources: set[str] = set()

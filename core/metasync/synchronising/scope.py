@@ -1,13 +1,14 @@
-"""Is this object in scope? If not: did it leave, and why? An error is never an answer to that (law: an error in a scope never means "left")."""
+"""Is this object in scope? If not: did it leave, and why? An error is never an answer to that (law: an error in a scope never means
+"left")."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from metasync.dn import is_under
+from metasync.dn import folded, is_under
 from metasync.engagement.model import Cause, Origin
 from metasync.store.rows import State
 from metasync.synchronising.program import Program
@@ -72,6 +73,13 @@ def judge(unit: Unit, environment: Mapping[str, Mapping[str, Any]], ignored: Map
     if source.attributes.get("enabled") is False:
         return Verdict(inside=True, words="in scope, and disabled", cause=Cause.DISABLED)
     return Verdict(inside=True, words="in scope")
+
+
+def is_named(allowed: Collection[str], anchor: str, attributes: Mapping[str, Any]) -> bool:
+    """Does `allow privileged:` name this object, by its anchor or DN? A label would not do: several objects may bear one."""
+    dn = attributes.get("dn")
+    names = {folded(one) for one in allowed}
+    return anchor.casefold() in {one.casefold() for one in allowed} or (isinstance(dn, str) and folded(dn) in names)
 
 
 def _ours(unit: Unit) -> bool:

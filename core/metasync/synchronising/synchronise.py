@@ -102,12 +102,13 @@ def prepare(workspace: Workspace, run_id: int, profile: Profile, schemas: Mappin
 
 
 def _mark_whole(connection: Connection, setting: Setting) -> None:
-    """A revision marks only profiles whose program changed; so does a schema, and a container that the document names and that moved."""
+    """A revision marks only profiles whose program changed; so does a schema, a pairing file, and a container that the document names and that moved."""
     basis = hashlib.sha256(setting.profile.configuration.encode())
     for name in sorted({*setting.profile.sources, setting.profile.target, *(merge.directory for merge in setting.profile.merge)}):
         basis.update(codec.encode_schema(setting.schemas[name]))
     for program in setting.programs.values():
         basis.update(repr((program.places.under, sorted(program.places.mirror.items()))).encode())
+    basis.update(repr(setting.hand.pair_keys).encode())
     digest = basis.hexdigest()
     if sync.basis(connection, setting.engagement_id, setting.profile.name) != digest:
         sync.mark_whole(

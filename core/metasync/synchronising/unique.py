@@ -1,6 +1,7 @@
 """Unique values: decided one after the other, in the order of the source's anchors, so that every dispatch gives the same plan (law 6).
 
-A value is taken if an imported object has it, if it is reserved for another identity, or if the connector says so. What an identity once got, it
+A value is taken if an imported object has it, if it is reserved for another identity, or if the connector says so. What an identity once
+got, it
 keeps as long as what it is made of stays the same. Values are compared folded: `Anna` and `anna` are one.
 """
 
@@ -76,8 +77,8 @@ class UniqueValues:
         place: Any,
         free: bool = True,
     ) -> str:
-        """The value that this identity gets. `own` is its object in the target, `current` that object's value. `free=False`: keep nothing reserved
-        (a dry look). Raises `ObjectError` where every pattern is taken."""
+        """The value that this identity gets. `own` is its object in the target, `current` that object's value. `free=False`: keep nothing
+        reserved (a dry look). Raises `ObjectError` where every pattern is taken."""
         attribute = known.name
         within = place if known.unique is Unique.PARENT else None
         if identity_id not in self._fetched:
@@ -87,10 +88,13 @@ class UniqueValues:
             if held.base == base and held.released is None and same_place and self._bearable(known, held.shown, within, identity_id, own):
                 return held.shown
         limit = known.max_length
-        if current is not None and any(normalise(one) == normalise(current) for one in _expansions(patterns, base, limit, 100)):
-            if normalise(current) != normalise(base) and self._bearable(known, current, within, identity_id, own):
-                self._keep(known, current, within, base, identity_id, profile, free)
-                return current
+        if (
+            current is not None
+            and self._has_one(patterns, base, limit, current)
+            and self._bearable(known, current, within, identity_id, own)
+        ):
+            self._keep(known, current, within, base, identity_id, profile, free)
+            return current
         for value in _expansions(patterns, base, limit, MOST):
             if self._bearable(known, value, within, identity_id, own) and not self._taken_elsewhere(attribute, value, current):
                 self._keep(known, value, within, base, identity_id, profile, free)
@@ -99,6 +103,12 @@ class UniqueValues:
             attribute,
             f"{attribute}: {base!r} is taken, and so is every pattern of `unique:`{' (there is none)' if len(patterns) < 2 else ''}",
         )
+
+    @staticmethod
+    def _has_one(patterns: Sequence[str], base: str, limit: int | None, current: str) -> bool:
+        """It bears a numbered form of the name already, from before we kept a record: it is not renumbered."""
+        folded = normalise(current)
+        return folded != normalise(base) and any(normalise(one) == folded for one in _expansions(patterns, base, limit, 100))
 
     def _bearable(self, known: AttributeSchema, value: str, within: Any, identity_id: int, own: int | None) -> bool:
         key = (known.name, _folded(value, within, known))

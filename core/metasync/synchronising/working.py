@@ -15,7 +15,7 @@ from metasync.store.rows import State
 from metasync.synchronising import diff, leaving
 from metasync.synchronising.fit import attribute_schema
 from metasync.synchronising.program import ObjectError, evaluate
-from metasync.synchronising.scope import HOLDS_ON, Status, Verdict
+from metasync.synchronising.scope import HOLDS_ON, Status, Verdict, is_named
 from metasync.synchronising.setting import Setting, stopped
 from metasync.synchronising.unique import UniqueValues, expanded
 from metasync.synchronising.units import Unit
@@ -67,9 +67,10 @@ class Working:
         if "*" in unit.held:
             unit.status, unit.reason = Status.HELD, "an undo holds it; `metasync release` lets it go"
             return
-        if unit.target is not None and unit.target.privileged and not {unit.target.anchor, unit.target.label} & self.at.allowed:
+        target = unit.target
+        if target is not None and target.privileged and not is_named(self.at.allowed, target.anchor, target.attributes):
             unit.status = Status.PROBLEM
-            unit.reason = f"{unit.target.label} is privileged in {self.at.profile.target} and is not written"
+            unit.reason = f"{target.label} is privileged in {self.at.profile.target} and is not written"
             unit.problem("privileged", unit.reason + f"; name it in `allow privileged:` of {self.at.profile.target} if it shall be")
             return
         if unit.target is not None and unit.target.state is State.UNREAD:

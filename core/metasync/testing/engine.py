@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from metasync.contract import Operation
 from metasync.engagement import load, revision
@@ -25,8 +26,8 @@ from metasync.host import Host
 from metasync.planning import approve
 from metasync.runs import run as runs
 from metasync.runs.run import RunOutcome
-from metasync.store import codec, open_store
-from metasync.store.tables import change, plan, problem, sync_state
+from metasync.store import Backend, clock, codec, open_store
+from metasync.store.tables import change, object_, plan, problem, sync_state
 from metasync.testing.memory import MemoryDirectory, MemoryPlugin
 from metasync.testing.small import SmallPlugin
 from metasync.workspace import Workspace
@@ -58,10 +59,32 @@ class Engine:
     ) -> None:
         self.folder, self.directories = folder, directories
         self.host = Host.of(MemoryPlugin(dict(directories)), SmallPlugin(), *plugins)
-        self.backend = open_store(url or f"sqlite:///{folder / 'metasync.db'}")
+        self.url = url or f"sqlite:///{folder / 'metasync.db'}"
+        self.ahead = timedelta(0)
+        """How far the database's clock is moved."""
+        self.backend = self._open()
         self.path = folder / "engagement.yaml"
         self.last: RunOutcome | None = None
         self.workspace = self.load(document)
+
+    def _open(self) -> Backend:
+        backend = open_store(self.url)
+
+        def now(connection: Connection) -> datetime:
+            return clock.now(connection) + self.ahead
+
+        vars(backend)["now"] = now
+        return backend
+
+    def restart(self) -> None:
+        """Nothing of the process stays, only what the database and the directories hold."""
+        self.backend.close()
+        self.backend = self._open()
+        self.workspace = self._workspace(revision.newest(self.backend, self.workspace.engagement.name, self.host))
+
+    def later(self, **time: float) -> None:
+        """Move the database's clock: `later(days=90)`."""
+        self.ahead += timedelta(**time)
 
     def load(self, document: str) -> Workspace:
         """Accept a (new) document."""
@@ -122,6 +145,11 @@ class Engine:
             self.export()
         return planned
 
+    def run(self, *profiles: str, approve: bool = False) -> RunOutcome:
+        """The whole job in one run, as a schedule does it."""
+        self.last = runs.run(self.workspace, profiles or list(self.workspace.engagement.profiles), approve=approve)
+        return self.last
+
     def undo(self, run: int) -> dict[str, list[Planned]]:
         """Plan the way back from a run."""
         self.last = runs.undo(self.workspace, run)
@@ -165,6 +193,12 @@ class Engine:
             for status in connection.execute(select(sync_state.c.status)).scalars():
                 found[status] = found.get(status, 0) + 1
         return found
+
+    def reasons(self, profile: str) -> dict[str, tuple[str, str]]:
+        """Source object's label -> (status, reason) under a profile."""
+        query = select(object_.c.label, sync_state.c.status, sync_state.c.reason).join(sync_state, sync_state.c.object_id == object_.c.id)
+        with self.backend.read() as connection:
+            return {row.label: (row.status, row.reason) for row in connection.execute(query.where(sync_state.c.profile == profile))}
 
     def close(self) -> None:
         """Give everything back."""

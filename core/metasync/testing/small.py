@@ -1,4 +1,4 @@
-"""The smallest plugin that an engagement can do with: three rewrites and a matcher. Engine tests use it, so that they need no shipped plugin."""
+"""The smallest plugin that an engagement can do with: four rewrites and a matcher. Engine tests need no shipped plugin."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from metasync.contract import Kind, Operation, Reference
 from metasync.planning.approval import ApprovalRefused
 from metasync.testing.engine import Engine, Planned
@@ -73,7 +74,9 @@ def test_a_collision_is_numbered_and_never_renumbered(engine: Engine, hr: Memory
     assert ad.by_name("Person 1 (2)"), "whoever got a name keeps it"
 
 
-def test_a_leaver_is_disabled_and_leaves_the_group_and_a_returner_comes_back(engine: Engine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+def test_a_leaver_is_disabled_and_leaves_the_group_and_a_returner_comes_back(
+    engine: Engine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
     leaver = anchor(hr, "Person 2")
     hr.delete(leaver)
     assert edit_and_settle(engine) == [("disable", "Person 2"), ("member remove", "Everybody")]

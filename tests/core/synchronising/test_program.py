@@ -32,7 +32,12 @@ EXPRESSIONS = (
     "source.proxies",
     "source.sn > source.givenName",
 )
-REWRITES = ((), (RewriteCall(name="lower"),), (RewriteCall(name="lower"), RewriteCall(name="short", arguments=(3,))), (RewriteCall(name="digits"),))
+REWRITES = (
+    (),
+    (RewriteCall(name="lower"),),
+    (RewriteCall(name="lower"), RewriteCall(name="short", arguments=(3,))),
+    (RewriteCall(name="digits"),),
+)
 CONDITIONS = (None, "source.mail != null", 'wave.state != "cut over"', "source.enabled")
 
 HOST = Host.of(SmallPlugin())
@@ -50,8 +55,12 @@ SCHEMA = Schema(
 )
 
 texts = st.text("aXß@.1 é", max_size=6).map(lambda value: value or None)
-values: st.SearchStrategy[Any] = st.one_of(st.none(), texts, st.booleans(), st.integers(-9, 9), st.lists(st.sampled_from("abc"), max_size=3, unique=True).map(tuple))
-images = st.fixed_dictionaries({}, optional={name: values.filter(lambda value: value not in (None, ())) for name in (*ATTRIBUTES, "proxies", "enabled", "name")})
+values: st.SearchStrategy[Any] = st.one_of(
+    st.none(), texts, st.booleans(), st.integers(-9, 9), st.lists(st.sampled_from("abc"), max_size=3, unique=True).map(tuple)
+)
+images = st.fixed_dictionaries(
+    {}, optional={name: values.filter(lambda value: value not in (None, ())) for name in (*ATTRIBUTES, "proxies", "enabled", "name")}
+)
 mappings = st.builds(
     lambda name, expression, rewrite, when: Mapping_(attribute=name, expression=expression, rewrite=rewrite, when=when),
     st.sampled_from(("a", "b", "c", "cn")),
@@ -93,7 +102,12 @@ def test_program_and_interpreter_are_equal(mapped: list[Mapping_], images: tuple
     assert outcome(lambda: program.desired(environment)) == outcome(lambda: interpret.desired(program, environment)[0])
 
 
-@given(image=images, where=st.sampled_from(('source.mail != null && source.mail.lower().endsWith("@a.test")', "source.enabled", "source.sn == source.title")))
+@given(
+    image=images,
+    where=st.sampled_from(
+        ('source.mail != null && source.mail.lower().endsWith("@a.test")', "source.enabled", "source.sn == source.title")
+    ),
+)
 @settings(max_examples=200, deadline=None)
 def test_scope_is_equal_too(image: dict[str, Any], where: str) -> None:
     program = program_of(where=where)

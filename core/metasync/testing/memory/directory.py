@@ -1,7 +1,8 @@
 """`MemoryDirectory`: the thing itself, which a connector speaks to and which tests change behind the connector's back.
 
 What is done here is done with an administrator's rights: only what would break the directory itself is refused. The rules for those who
-write through the connector (lengths, unique values, preconditions) are in `writing`. One class, for all of it shares one lock and one transaction.
+write through the connector (lengths, unique values, preconditions) are in `writing`. One class, for all of it shares one lock and one
+transaction.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class MemoryDirectory:
             "anchor": stored.anchor,
             "name": stored.name,
             "path": path,
-            "distinguishedName": self._join(stored, path),
+            "dn": self._join(stored, path),
             "whenCreated": stored.created,
         }
         if stored.members:
@@ -391,12 +392,12 @@ class MemoryDirectory:
             if above == stored.anchor:
                 raise MetasyncError(f"{stored.name} cannot be moved below itself; choose another path")
             above = self._index.objects[above].parent
-        touched = {"distinguishedName"} | ({"name"} if name != stored.name else set()) | ({"path"} if parent != stored.parent else set())
+        touched = {"dn"} | ({"name"} if name != stored.name else set()) | ({"path"} if parent != stored.parent else set())
         self._put(replace(stored, name=name, parent=parent, changed={**stored.changed, **dict.fromkeys(touched, self._sequence)}))
         below = self._index.children(stored.anchor)
         while below:
             child = below.pop()
-            self._put(replace(child, changed={**child.changed, "path": self._sequence, "distinguishedName": self._sequence}))
+            self._put(replace(child, changed={**child.changed, "path": self._sequence, "dn": self._sequence}))
             below += self._index.children(child.anchor)
 
 

@@ -14,7 +14,7 @@ from metasync.testing.values import as_tuple, from_json, to_json
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
-    """One object as it is kept. `anchor`, `name`, `path`, `members` and `distinguishedName` are not among `attributes`."""
+    """One object as it is kept. `anchor`, `name`, `path`, `members` and `dn` are not among `attributes`."""
 
     anchor: str
     kind: Kind

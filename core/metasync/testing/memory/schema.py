@@ -33,7 +33,7 @@ def _common() -> list[AttributeSchema]:
             help="The first part of the name.",
         ),
         AttributeSchema(name="path", role=Role.PATH, equality=Equality.DN, allow=_NO_CLEAR, help="The container that it is in."),
-        AttributeSchema(name="distinguishedName", equality=Equality.DN, allow=READ_ONLY, help="Name and path together."),
+        AttributeSchema(name="distinguishedName", alias="dn", equality=Equality.DN, allow=READ_ONLY, help="Name and path together."),
         AttributeSchema(name="description", max_length=1024),
         AttributeSchema(name="adminDescription", max_length=256, help="Has room for a mark."),
         AttributeSchema(name="privileged", type=Type.BOOLEAN, allow=READ_ONLY, help="True: it administers the directory."),

@@ -189,7 +189,7 @@ class Writer:
         if stored.attributes.get("privileged") is True:
             shown = self.directory.attributes(stored, index)
             allowed = {folded(one) for one in self.context.settings.allow_privileged}
-            if not allowed & {folded(str(shown[name])) for name in ("anchor", "distinguishedName")}:
+            if not allowed & {folded(str(shown[name])) for name in ("anchor", "dn")}:
                 self.reject("the object administers the directory; name it under `allow privileged`, or leave it alone")
 
     def suitable(
