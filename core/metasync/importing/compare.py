@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -28,8 +29,7 @@ KEPT_PROBLEMS = 10_000
 """How many problems an outcome lists; all of them are in the database."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Packed:
+class Packed(NamedTuple):
     """An entry, ready to be compared and stored. `plain` has no references."""
 
     anchor: str
@@ -177,12 +177,12 @@ class Comparison:
                 where=anchor, anchor=anchor, reason=f"it is a {entry.kind}, which was not asked for; report this to the connector's author"
             )
         try:
-            plain, blob, digest, links = codec.pack(entry.attributes)
+            plain, blob, digest, links = codec.pack(entry.attributes, self._request.holding[entry.kind])
         except (TypeError, ValueError) as error:
             return Reject(where=anchor, anchor=anchor, reason=f"one of its values cannot be stored: {error}")
         if links:
             self.link_keys.update(key for _, key, _ in links)
-        return Packed(anchor=anchor, kind=entry.kind, plain=plain, blob=blob, digest=digest, references=links)
+        return Packed(anchor, entry.kind, plain, blob, digest, links)
 
     def _sort(
         self, connection: Connection, entries: Sequence[Packed], known: Mapping[str, Known], touched: Touched
@@ -253,10 +253,13 @@ class Comparison:
         old_weight = codec.weight(codec.encode(plain)[1:])
         added: dict[tuple[str, str, str], None] = {}
         removed: list[LinkRow] = []
+        scalar = self._request.scalar[patch.kind]
         for name, value in patch.attributes.items():
             rest, links = codec.split({name: value} if value is not None else {})
             plain.pop(name, None)
             plain.update(rest)
+            if not links and name in scalar:
+                continue
             wanted = dict.fromkeys(links)
             for there, target in objects.links_by_value(connection, row.id, name).items():
                 if wanted.pop((name, *there), self) is self:

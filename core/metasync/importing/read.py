@@ -169,7 +169,7 @@ class _Import:
             open_load = objects.any_objects(connection, self.id) and not objects.has_anchor_index(connection, self.id)
         if open_load:
             self.build_anchors(None)
-            references.resolve_all(self.backend, self.id)
+            references.resolve_all(self.backend, self.id, keys=True)
 
     def decide(self, request: Request, streams: Sequence[str], *, full: bool) -> _Decision:
         """Full or delta, and why."""
@@ -212,7 +212,7 @@ class _Import:
                 ends[stream] = page
         if all(page.everything for page in ends.values()):
             self.settle(request, comparison, same_scope=True)
-        else:
+        elif not set(self.row().requested or ()) <= {kind.value for kind in request.kinds}:
             tombstones.drop_kinds(self.backend, self.id, request=request, comparison=comparison)
         if comparison.unknown_patched:
             text = f"{self.directory} told of changes to {comparison.unknown_patched:,} objects that are not known; "
@@ -236,7 +236,7 @@ class _Import:
         with self.backend.read() as connection:
             first = not objects.any_objects(connection, self.id)
             earlier = Seen(objects.get_seen(connection, self.id)) if resumed else Seen()
-            self.total = sum(objects.count(connection, self.id).values()) or None
+            self.total = objects.total(connection, self.id) or None
         self.done = len(earlier)
         if resumed:
             generation = row.generation
@@ -261,7 +261,7 @@ class _Import:
         finished = [self.stream(request, comparison, one, progress) for one in open_streams.values()]
         if first:
             self.build_anchors(comparison)
-            references.resolve_all(self.backend, self.id)
+            references.resolve_all(self.backend, self.id, keys=bool(request.link_keys))
         self.settle(request, comparison, same_scope=row.scope in (None, request.scope))
         self.learn_keys(request, comparison)
         return self.finish(request, comparison, finished, reason=decision.reason, runs=progress.runs)
@@ -315,7 +315,7 @@ class _Import:
         if comparison.link_keys - {references.ANCHOR} <= request.link_keys:
             return
         if index.rebuild(self.backend, self.row(), self.request()):
-            references.resolve_all(self.backend, self.id)
+            references.resolve_all(self.backend, self.id, keys=True)
 
     # Both
 

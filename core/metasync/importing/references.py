@@ -61,13 +61,16 @@ def reconnect(
     _touch(connection, touched, changed)
 
 
-def resolve_all(backend: Backend, directory_id: int) -> None:
-    """Resolve every open reference of a directory: after its first load, or when references are by a new key."""
+def resolve_all(backend: Backend, directory_id: int, *, keys: bool) -> None:
+    """Resolve every open reference of a directory: after its first load, or (`keys`) when references are by a new key."""
     with backend.read() as connection:
         holders = objects.holders_range(connection, directory_id)
     for start in range(holders.start, holders.stop, RANGE):
+        part = range(start, min(start + RANGE, holders.stop))
         with backend.write() as connection:
-            objects.resolve(connection, directory_id, range(start, min(start + RANGE, holders.stop)))
+            objects.resolve(connection, directory_id, part, by_anchor=True)
+            if keys:
+                objects.resolve(connection, directory_id, part, by_anchor=False)
 
 
 def _meaning(row: LinkRow, target_id: int | None) -> LinkRow:

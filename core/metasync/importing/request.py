@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from metasync.contract import Kind, Schema, SecretReference, Values
+from metasync.contract import Kind, Schema, SecretReference, Type, Values
 from metasync.engagement.model import Directory
 from metasync.store.normalise import storable
 from metasync.store.rows import MARK_PREFIX
@@ -36,6 +36,10 @@ class Request:
     link_keys: frozenset[str]
     """Attributes by which references name their targets."""
     marks: Mapping[Kind, str]
+    holding: Mapping[Kind, tuple[str, ...]]
+    """Attributes that hold references, as far as the directory says so."""
+    scalar: Mapping[Kind, frozenset[str]]
+    """Attributes that hold none, as far as the directory says so."""
 
     @property
     def digest(self) -> str:
@@ -103,8 +107,15 @@ def make_request(directory: Directory, schema: Schema, needs: DirectoryNeeds, li
         keys=noted,
         functions=functions,
         link_keys=frozenset(link_keys),
+        holding={kind: tuple(sorted(_declared(schema, kind, reference=True) & names)) for kind, names in attributes.items()},
+        scalar={kind: _declared(schema, kind, reference=False) for kind in attributes},
         marks={kind: canonical(schema.kinds.get(kind), directory.mark) for kind in needs.kinds} if directory.mark else {},
     )
+
+
+def _declared(schema: Schema, kind: Kind, *, reference: bool) -> frozenset[str]:
+    known = schema.kinds[kind].attributes.values() if kind in schema.kinds else ()
+    return frozenset(one.alias or one.name for one in known if (one.type is Type.REFERENCE) is reference)
 
 
 def _attribute(schema: Schema, kind: Kind, name: str) -> str | None:

@@ -39,9 +39,9 @@ def settle(
     """Decide about every object that was not seen. Raises `SourceEmpty` where nothing at all was seen, and `Unavailable`."""
     with backend.read() as connection:
         missing = _missing(objects.ids(connection, directory_id), comparison)
-        known = objects.count(connection, directory_id)
-    live = known.get(State.LIVE, 0)
-    if live and not comparison.seen and not comparison.earlier:
+        nothing = bool(missing) and not comparison.seen and not comparison.earlier
+        live = objects.count(connection, directory_id).get(State.LIVE, 0) if nothing else 0
+    if live:
         raise SourceEmpty(
             f"{directory} shows no object, but {live:,} were known: the import is held and nothing is taken for gone. "
             "If the directory is meant to be empty, take it out of the document; else check its source, then import again"

@@ -15,7 +15,7 @@ meaning). Plain strings, integers and booleans are themselves; everything else i
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -73,46 +73,57 @@ def digest(attributes: Mapping[str, Values | None]) -> bytes:
 
     References count one by one (`reference_weight`), so that one member more of a group changes it without the others being read.
     """
-    for value in attributes.values():
-        if type(value) is Reference or (type(value) is tuple and any(type(one) is Reference for one in value)):
-            plain, references = split(attributes)
-            return combine(weight(_canonical(plain)), (reference_weight(*link) for link in references))
-    return xxhash.xxh3_128_digest(_canonical(attributes))
+    return pack(attributes)[2]
 
 
 def pack(
-    attributes: Mapping[str, Values | None],
+    attributes: Mapping[str, Values | None], holding: Collection[str] = ()
 ) -> tuple[Mapping[str, Values | None], bytes, bytes, Sequence[tuple[str, str, str]]]:
-    """(image without references, the same encoded, digest with references, references as (attribute, key, value)), for imports."""
-    for value in attributes.values():
-        if type(value) is Reference or (type(value) is tuple and any(type(one) is Reference for one in value)):
-            plain, references = split(attributes)
-            canonical = _canonical(plain)
-            return plain, _PREFIX + canonical, combine(weight(canonical), (reference_weight(*link) for link in references)), references
-    canonical = _canonical(attributes)
-    return attributes, _PREFIX + canonical, xxhash.xxh3_128_digest(canonical), ()
+    """(image without references, the same encoded, digest with references, references as (attribute, key, value)), for imports.
+
+    `holding`: the attributes that may hold references, where that is known; looking at every value costs as much as the encoding. A
+    reference elsewhere is found all the same.
+    """
+    references: Sequence[tuple[str, str, str]] = ()
+    plain = attributes
+    if holding and (names := [name for name in holding if name in attributes]):
+        plain, references = _taken_out(attributes, names)
+    try:
+        canonical = _canonical(plain, _tag_scalar)
+    except _Holds:
+        plain, references = split(attributes)
+        canonical = _canonical(plain)
+    if not references:
+        return plain, _PREFIX + canonical, xxhash.xxh3_128_digest(canonical), ()
+    return plain, _PREFIX + canonical, combine(weight(canonical), [reference_weight(*one) for one in references]), references
 
 
-def split(attributes: Mapping[str, Values | None]) -> tuple[dict[str, Values | None], list[tuple[str, str, str]]]:
+def split(attributes: Mapping[str, Values | None]) -> tuple[Mapping[str, Values | None], Sequence[tuple[str, str, str]]]:
     """An image without its references, and the references as (attribute, key, value), in the form in which links are stored."""
-    plain: dict[str, Values | None] = {}
-    references: list[tuple[str, str, str]] = []
-    for name, value in attributes.items():
+    names = [
+        name for name, value in attributes.items() if type(value) is Reference or (type(value) is tuple and Reference in map(type, value))
+    ]
+    return _taken_out(attributes, names) if names else (attributes, ())
+
+
+def _taken_out(
+    attributes: Mapping[str, Values | None], names: Iterable[str]
+) -> tuple[Mapping[str, Values | None], Sequence[tuple[str, str, str]]]:
+    plain = dict(attributes)
+    references: dict[tuple[str, str, str], None] = {}
+    for name in names:
+        value = plain[name]
         if isinstance(value, Reference):
-            references.append(stored_reference(name, value))
-        elif isinstance(value, tuple):
-            rest = []
-            for one in value:
-                if type(one) is Reference:
-                    references.append(stored_reference(name, one))
-                else:
-                    rest.append(one)
-            if rest or not value:
-                plain[name] = tuple(rest)
-        else:
-            plain[name] = value
-    # A value counts once, however often it is told; so also in the digest.
-    return plain, list(dict.fromkeys(references))
+            references[stored_reference(name, value)] = None
+            del plain[name]
+        elif isinstance(value, tuple) and Reference in map(type, value):
+            # A value counts once, however often it is told; so also in the digest.
+            references.update((stored_reference(name, one), None) for one in value if isinstance(one, Reference))
+            if rest := tuple([one for one in value if not isinstance(one, Reference)]):
+                plain[name] = rest
+            else:
+                del plain[name]
+    return plain, list(references)
 
 
 def stored_reference(attribute: str, reference: Reference) -> tuple[str, str, str]:
@@ -220,19 +231,30 @@ def _attribute(fields: Mapping[str, Any]) -> AttributeSchema:
     )
 
 
-def _canonical(attributes: Mapping[str, Values | None]) -> bytes:
-    for value in attributes.values():
-        if type(value) is tuple and len(value) > 1:
-            return _dump({name: _sorted(value) if type(value) is tuple else value for name, value in attributes.items()})
-    return _dump(attributes if type(attributes) is dict else dict(attributes))
+class _Holds(Exception):
+    """A reference where none was expected."""
 
 
-def _dump(value: Any) -> bytes:
+def _tag_scalar(value: Any) -> dict[str, Any]:
+    if isinstance(value, Reference):
+        raise _Holds
+    return _tag(value)
+
+
+def _canonical(attributes: Mapping[str, Values | None], tag: Callable[[Any], Any] | None = None) -> bytes:
+    if tuple in set(map(type, attributes.values())):
+        attributes = {name: _sorted(value) if type(value) is tuple else value for name, value in attributes.items()}  # type: ignore[misc]
+    return _dump(attributes if type(attributes) is dict else dict(attributes), tag or _tag)
+
+
+def _dump(value: Any, tag: Callable[[Any], Any] | None = None) -> bytes:
     try:
-        return orjson.dumps(value, default=_tag, option=_OPTIONS)
-    except TypeError:
+        return orjson.dumps(value, default=tag or _tag, option=_OPTIONS)
+    except TypeError as error:
+        if isinstance(error.__cause__, _Holds):
+            raise error.__cause__ from None
         # Rare: an integer beyond 64 bits, a string with a lone surrogate, or a type that no attribute can have.
-        return orjson.dumps(_tagged(value), option=_OPTIONS)
+        return orjson.dumps(_tagged(value, tag or _tag), option=_OPTIONS)
 
 
 def _sorted(values: tuple[Value, ...]) -> list[Value]:
@@ -258,7 +280,7 @@ def _tag(value: Any) -> dict[str, Any]:
     raise TypeError(f"a value of type {type(value).__name__} is no attribute value")
 
 
-def _tagged(value: Any) -> Any:
+def _tagged(value: Any, tag: Callable[[Any], Any]) -> Any:
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, str):
@@ -270,12 +292,10 @@ def _tagged(value: Any) -> Any:
     if isinstance(value, int):
         return value if -_INT64 <= value < _INT64 else {"i": str(value)}
     if isinstance(value, Mapping):
-        return {name: _tagged(one) for name, one in value.items()}
+        return {name: _tagged(one, tag) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_tagged(one) for one in value]
-    if isinstance(value, Reference):
-        return {"k": _tagged(value.key), "r": _tagged(value.value)}
-    return _tag(value)
+        return [_tagged(one, tag) for one in value]
+    return {name: _tagged(one, tag) for name, one in tag(value).items()}
 
 
 def _untag(tagged: Mapping[str, Any]) -> Value:

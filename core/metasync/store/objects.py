@@ -65,7 +65,7 @@ def known(connection: Connection, directory_id: int, anchors: Collection[str]) -
     found: dict[str, Known] = {}
     for part in portions(anchors):
         query = select(*columns).where(object_.c.directory_id == directory_id, object_.c.anchor.in_(part))
-        for row in connection.execute(query):
+        for row in connection.execute(query).all():
             found[row[1]] = Known._make(row)
     return found
 
@@ -144,6 +144,11 @@ def count(connection: Connection, directory_id: int) -> dict[str, int]:
     """state -> number of objects."""
     query = select(object_.c.state, func.count()).where(object_.c.directory_id == directory_id).group_by(object_.c.state)
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def total(connection: Connection, directory_id: int) -> int:
+    """Number of objects, tombstones too; reads the index alone."""
+    return int(connection.execute(select(func.count()).where(object_.c.directory_id == directory_id)).scalar_one())
 
 
 def keys_of(connection: Connection, object_ids: Collection[int]) -> dict[int, set[tuple[str, str]]]:
@@ -254,10 +259,12 @@ def has_anchor_index(connection: Connection, directory_id: int) -> bool:
 
 
 def build_anchor_index(connection: Connection, directory_id: int) -> None:
-    """Make anchors unique from now on. Raises `IntegrityError` where they are not."""
-    connection.execute(
-        text(f"CREATE UNIQUE INDEX {_anchor_index(directory_id)} ON object (anchor) WHERE directory_id = {int(directory_id)}")
-    )
+    """Make anchors unique from now on. Raises `IntegrityError` where they are not.
+
+    `directory_id` stands in it although it is the same everywhere: SQLite would read each row to see that it is.
+    """
+    name, number = _anchor_index(directory_id), int(directory_id)
+    connection.execute(text(f"CREATE UNIQUE INDEX {name} ON object (anchor, directory_id) WHERE directory_id = {number}"))
 
 
 def drop_anchor_index(connection: Connection, directory_id: int) -> None:
@@ -329,36 +336,42 @@ def set_targets(backend: Backend, connection: Connection, rows: Iterable[Link]) 
 
 
 def holders_range(connection: Connection, directory_id: int) -> range:
-    """The ids among which the objects of a directory are that hold unresolved references."""
-    query = select(func.min(link.c.object_id), func.max(link.c.object_id)).where(
-        link.c.directory_id == directory_id, link.c.target_id.is_(None)
-    )
+    """The ids among which the objects of a directory are."""
+    query = select(func.min(object_.c.id), func.max(object_.c.id)).where(object_.c.directory_id == directory_id)
     first, last = connection.execute(query).one()
     return range(0) if first is None else range(first, last + 1)
 
 
-def resolve(connection: Connection, directory_id: int, holders: range) -> int:
-    """Find the targets of all unresolved references of these holders; how many references were looked at."""
+def resolve(connection: Connection, directory_id: int, holders: range, *, by_anchor: bool) -> None:
+    """Find the targets of all open references of these holders: those by anchor, or those by any other key.
+
+    Anchors of tombstones are found as well: whether an object is gone stands in its row, and reading that costs ten times the look-up.
+    """
+    # Behind `coalesce`, columns are compared but not looked up by: SQLite would take the index of values, and go through the references of
+    # all holders for each range of them.
     unresolved = (
-        (link.c.directory_id == directory_id) & link.c.target_id.is_(None) & link.c.object_id.between(holders.start, holders.stop - 1)
+        (func.coalesce(link.c.directory_id, 0) == directory_id)
+        & (func.coalesce(link.c.target_id, 0) == 0)
+        & link.c.object_id.between(holders.start, holders.stop - 1)
     )
-    by_anchor = select(object_.c.id).where(
-        object_.c.directory_id == directory_id, object_.c.anchor == link.c.value, object_.c.state != State.GONE
-    )
-    by_key = (
-        select(func.min(match_key.c.object_id))
-        .join(object_, object_.c.id == match_key.c.object_id)
-        .where(
-            match_key.c.directory_id == directory_id,
-            match_key.c.name == link.c.key,
-            match_key.c.value == link.c.value,
-            object_.c.state != State.GONE,
+    key = func.coalesce(link.c.key, "")
+    if by_anchor:
+        found = select(object_.c.id).where(object_.c.directory_id == directory_id, object_.c.anchor == link.c.value)
+        unresolved &= key == "anchor"
+    else:
+        found = (
+            select(func.min(match_key.c.object_id))
+            .join(object_, object_.c.id == match_key.c.object_id)
+            .where(
+                match_key.c.directory_id == directory_id,
+                match_key.c.name == link.c.key,
+                match_key.c.value == link.c.value,
+                object_.c.state != State.GONE,
+            )
+            .having(func.count(match_key.c.object_id.distinct()) == 1)
         )
-        .having(func.count(match_key.c.object_id.distinct()) == 1)
-    )
-    anchors = update(link).where(unresolved, link.c.key == "anchor").values(target_id=by_anchor.scalar_subquery())
-    others = update(link).where(unresolved, link.c.key != "anchor").values(target_id=by_key.scalar_subquery())
-    return connection.execute(anchors).rowcount + connection.execute(others).rowcount
+        unresolved &= key != "anchor"
+    connection.execute(update(link).where(unresolved).values(target_id=found.scalar_subquery()))
 
 
 # --- what a resumable import has seen --------------------------------------------------------------------------------------------------

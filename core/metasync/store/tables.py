@@ -1,8 +1,8 @@
 """Every table of the database, in the order of the pipeline. Names are those of docs/words.md.
 
 Every row belongs to an engagement. Times are UTC; `UtcTime` stores them as fixed-width ISO 8601 text on SQLite, so that they sort, and as
-`timestamptz` on PostgreSQL. Attribute images (`blob`, `before`, `after`) are the codec's bytes. Ids are meaningless numbers: whatever must be
-equal on every store speaks of directories and anchors.
+`timestamptz` on PostgreSQL. Attribute images (`blob`, `before`, `after`) are the codec's bytes. Ids are meaningless numbers: whatever must
+be equal on every store speaks of directories and anchors.
 """
 
 from __future__ import annotations
@@ -195,8 +195,16 @@ link = Table(
     Column("value", Text, nullable=False, comment="normalised unless key is anchor"),
     Column("target_id", Id, comment="the object referred to, once it was imported"),
     Index("uq_link", "object_id", "attribute", "key", "value", unique=True),
-    Index("ix_link_target", "target_id", "attribute"),
     Index("ix_link_value", "directory_id", "key", "value"),
+)
+
+# Without what is unresolved: at a first load that is everything, and each row would enter the index twice.
+Index(
+    "ix_link_target",
+    link.c.target_id,
+    link.c.attribute,
+    sqlite_where=link.c.target_id.is_not(None),
+    postgresql_where=link.c.target_id.is_not(None),
 )
 
 identity = Table(
@@ -279,7 +287,7 @@ profile_state = Table(
     metadata,
     _engagement(key=True),
     Column("profile", String(200), primary_key=True),
-    Column("basis", String(64), nullable=False, comment="digest of configuration, schemas and waves under which all of it was last marked dirty"),
+    Column("basis", String(64), nullable=False, comment="digest of configuration, schemas and waves when all of it was last marked dirty"),
 )
 
 dirty = Table(
@@ -563,4 +571,3 @@ audit = Table(
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
 )
-

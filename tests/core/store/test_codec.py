@@ -79,9 +79,18 @@ def test_different_images_have_different_digests(one: dict[str, Any], other: dic
 def test_packing_for_the_store_gives_the_digest_of_the_whole_and_keeps_references_apart(image: dict[str, Any]) -> None:
     unlinked, blob, digest, links = codec.pack(image)
     plain, expected_links = codec.split(image)
-    assert (in_any_order(dict(unlinked)), blob, list(links)) == (in_any_order(plain), codec.encode(plain), expected_links)
+    assert (in_any_order(dict(unlinked)), blob, list(links)) == (in_any_order(dict(plain)), codec.encode(plain), list(expected_links))
     assert digest == codec.digest(image)
     assert len(digest) == 16
+
+
+@given(images, st.data())
+def test_knowing_where_references_are_changes_nothing_and_a_wrong_guess_neither(image: dict[str, Any], data: st.DataObject) -> None:
+    guess = data.draw(st.lists(st.sampled_from([*sorted(image), "elsewhere"]), unique=True))
+    plain, blob, digest, links = codec.pack(image)
+    guessed = codec.pack(image, guess)
+    assert (guessed[1], guessed[2], sorted(guessed[3])) == (blob, digest, sorted(links))
+    assert in_any_order(dict(guessed[0])) == in_any_order(dict(plain))
 
 
 def test_a_true_a_one_and_the_text_one_are_three_different_values() -> None:
