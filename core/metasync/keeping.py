@@ -55,6 +55,8 @@ def new_plugin(sort: str, name: str, folder: Path | None) -> Path:
 
 def test_plugin(folder: Path, arguments: Sequence[str] = ()) -> int:
     """Run a plugin's tests with pytest, in a process of its own; pytest's exit code."""
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}; `metasync plugin new connector NAME` writes one")
     if importlib.util.find_spec("pytest") is None:
         raise UsageError("pytest is not installed; install it with `pip install 'metasync[testing]'`")
     command = [sys.executable, "-m", "pytest", str(folder), *arguments]

@@ -27,7 +27,10 @@ PROFILES = click.argument("profile", nargs=-1)
 @click.argument("directory", nargs=-1)
 @click.option("--full", is_flag=True, help="Read everything, also where a delta would do.")
 def import_(session: Session, directory: tuple[str, ...], full: bool) -> None:
-    """Import each DIRECTORY, or all, into the database. Writes nothing into any directory."""
+    """Import directories into the database.
+
+    Each DIRECTORY, or all. Writes nothing into any directory.
+    """
     done = session.work(lambda workspace: service.import_directories(workspace, directory, full=full))
     session.out.json({"run": done.run, "state": done.state, "imports": done.imports})
     imports_table(session.out, done)
@@ -47,7 +50,11 @@ def import_(session: Session, directory: tuple[str, ...], full: bool) -> None:
 @click.option("--object", "objects", multiple=True, metavar="OBJECT", help="Freeze a pilot of this object alone; may be repeated.")
 @click.option("--wave", metavar="WAVE", help="Freeze a pilot of a wave. Does not act yet.")
 def plan(session: Session, profile: tuple[str, ...], objects: tuple[str, ...], wave: str | None) -> None:
-    """Synchronise, and freeze what would be changed by each PROFILE, or all, as plans. Writes nothing into any directory."""
+    """Work out what would be changed, as plans.
+
+    Of each PROFILE, or all, from what was imported last. A plan is frozen: it is written as it stands, or not at all. Writes
+    nothing into any directory.
+    """
     _not_yet("--wave", wave)
 
     def work(workspace: service.Workspace) -> tuple[service.RunOutcome, list[service.ShownPlan]]:
@@ -74,7 +81,10 @@ def plan(session: Session, profile: tuple[str, ...], objects: tuple[str, ...], w
 @reason_option
 @click.option("--beyond", multiple=True, metavar="OPERATION", help="Lift this operation's limit, for this plan alone; may be repeated.")
 def approve(session: Session, plan: int, reason: str, beyond: tuple[str, ...]) -> None:
-    """Approve PLAN. The approval binds its hash and the configuration that made it: if either changes, it is void."""
+    """Approve a plan, in exactly the form that was shown.
+
+    The approval binds the hash of PLAN and the configuration that made it: if either changes, it is void.
+    """
     done = session.ask(lambda workspace: service.approve(workspace, plan, reason=reason, beyond=beyond))
     session.out.json({"plan": done.id, "state": done.state, "hash": done.hash, "beyond": beyond})
     session.out.line(f"plan {done.id} of {done.profile} is approved: {counted(done.changes, 'change')}")
@@ -104,7 +114,10 @@ def export(session: Session, plan: tuple[int, ...]) -> None:
     examples=("metasync confirm  # import the targets, and see whether what was written is there",),
 )
 def confirm(session: Session) -> None:
-    """Import every target, and mark what it shows as confirmed; what it does not show is a problem that names the attributes."""
+    """Import the targets, and confirm what was written.
+
+    What they do not show is a problem that names the attributes.
+    """
     done = session.work(service.confirm)
     session.out.json({"run": done.run, "state": done.state, "imports": done.imports})
     imports_table(session.out, done)
@@ -123,7 +136,10 @@ def confirm(session: Session) -> None:
 @click.option("--approve", is_flag=True, help="Approve what would wait for a person. Never lifts a limit.")
 @click.option("--reason", default="", metavar="TEXT", help="With --approve: why; kept in the audit log.")
 def run(session: Session, profile: tuple[str, ...], approve: bool, reason: str) -> None:
-    """Do the whole job for each PROFILE, or all: import, synchronise, plan, approve by policy, export, confirm."""
+    """Do the whole job.
+
+    For each PROFILE, or all: import, synchronise, plan, approve by policy, export, confirm.
+    """
 
     def work(workspace: service.Workspace) -> tuple[service.RunOutcome, list[service.ShownPlan]]:
         done = service.run(workspace, profile, approve=approve, reason=reason)
@@ -158,14 +174,14 @@ def run(session: Session, profile: tuple[str, ...], approve: bool, reason: str) 
 )
 @PROFILES
 def pause(session: Session, profile: tuple[str, ...]) -> None:
-    """Have `run` leave each PROFILE, or all, out."""
+    """Have `run` leave profiles out."""
     _set_paused(session, profile, paused=True)
 
 
 @verb(metasync, "resume", examples=("metasync resume staff  # `run` takes this profile in again",))
 @PROFILES
 def resume(session: Session, profile: tuple[str, ...]) -> None:
-    """Have `run` take each PROFILE, or all, in again."""
+    """Have `run` take profiles in again."""
     _set_paused(session, profile, paused=False)
 
 
@@ -182,7 +198,10 @@ def _set_paused(session: Session, profile: Sequence[str], *, paused: bool) -> No
 )
 @click.argument("run", type=int)
 def stop(session: Session, run: int) -> None:
-    """Ask RUN to stop. It ends what it has begun within seconds; nothing is lost or left half-written."""
+    """Ask a run to stop safely.
+
+    It ends what it has begun within seconds; nothing is lost or left half-written.
+    """
     row = session.ask(lambda workspace: service.stop(workspace, run))
     session.out.json({"run": row.id, "stopping": True})
     session.out.line(f"run {row.id} was asked to stop; see `metasync show run {row.id}`")
@@ -237,7 +256,10 @@ def undo(session: Session, run: int | None, wave: str | None) -> None:
 @click.option("--attribute", metavar="ATTRIBUTE", help="Of this attribute.")
 @click.option("--all", "everything", is_flag=True, help="Everything that is held.")
 def release(session: Session, run_id: int | None, profile: str | None, name: str | None, attribute: str | None, everything: bool) -> None:
-    """Let plans act again on what an undo restored; until then it is held, so that the next run does not redo what was undone."""
+    """Let plans act again on what an undo restored.
+
+    Until then it is held, so that the next run does not redo what was undone.
+    """
     if not everything and not any((run_id, profile, name, attribute)):
         raise click.UsageError("say what to release: --run, --profile, --object, --attribute, or --all")
     found = session.ask(lambda workspace: service.release(workspace, profile=profile, name=name, run_id=run_id, attribute=attribute))

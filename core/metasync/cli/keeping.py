@@ -30,13 +30,19 @@ def audit() -> None:
 
 @verb(plugin, "list", examples=("metasync plugin list  # every plugin that the document allows: state, version, what it brings",))
 def plugin_list(session: Session) -> None:
-    """List the plugins that the document allows. A broken one is listed with its reason and harms nothing."""
+    """List the plugins that the document allows.
+
+    A broken one is listed with its reason and harms nothing.
+    """
     _plugins(session, service.plugins(session.settings), grants=True)
 
 
 @verb(plugin, "verify", examples=("metasync plugin verify  # are the installed files those of the distribution and of metasync.lock?",))
 def plugin_verify(session: Session) -> None:
-    """Verify the installed files of each plugin, without importing any. Exit code 1 where one is not as it must be."""
+    """Verify the files of each plugin.
+
+    Imports none. Exit code 1 where one is not as it must be.
+    """
     _plugins(session, service.plugins(session.settings, load=False), grants=False)
 
 
@@ -55,7 +61,10 @@ def _plugins(session: Session, found: list[service.PluginInfo], *, grants: bool)
     plugin, "lock", examples=("metasync plugin lock  # write metasync.lock beside the document: version, digest and rights of each plugin",)
 )
 def plugin_lock(session: Session) -> None:
-    """Pin the plugins as they are installed now. From then on another version, file or right is refused until it is pinned again."""
+    """Pin the plugins as they are installed now.
+
+    From then on another version, file or right is refused until it is pinned again.
+    """
     path, pinned, left = service.lock_plugins(session.settings)
     session.out.json({"lock": path, "pinned": [one.name for one in pinned], "left out": [one.name for one in left]})
     session.out.line(f"wrote {path}: {', '.join(one.name for one in pinned) or 'no plugin'}")
@@ -76,7 +85,10 @@ def plugin_lock(session: Session) -> None:
     "--folder", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER", help="Where to write it (default ./metasync-NAME)."
 )
 def plugin_new(session: Session, sort: str, name: str, folder: Path | None) -> None:
-    """Write a working plugin of this SORT, called NAME: sources, tests, packaging. Nothing that exists is overwritten."""
+    """Write a working plugin of your own.
+
+    Of this SORT, called NAME: sources, tests, packaging. Nothing that exists is overwritten.
+    """
     where = service.new_plugin(sort, name, folder)
     session.out.json({"folder": where})
     session.out.line(f"wrote {where}")
@@ -84,10 +96,13 @@ def plugin_new(session: Session, sort: str, name: str, folder: Path | None) -> N
 
 
 @verb(plugin, "test", examples=("metasync plugin test metasync-payroll  # the conformance suite, and the plugin's own tests",))
-@click.argument("folder", default=Path("."), type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", default=Path("."), type=click.Path(file_okay=False, path_type=Path))
 @click.argument("arguments", nargs=-1, metavar="[-- PYTEST ARGUMENTS]")
 def plugin_test(session: Session, folder: Path, arguments: tuple[str, ...]) -> None:
-    """Run the tests of the plugin in FOLDER with pytest, the conformance suite among them."""
+    """Run a plugin's tests, the conformance suite first.
+
+    With pytest, which comes with the extra `testing`: pip install 'metasync[testing]'
+    """
     if service.test_plugin(folder, arguments) != 0:
         session.worse(Exit.FAILED)
 
@@ -102,7 +117,10 @@ def plugin_test(session: Session, folder: Path, arguments: tuple[str, ...]) -> N
 )
 @click.argument("name")
 def secrets_set(session: Session, name: str) -> None:
-    """Keep a secret under NAME, encrypted. It is never an argument, so that it is in no history and no list of processes."""
+    """Keep a secret, encrypted.
+
+    It is never an argument, so that it is in no history and no list of processes.
+    """
     if sys.stdin.isatty():
         value = click.prompt(f"secret {name}", hide_input=True, confirmation_prompt=True, err=True)
     else:
@@ -117,7 +135,10 @@ def secrets_set(session: Session, name: str) -> None:
 
 @verb(secrets, "rotate", examples=("metasync secrets rotate  # a new key; every secret is encrypted again, in one transaction",))
 def secrets_rotate(session: Session) -> None:
-    """Make a new key and encrypt every secret again with it. The secrets themselves do not change."""
+    """Encrypt every secret again with a new key.
+
+    The secrets themselves do not change.
+    """
     with service.secret_store(session.settings) as store:
         done = store.rotate()
     session.out.json(done)
@@ -126,7 +147,7 @@ def secrets_rotate(session: Session) -> None:
 
 @verb(secrets, "list", examples=("metasync secrets list  # which names the document refers to, and where each is found; never a secret",))
 def secrets_list(session: Session) -> None:
-    """List the names of secrets: what the document refers to, and what the encrypted store holds."""
+    """List the names of secrets, and where each is found."""
     found = service.secret_names(session.settings)
     session.out.json(found)
     rows = []
@@ -142,7 +163,10 @@ def secrets_list(session: Session) -> None:
 
 @verb(audit, "verify", examples=("metasync audit verify  # was a row edited, deleted or moved? Prints the last hash, to keep elsewhere",))
 def audit_verify(session: Session) -> None:
-    """Verify the whole audit log. What was cut off at its end shows only against a copy of the last hash that is kept elsewhere."""
+    """Verify the whole audit log.
+
+    What was cut off at its end shows only against a copy of the last hash that is kept elsewhere.
+    """
     number, last, broken = service.audit_verify(session.settings)
     session.out.json({"rows": number, "last": last, "broken": broken})
     for one in broken:

@@ -27,7 +27,7 @@ STYLE_OF = {"done": "good", "failed": "error", "stopped": "warning", "waiting": 
 @OBJECT
 @click.argument("attribute", required=False)
 def explain(session: Session, name: str, attribute: str | None) -> None:
-    """Explain OBJECT, or one ATTRIBUTE of it: where each value comes from, and why something is not there.
+    """Explain a value, or why something is not there.
 
     OBJECT is DIRECTORY/ANCHOR, DIRECTORY:attribute=value, or a name that only one object has.
     """
@@ -56,7 +56,10 @@ def explain(session: Session, name: str, attribute: str | None) -> None:
 def objects(
     session: Session, directory: tuple[str, ...], kind: tuple[str, ...], state: tuple[str, ...], text: str, joined: bool | None, limit: int
 ) -> None:
-    """List objects as they were last imported; without any option, how many there are."""
+    """List objects as they were last imported.
+
+    Without any option: how many there are, by directory, kind and state.
+    """
     if not (directory or kind or state or text) and joined is None and not session.as_json:
         rows = session.ask(service.object_counts)
         session.out.table(("Directory", "Kind", "State", "Objects"), rows, right=("Objects",))
@@ -113,7 +116,7 @@ def problems(
     name: str | None,
     limit: int,
 ) -> None:
-    """List problems: what is wrong, with which object, and what to do."""
+    """List what is wrong, with which object, what to do."""
     found = session.ask(
         lambda workspace: service.problems(workspace, name=name, areas=area, of=of, severities=severity, codes=code, limit=limit + 1)
     )
@@ -159,7 +162,10 @@ def runs(session: Session, limit: int) -> None:
 @click.option("--operation", multiple=True, metavar="OPERATION", help="Of a plan: only such changes; may be repeated.")
 @click.option("--object", "text", default="", metavar="TEXT", help="Of a plan: only of objects whose name or anchor holds this.")
 def show(session: Session, what: tuple[str, ...], everything: bool, operation: tuple[str, ...], text: str) -> None:
-    """Show a plan (also by its number alone) or a run."""
+    """Show a plan or a run.
+
+    A number alone is a plan's.
+    """
     word, number = _what(what)
     if word == "run":
         _show_run(session, number)
@@ -206,7 +212,10 @@ def _show_run(session: Session, number: int) -> None:
 @click.argument("other")
 @reason_option
 def join(session: Session, one: str, other: str, reason: str) -> None:
-    """Say that the objects ONE and OTHER stand for the same person, group or contact. Kept across revisions."""
+    """Join two objects by hand.
+
+    ONE and OTHER stand for the same person, group or contact, whatever the match rules say. Kept across revisions.
+    """
     pair = session.ask(lambda workspace: service.join(workspace, one, other, reason))
     session.out.json({"joined": [seen.name for seen in pair]})
     session.out.line(f"{pair[0].name} and {pair[1].name} are a pair; the next plan acts on it")
@@ -221,7 +230,10 @@ def join(session: Session, one: str, other: str, reason: str) -> None:
 @click.argument("other", required=False)
 @reason_option
 def unjoin(session: Session, one: str, other: str | None, reason: str) -> None:
-    """Take the objects ONE and OTHER apart, and keep them apart. OTHER may be left out where ONE has one partner only."""
+    """Take two objects apart, and keep them apart.
+
+    OTHER may be left out where ONE has one partner only.
+    """
     left = session.ask(lambda workspace: service.unjoin(workspace, one, other, reason))
     session.out.json({"left": left.name})
     session.out.line(f"{left.name} left the identity; the next plan acts on it")
@@ -239,7 +251,10 @@ def unjoin(session: Session, one: str, other: str | None, reason: str) -> None:
 @reason_option
 @click.option("--take-back", is_flag=True, help="Take back what was decided by hand about the object: ignore, join and unjoin.")
 def ignore(session: Session, name: str, reason: str, take_back: bool) -> None:
-    """Leave OBJECT alone: it is neither matched nor changed by any profile."""
+    """Leave an object alone.
+
+    It is neither matched nor changed by any profile.
+    """
     found, number = session.ask(lambda workspace: service.ignore(workspace, name, reason, take_back=take_back))
     session.out.json({"object": found.name, "ignored": not take_back, "decisions": number})
     if take_back:
@@ -257,7 +272,10 @@ def wave() -> None:
 
 @verb(wave, "list", examples=("metasync wave list  # the waves of the document",))
 def wave_list(session: Session) -> None:
-    """List the waves of the document. They do not act yet: everybody is `waiting`."""
+    """List the waves of the document.
+
+    They do not act yet: everybody is `waiting`.
+    """
     found = session.ask(lambda workspace: list(workspace.engagement.waves.values()))
     session.out.json([{"wave": one.name, "file": one.file, "key": one.key, "acts": False} for one in found])
     session.out.table(("Wave", "File", "Key", "State"), [(one.name, one.file, one.key, "waiting") for one in found])

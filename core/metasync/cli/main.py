@@ -48,6 +48,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         session.out.say("interrupted; what was written is in the ledger, and the next run goes on from there", "warning")
         return int(Exit.INTERRUPTED)
+    except SystemExit:
+        return _quiet_end()  # how click ends where nobody reads standard output any more
     except BrokenPipeError:
         return _quiet_end()
     except OSError as error:

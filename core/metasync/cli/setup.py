@@ -46,7 +46,11 @@ def init(session: Session, folder: Path) -> None:
 )
 @FILE
 def check(session: Session, file: Path | None) -> None:
-    """Check the document FILE, without loading it: its keys, expressions, plugins, and what it promises that a directory cannot keep."""
+    """Check a document without loading it.
+
+    Its keys, expressions and plugins, and what it promises that a directory cannot keep. Every problem names file, line and key,
+    and says what is allowed there.
+    """
     _choose(session, file)
     try:
         found = service.check(session.settings)
@@ -84,7 +88,10 @@ def check(session: Session, file: Path | None) -> None:
 )
 @FILE
 def load(session: Session, file: Path | None) -> None:
-    """Accept the document FILE as a new revision. Every other command acts on the newest one. Makes the database where there is none."""
+    """Accept a document as the newest revision.
+
+    Every other command acts on what was loaded last. Makes the database where there is none.
+    """
     _choose(session, file)
     done = service.load(session.settings)
     session.out.json({"engagement": done.engagement.name, "revision": done.revision, "new": done.fresh, "database": done.database})
@@ -104,7 +111,10 @@ def load(session: Session, file: Path | None) -> None:
 )
 @click.argument("directory", nargs=-1)
 def test(session: Session, directory: tuple[str, ...]) -> None:
-    """Connect to each DIRECTORY, or all, and ask what it is and which rights we have. Changes nothing."""
+    """Connect to directories, and show our rights there.
+
+    To each DIRECTORY, or all: what it is, what it can hold, which rights are granted, missing or excessive. Changes nothing.
+    """
     found = session.ask(lambda workspace: service.test_directories(workspace, directory))
     session.out.json(found)
     for one in found:
@@ -143,7 +153,10 @@ def _show_test(out: Output, one: service.Tested) -> None:
     ),
 )
 def doctor(session: Session) -> None:
-    """Look at everything that must be in order, and say of what is not what to do. Changes nothing."""
+    """Look whether everything is in order here.
+
+    Python, plugins, document, database, directories, audit log; and of what is not in order, what to do. Changes nothing.
+    """
     with Reporter(session.out) as report:
         found = service.doctor(service.with_report(session.settings, report))
     session.out.json(found)
@@ -159,7 +172,10 @@ def doctor(session: Session) -> None:
     examples=("metasync migrate  # after an upgrade of Metasync, and after a backup of the database",),
 )
 def migrate(session: Session) -> None:
-    """Bring the database to the schema of this version. Make a backup first; there is no way back."""
+    """Bring the database to this version of Metasync.
+
+    Make a backup first; there is no way back.
+    """
     url = service.migrate(session.settings)
     session.out.json({"database": url})
     session.out.line(f"{url} has the schema of this version")

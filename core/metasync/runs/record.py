@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -87,6 +86,7 @@ def recorded(workspace: Workspace, kind: str, what: Sequence[str]) -> Iterator[A
                 if rows.asked_to_stop(connection, run_id):
                     workspace.stop.set()
 
+    workspace.check_stop()
     with EngineLease(backend, workspace.engagement.name, on_beat=watch) as lease:
         with backend.write() as connection:
             now = backend.now(connection)
@@ -110,6 +110,7 @@ def recorded(workspace: Workspace, kind: str, what: Sequence[str]) -> Iterator[A
             raise
         finally:
             watched.clear()
+            workspace.stop.clear()  # it was meant for this run, not for the next one on the same workspace
             with backend.write() as connection:
                 rows.end(connection, run_id, state=run.state, counts=run.counts, error=run.error, at=backend.now(connection))
                 detail = {"state": run.state, "counts": run.counts}
@@ -129,8 +130,3 @@ def _tell(run: ActiveRun, hook: str, what: Sequence[str]) -> None:
         text=run.error or "",
     )
     workspace.host.tell(hook, notice=notice)
-
-
-def fresh_stop(workspace: Workspace) -> Workspace:
-    """The same workspace with a stop event of its own, so that one stopped run does not stop the next."""
-    return replace(workspace, stop=threading.Event())

@@ -16,7 +16,7 @@ from metasync.importing import import_directory
 from metasync.planning import PlanSummary, auto_approve, freeze, plan_undo
 from metasync.planning import approve as approve_plan
 from metasync.runs.dispatch import write_plans
-from metasync.runs.record import ActiveRun, fresh_stop, recorded
+from metasync.runs.record import ActiveRun, recorded
 from metasync.store import ledger, plans
 from metasync.store import runs as rows
 from metasync.synchronising import synchronise
@@ -85,7 +85,6 @@ def directories_of(workspace: Workspace, profiles: Iterable[str]) -> list[str]:
 
 def import_directories(workspace: Workspace, directories: Sequence[str], *, full: bool = False) -> RunOutcome:
     """Import these directories, and synchronise what is dirty where all that it needs is complete."""
-    workspace = fresh_stop(workspace)
     with recorded(workspace, "import", directories) as run:
         imports = _import_all(run, directories, full=full)
         _settle(run, imports=imports)
@@ -94,7 +93,6 @@ def import_directories(workspace: Workspace, directories: Sequence[str], *, full
 
 def plan(workspace: Workspace, profiles: Sequence[str], objects: Collection[int] | None = None) -> RunOutcome:
     """Synchronise and freeze these profiles, from what was imported last."""
-    workspace = fresh_stop(workspace)
     with recorded(workspace, "plan", profiles) as run:
         frozen, left_out = _plan(run, profiles, objects)
         _settle(run, left_out=left_out)
@@ -103,14 +101,12 @@ def plan(workspace: Workspace, profiles: Sequence[str], objects: Collection[int]
 
 def export(workspace: Workspace, plan_ids: Sequence[int]) -> RunOutcome:
     """Write approved plans, then import their targets to confirm."""
-    workspace = fresh_stop(workspace)
     with recorded(workspace, "export", [f"plan {number}" for number in plan_ids]) as run:
         return _written(run, plan_ids, imports=[], left_out={}, frozen=[], waiting={})
 
 
 def confirm(workspace: Workspace) -> RunOutcome:
     """Import the targets that hold written, unconfirmed changes."""
-    workspace = fresh_stop(workspace)
     targets = sorted({profile.target for profile in workspace.engagement.profiles.values()})
     with recorded(workspace, "confirm", targets) as run:
         imports = _import_all(run, targets, name="confirm")
@@ -120,7 +116,6 @@ def confirm(workspace: Workspace) -> RunOutcome:
 
 def undo(workspace: Workspace, run_id: int) -> RunOutcome:
     """Plan the way back from a run; it is approved and exported like any other plan."""
-    workspace = fresh_stop(workspace)
     with recorded(workspace, "undo", [f"run {run_id}"]) as run:
         with run.step("plan", f"undo of run {run_id}") as (step, inside):
             frozen = plan_undo(inside, run.id, run_id)
@@ -130,7 +125,6 @@ def undo(workspace: Workspace, run_id: int) -> RunOutcome:
 
 def run(workspace: Workspace, profiles: Sequence[str], *, approve: bool = False, reason: str = "") -> RunOutcome:
     """Everything, in order. `approve` approves what waits for a person, never what a limit stops."""
-    workspace = fresh_stop(workspace)
     with recorded(workspace, "run", profiles) as active:
         paused = _paused(workspace, profiles)
         going = [name for name in profiles if name not in paused]

@@ -1,0 +1,112 @@
+"""Looking and deciding on the command line: names of objects, explanations, problems, decisions by hand."""
+
+from __future__ import annotations
+
+from metasync.contract import Kind
+from metasync.testing.memory import MemoryDirectory
+from metasync.testing.staff import person
+
+from .conftest import Shell
+
+
+def test_an_object_is_named_by_anchor_by_attribute_or_by_its_label(in_step: Shell, hr: MemoryDirectory) -> None:
+    anchor = hr.anchors(Kind.USER)[1]
+    wanted = in_step("explain", f"hr/{anchor}", "--json").json
+    assert wanted[0]["object"] == f"hr/{anchor}"
+    assert in_step("explain", "hr:mail=PERSON.0@x.test", "--json").json == wanted, "an attribute in the index"
+    assert in_step("explain", "hr:title=head", "--json").json[0]["label"] == "Berta Boss", "an attribute that no index holds"
+
+
+def test_a_name_that_several_objects_have_is_refused_with_all_of_them(in_step: Shell) -> None:
+    done = in_step("explain", "Person 1", code=2)
+    assert "hr/" in done.err
+    assert "ad/" in done.err
+    assert "DIRECTORY/ANCHOR" in done.err
+
+
+def test_an_unknown_name_says_how_objects_are_named(in_step: Shell) -> None:
+    done = in_step("explain", "Nobody At All", code=2)
+    assert "DIRECTORY:attribute=value" in done.err
+    assert 'metasync objects --text "Nobody At All"' in done.err
+
+
+def test_a_value_is_explained_by_the_mapping_that_made_it(in_step: Shell) -> None:
+    assert "source.title" in in_step("explain", "hr:mail=person.1@x.test", "title").out
+
+
+def test_objects_are_counted_and_listed_and_searched(in_step: Shell) -> None:
+    assert "Directory" in in_step("objects").out
+    found = in_step("objects", "--directory", "hr", "--text", "person 1", "--json").json
+    assert [one["label"] for one in found] == ["Person 1"]
+    assert found[0]["joined"] is True
+    assert in_step("objects", "--unjoined", "--kind", "user", "--json").json == []
+
+
+def test_a_long_list_says_that_there_is_more(in_step: Shell) -> None:
+    assert "more than 2" in in_step("objects", "--directory", "hr", "--limit", "2").err
+
+
+def test_two_objects_are_joined_by_hand_whatever_the_rules_say(loaded: Shell, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    mine = hr.anchors(Kind.USER)[1]
+    theirs = ad.add(Kind.USER, name="Somebody else", path="OU=People,DC=memory,DC=test", mail="else@x.test")
+    loaded("import")
+    loaded("join", f"hr/{mine}", f"ad/{theirs}", "--reason", "married")
+    loaded("run", "--approve")
+    assert (ad.get(theirs) or {})["mail"] == "person.0@x.test"
+
+
+def test_two_objects_are_taken_apart_and_stay_apart(in_step: Shell, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    mine = hr.anchors(Kind.USER)[1]
+    done = in_step("unjoin", f"hr/{mine}", "--reason", "two people of one name")
+    assert "left the identity" in done.out
+    in_step("run", code=None)
+    assert in_step("objects", "--directory", "ad", "--kind", "user", "--unjoined", "--json").json != []
+
+
+def test_an_object_that_is_ignored_is_left_alone_until_that_is_taken_back(in_step: Shell, hr: MemoryDirectory) -> None:
+    mine = hr.anchors(Kind.USER)[1]
+    in_step("ignore", f"hr/{mine}", "--reason", "a test account")
+    hr.change(mine, title="Retired")
+    assert all(not one["counts"] for one in in_step("run", "--json").json["plans"])
+    in_step("ignore", f"hr/{mine}", "--take-back", "--reason", "real after all")
+    assert any(one["counts"] for one in in_step("run", "--json", code=3).json["plans"])
+    assert in_step("ignore", f"hr/{mine}", "--take-back", "--reason", "again", code=1).out.startswith("took back 0")
+
+
+def test_a_decision_needs_a_reason_and_two_different_objects(in_step: Shell, hr: MemoryDirectory) -> None:
+    one, other = (f"hr/{anchor}" for anchor in hr.anchors(Kind.USER)[:2])
+    assert "--reason" in in_step("join", one, other, code=2).err
+    assert "both users of hr" in in_step("join", one, other, "--reason", "so", code=2).err
+    assert "a decision needs a reason" in in_step("ignore", one, "--reason", " ", code=2).err
+
+
+def test_problems_name_the_object_and_can_be_narrowed(in_step: Shell, hr: MemoryDirectory) -> None:
+    assert "no problems" in in_step("problems").out
+    person(hr, "Person 1", mail="person.1@x.test")
+    in_step("run", code=None)
+    found = in_step("problems", "--json").json
+    assert found, "two people of one mail address are a problem"
+    assert {one["of"] for one in found} == {"people"}
+    assert in_step("problems", "--of", "groups", "--json").json == []
+    assert found[0]["text"].split()[0] in in_step("problems", "--severity", found[0]["severity"]).out
+
+
+def test_a_run_is_shown_with_its_steps(in_step: Shell) -> None:
+    steps = in_step("show", "run", "1", "--json").json["steps"]
+    assert [one["name"] for one in steps] == ["import", "import", "synchronise", "plan", "export", "confirm"]
+    assert {one["state"] for one in steps} == {"done"}
+
+
+def test_show_says_how_to_name_a_run_or_a_plan(in_step: Shell) -> None:
+    assert "show run NUMBER" in in_step("show", "everything", code=2).err
+    assert "there is no plan 99" in in_step("show", "99", code=2).err
+    assert "there is no run 99" in in_step("show", "run", "99", code=2).err
+
+
+def test_names_from_directories_cannot_rewrite_the_screen(in_step: Shell, hr: MemoryDirectory) -> None:
+    hr.change(hr.anchors(Kind.USER)[1], displayName="Eve\x1b[2J\u202egnp.exe")
+    in_step("import")
+    out = in_step("objects", "--directory", "hr", "--kind", "user").out
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    assert "\\x1b[2J" in out
