@@ -414,6 +414,16 @@ def followed(
     return list(found.values())
 
 
+def family(connection: Connection, object_ids: Collection[int]) -> set[int]:
+    """These objects, and all others of their identities."""
+    own, other = join.alias("own"), join.alias("other")
+    found = set(object_ids)
+    for part in portions(object_ids):
+        query = select(other.c.object_id).join(own, own.c.identity_id == other.c.identity_id)
+        found |= set(connection.execute(query.where(own.c.object_id.in_(part), other.c.object_id.is_not(None))).scalars())
+    return found
+
+
 def stand_ins(connection: Connection, member_ids: Collection[int], target_directory: int) -> dict[int, set[str]]:
     """source object -> everything that it may stand under in `pending_member`: anchors in the target, or `directory id/anchor` of its
     own."""

@@ -213,8 +213,8 @@ class Matching:
         return Matched(
             status=Status.PROBLEM,
             code="privileged",
-            words=f"{source_name(self.target, one.anchor)} ({one.label}) is privileged and is not matched; name it in `allow privileged:` of "
-            f"{self.target} if it shall be",
+            words=f"{source_name(self.target, one.anchor)} ({one.label}) is privileged and is not matched; name it in `allow "
+            f"privileged:` of {self.target} if it shall be",
         )
 
     def _taken(self, connection: Connection, unit: Unit, words: str, one: Candidate, taken: JoinRow, shown: str) -> Matched:

@@ -85,8 +85,10 @@ class ReferencePass:
         written: Mapping[str, Any],
     ) -> None:
         by_id = {unit.id: unit for unit in units}
-        whole = [unit for unit in units if unit.id in self.at.worked]
-        partly = [unit for unit in units if unit.id not in self.at.worked and unit.id in by_member]
+        # Which contributor decides can be told from all members alone.
+        ranked = len(mapping.contributors) > 1 and not mapping.union
+        whole = [unit for unit in units if unit.id in self.at.worked or (ranked and unit.id in by_member)]
+        partly = [unit for unit in units if unit.id not in self.at.worked and unit.id in by_member and not ranked]
         standing = worker.stand_ins(connection, {member for unit in partly for member in by_member[unit.id]})
         for some, only in ((whole, None), (partly, by_member)):
             for unit_id, (wanted, _) in worker.wanted(connection, some, mapping, only).items():

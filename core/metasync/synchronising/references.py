@@ -56,14 +56,15 @@ class References:
     ) -> dict[int, tuple[list[Wanted], list[Followed]]]:
         """unit -> (what its references shall be, what could not be followed)."""
         found: dict[int, tuple[list[Wanted], list[Followed]]] = {unit.id: ([], []) for unit in units}
+        decides: dict[int, tuple[str, str]] = {}
         for root, attribute in mapping.contributors:
             holders = {holder: unit.id for unit in units if (holder := _holder(unit, root)) is not None}
             only = None if members is None else {one for wanted_ in members.values() for one in wanted_}
-            if only is not None and root not in ("source", unit_source(units)):
+            if only is not None and root != "source":
                 only = sync.family(connection, only)
             for one in sync.followed(connection, list(holders), attribute, self.target_id, only):
                 unit_id = holders[one.holder_id]
-                if found[unit_id][0] and not mapping.union and root != mapping.contributors[0][0]:
+                if not mapping.union and decides.setdefault(unit_id, (root, attribute)) != (root, attribute):
                     continue
                 resolved = self._resolved(one)
                 if resolved is None:

@@ -102,7 +102,7 @@ def prepare(workspace: Workspace, run_id: int, profile: Profile, schemas: Mappin
 
 
 def _mark_whole(connection: Connection, setting: Setting) -> None:
-    """A revision marks only profiles whose program changed; so does a schema, a pairing file, and a container that the document names and that moved."""
+    """A revision marks only profiles whose program changed; so does a schema, a pairing file, and a moved container."""
     basis = hashlib.sha256(setting.profile.configuration.encode())
     for name in sorted({*setting.profile.sources, setting.profile.target, *(merge.directory for merge in setting.profile.merge)}):
         basis.update(codec.encode_schema(setting.schemas[name]))

@@ -50,9 +50,9 @@ def test_what_lies_below_a_container_moves_with_it() -> None:
     lower = directory.add(Kind.CONTAINER, name="Lo,wer", path="OU=Upper,DC=memory,DC=test")
     anna = directory.add(Kind.USER, name="Anna", path="ou=lo\\,wer, ou=upper, dc=memory, dc=test")
     directory.move(lower, "OU=Other,DC=memory,DC=test")
-    assert (directory.get(anna) or {})["distinguishedName"] == "CN=Anna,OU=Lo\\,wer,OU=Other,DC=memory,DC=test"
+    assert (directory.get(anna) or {})["dn"] == "CN=Anna,OU=Lo\\,wer,OU=Other,DC=memory,DC=test"
     directory.rename(upper, "Above")
-    assert (directory.get(upper) or {})["distinguishedName"] == "OU=Above,DC=memory,DC=test"
+    assert (directory.get(upper) or {})["dn"] == "OU=Above,DC=memory,DC=test"
     with pytest.raises(MetasyncError, match="below itself"):
         directory.move(directory.by_name("Other"), "OU=Lo\\,wer,OU=Other,DC=memory,DC=test")
 
