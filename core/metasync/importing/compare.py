@@ -104,31 +104,36 @@ class Comparison:
         self.unknown_patched = 0
         """Deltas of objects that are not known: only a full import can bring them."""
 
-    def prepare(self, items: Iterable[Item]) -> list[Batch]:
+    def prepare(self, items: Sequence[Item]) -> list[Batch]:
         """All that needs no database: what cannot be stored becomes a reject, and no object is in one batch twice."""
-        batches: list[Batch] = []
-        batch, anchors = Batch(), set[str]()
+        if self._first or len({item.anchor for item in items}) == len(items):
+            return [self._batch(items)]
+        batches: list[list[Item]] = [[]]
+        anchors: set[str | None] = set()
         for item in items:
-            anchor = item.anchor
-            if anchor is not None and not self._first:
-                if anchor in anchors:
-                    batches.append(batch)
-                    batch, anchors = Batch(), set()
-                anchors.add(anchor)
+            if item.anchor is not None and item.anchor in anchors:
+                batches.append([])
+                anchors.clear()
+            anchors.add(item.anchor)
+            batches[-1].append(item)
+        return [self._batch(one) for one in batches]
+
+    def _batch(self, items: Iterable[Item]) -> Batch:
+        batch = Batch()
+        for item in items:
             if isinstance(item, Entry):
                 packed = self._pack(item)
-                if isinstance(packed, Reject):
-                    batch.rejects.append(packed)
-                else:
+                if isinstance(packed, Packed):
                     batch.entries.append(packed)
+                else:
+                    batch.rejects.append(packed)
             elif isinstance(item, Patch):
                 batch.patches.append(item)
             elif isinstance(item, Gone):
                 batch.gone.append(item.anchor)
             else:
                 batch.rejects.append(item)
-        batches.append(batch)
-        return batches
+        return batch
 
     def store(self, connection: Connection, batch: Batch) -> None:
         """Write what a batch changes, in the caller's transaction."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, inspect, select, text, update
+from sqlalchemy import Connection, delete, func, inspect, select, text, type_coerce, update
+from sqlalchemy.types import NullType
 
 from metasync.contract import Kind
 from metasync.store.backend import Backend
@@ -61,12 +62,14 @@ class Link(NamedTuple):
 
 def known(connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, Known]:
     """anchor -> what is known, of those that are there (tombstones too)."""
-    columns = (object_.c.id, object_.c.anchor, object_.c.kind, object_.c.state, object_.c.digest)
+    # The driver gives bytes as bytes; SQLAlchemy would convert each digest again.
+    digest = type_coerce(object_.c.digest, NullType())
+    columns = (object_.c.id, object_.c.anchor, object_.c.kind, object_.c.state, digest)
     found: dict[str, Known] = {}
-    for part in portions(anchors):
+    # In the order of the index.
+    for part in portions(sorted(anchors)):
         query = select(*columns).where(object_.c.directory_id == directory_id, object_.c.anchor.in_(part))
-        for row in connection.execute(query).all():
-            found[row[1]] = Known._make(row)
+        found.update((row[1], Known._make(row)) for row in connection.execute(query).all())
     return found
 
 
