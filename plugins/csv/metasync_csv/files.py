@@ -23,7 +23,7 @@ from metasync_csv.layout import File, Layout
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-BLOCK = 1 << 18
+BLOCK = 1 << 16
 
 MARKS = (  # the longer one first: the mark of UTF-32-LE begins with that of UTF-16-LE
     (codecs.BOM_UTF8, "utf-8"),
@@ -56,7 +56,7 @@ class Encoding:
 class OpenFile:
     """A file being read as text."""
 
-    lines: Iterator[str]
+    lines: io.TextIOWrapper
     """With their line ends, whichever they are."""
     encoding: Encoding
 
@@ -74,7 +74,7 @@ class Blocks(io.BufferedReader):
     """Hands out large blocks: the text layer asks for 8 KiB at a time, which costs as much as parsing a part of them."""
 
     def read1(self, size: int = -1, /) -> bytes:
-        return super().read1(max(size, 1 << 16))
+        return super().read1(max(size, BLOCK))
 
 
 class Digesting(io.RawIOBase):

@@ -118,22 +118,25 @@ class _Rows:
         build = self.builders.get(kind) if kind is not None else None
         usual = not self.twice and not self.suspicious and kind is not None and build is not None
         usual = usual and self.last < 0 and self.torn_end < 0
-        first = self.number + 1
+        first, number = self.number + 1, self.number
         page: list[Item] = []
         add = page.append
-        for self.number, row in enumerate(reader, start=first):
+        for number, row in enumerate(reader, start=first):
             if usual and len(row) == width and (anchor := row[at].strip()) and anchor.isascii():
                 try:
                     add(Entry(anchor=anchor, kind=kind, attributes=build(row)))  # type: ignore[arg-type, misc]  # `usual` says that they are there
                 except RowRejected as error:
+                    self.number = number
                     add(self._reject(str(error), anchor))
-            elif item := self._one(row, self.number - first - self.blank + 1):
-                add(item)
+            else:
+                self.number = number
+                if item := self._one(row, number - first - self.blank + 1):
+                    add(item)
             if len(page) >= size:
                 yield page
                 page = []
                 add = page.append
-        self.records = self.number - first - self.blank + 1
+        self.records = number - first - self.blank + 1
         if page:
             yield page
 

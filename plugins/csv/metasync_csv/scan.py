@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import TextIO
 
 from metasync.contract import ImportIncomplete, SourceEmpty
-from metasync_csv.files import Held, OpenFile, check_checksum, check_quiet, check_unchanged, decodable_lines, reading
+from metasync_csv.files import BLOCK, Held, OpenFile, check_checksum, check_quiet, check_unchanged, decodable_lines, reading
 from metasync_csv.layout import Dialect, File, Layout
 from metasync_csv.values import folded
 
@@ -117,38 +118,74 @@ def _check_rows(found: Scan, layout: Layout) -> None:
         )
 
 
-def _scan_rows(lines: Iterator[str], found: Scan, layout: Layout) -> None:
-    """One turn per record; the hot loop of the first pass."""
-    dialect, path = layout.dialect, found.file.path
+def _scan_rows(lines: TextIO, found: Scan, layout: Layout) -> None:
+    """Block by block: at once where every line is one row for sure, else row by row."""
+    dialect = layout.dialect
     at, limit = found.header.index(layout.anchor), layout.options["field_size"]
-    delimiter, quote, stop = dialect.delimiter, dialect.quote or "", at + 1
-    usual = dialect.escape is None and (not quote or dialect.double_quote)
-    head_of = _Heads(dialect, at, len(found.header)) if usual and quote else None
-    most = limit * max(1, len(found.header)) + 1000
-    add, line, records, number = found.hashes.append, "", 0, 1
-    for line in lines:
-        number += 1
-        if "\0" in line:
-            found.nul = True
-        head: list[str] | None
-        if usual and (not quote or quote not in line):
-            head = line.split(delimiter, stop)
-        elif head_of is None or (head := head_of(line)) is None:
-            head, line = _parse_one(line, lines, dialect, path, number, most)
-        if len(line) > limit:
-            found.long = True
-        try:
-            key = " ".join(head[at].split())
-        except IndexError:
-            key = ""
-        if key:
-            records += 1
-            add(hash(key.lower() if key.isascii() else folded(key)))
-        elif line.strip("\r\n"):
-            records += 1
-    found.records = records
+    delimiter = dialect.delimiter
+    usual = dialect.escape is None and (dialect.quote is None or dialect.double_quote)
+    rows = _Heads(dialect, at, len(found.header)) if usual and dialect.quote else None
+    number, line = 1, ""
+    while block := lines.readlines(BLOCK):
+        text = "".join(block)
+        if usual and "\0" not in text and max(map(len, block)) <= limit:
+            heads: list[list[str] | None]
+            if rows is None or rows.quote not in text:
+                heads = [line.split(delimiter, at + 1) for line in block]
+            else:
+                heads = [rows(line) if rows.quote in line else line.split(delimiter, at + 1) for line in block]
+            keys = _keys(heads, at)
+            if keys is not None:
+                found.hashes.extend(map(hash, keys))
+                found.records += len(keys)
+                number += len(block)
+                line = block[-1]
+                continue
+        pending = iter(block)
+        following = chain(pending, lines)  # a quoted row may go on beyond the block
+        for line in pending:
+            number += 1
+            line = _scan_row(line, following, number, found, layout, rows)
     if line and not line.endswith(("\n", "\r")):
         _check_last(line, found, layout)
+
+
+def _keys(heads: list[list[str] | None], at: int) -> list[str] | None:
+    """The folded anchors of simple rows; None where some row is not simple: quotes that need a closer look, a blank line, an anchor with
+    spaces or beyond ASCII."""
+    try:
+        keys = [head[at] for head in heads]  # type: ignore[index]  # None is not simple, and a TypeError
+    except (IndexError, TypeError):
+        return None
+    joined = "".join(keys)
+    if not joined.isascii():
+        return None
+    words = joined.split(None, 1)
+    if len(words) != 1 or len(words[0]) != len(joined):
+        # the line end is among them where the anchor stands last
+        keys = [key.rstrip("\r\n") for key in keys]
+        if any(key.split() != [key] for key in keys):
+            return None
+    return [key.lower() for key in keys] if all(keys) else None
+
+
+def _scan_row(line: str, following: Iterator[str], number: int, found: Scan, layout: Layout, heads: _Heads | None) -> str:
+    """One row, which may take the following lines. Its whole text."""
+    dialect, limit = layout.dialect, layout.options["field_size"]
+    at = found.header.index(layout.anchor)
+    head: list[str] | None = None
+    if heads is not None:
+        head = heads(line) if heads.quote in line else line.split(dialect.delimiter, at + 1)
+    if head is None:
+        head, line = _parse_one(line, following, dialect, found.file.path, number, limit * len(found.header) + 1000)
+    found.nul = found.nul or "\0" in line
+    found.long = found.long or len(line) > limit
+    if len(head) > at and (key := folded(head[at])):
+        found.records += 1
+        found.hashes.append(hash(key))
+    elif line.strip("\r\n"):
+        found.records += 1
+    return line
 
 
 class _Heads:
