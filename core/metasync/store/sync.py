@@ -437,8 +437,8 @@ def stand_ins(connection: Connection, member_ids: Collection[int], target_direct
             .join(there, and_(there.c.identity_id == here.c.identity_id, there.c.directory_id == target_directory))
             .where(here.c.object_id.in_(part))
         )
-        for row in connection.execute(query):
-            found.setdefault(row.object_id, set()).add(row.anchor)
+        for pair in connection.execute(query):
+            found.setdefault(pair.object_id, set()).add(pair.anchor)
     return found
 
 
