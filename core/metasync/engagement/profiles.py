@@ -34,8 +34,7 @@ from metasync.engagement.model import (
     Strength,
 )
 from metasync.engagement.times import duration
-from metasync.expressions import Expression
-from metasync.synchronising.needs import is_bare
+from metasync.expressions import Expression, is_bare
 
 CAN_BE_DISABLED = (Kind.USER, Kind.GUEST)
 PLACEHOLDERS = ("value", "local", "domain", "n")

@@ -10,7 +10,7 @@
 
 from metasync.expressions.check import RESERVED
 from metasync.expressions.errors import ExpressionError, ExpressionSyntaxError
-from metasync.expressions.expression import Expression, compile_expression
+from metasync.expressions.expression import Expression, compile_expression, is_bare
 from metasync.expressions.rewrites import call_rewrite, find_rewrite, read_step, rewrite_pipeline
 from metasync.expressions.values import CLEAR, KEEP, Sentinel, tidy
 
@@ -25,6 +25,7 @@ __all__ = [
     "call_rewrite",
     "compile_expression",
     "find_rewrite",
+    "is_bare",
     "read_step",
     "rewrite_pipeline",
     "tidy",

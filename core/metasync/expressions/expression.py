@@ -66,3 +66,8 @@ def _explain_plain(evaluator: Evaluator) -> Callable[..., Any]:
         return evaluator.explain(value)
 
     return explain
+
+
+def is_bare(text: str) -> bool:
+    """True for the bare name of an attribute; anything else is an expression (the sides of a match rule are either)."""
+    return text.replace("_", "a").replace("-", "a").isalnum() and not text[0].isdigit()

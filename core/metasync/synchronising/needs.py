@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from metasync.contract import Kind, KindSchema, Reference, Schema, Type, Unique, Values
-from metasync.expressions import Expression, ExpressionError, compile_expression
+from metasync.expressions import Expression, ExpressionError, compile_expression, is_bare
 from metasync.store.normalise import normalise
 from metasync.synchronising.pairing import ANCHOR, pairing_attributes
 
@@ -106,11 +106,6 @@ def profiles_reading(engagement: Engagement) -> Mapping[str, tuple[str, ...]]:
 def prepare_matchers(profile: Profile, host: Host) -> list[tuple[MatchRule, Matcher]]:
     """The rules of `match:` with their matchers."""
     return [(rule, host.matchers[rule.matcher](rule.options)) for rule in profile.match]
-
-
-def is_bare(text: str) -> bool:
-    """True for the name of an attribute; anything else is an expression (law 14)."""
-    return text.replace("_", "a").replace("-", "a").isalnum() and not text[0].isdigit()
 
 
 def target_key(text: str) -> str:

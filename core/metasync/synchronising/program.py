@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from metasync.contract import KindSchema, Lookup, Matcher, MetasyncError, Schema, Type
 from metasync.dn import mirrored
-from metasync.expressions import KEEP, Expression, ExpressionError, compile_expression, rewrite_pipeline, tidy
-from metasync.synchronising.needs import canonical, expression_roots, is_bare, kind_schema, standardised
+from metasync.expressions import KEEP, Expression, ExpressionError, compile_expression, is_bare, rewrite_pipeline, tidy
+from metasync.synchronising.needs import canonical, expression_roots, kind_schema, standardised
 
 if TYPE_CHECKING:
     from metasync.engagement.model import Engagement, Mapping_, MatchRule, Merge, Profile

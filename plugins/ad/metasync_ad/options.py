@@ -62,16 +62,10 @@ class ADOptions(Options):
         option(
             fields.String(data_key="ca file", load_default=None, allow_none=True),
             title="CA file",
-            help="PEM file of the authority that issued the domain controllers' certificates. Without it the machine's own trust decides, "
-            "and `system trust: true` must say so.",
+            help="PEM file of the authority that issued the domain controllers' certificates. Without it, those that this "
+            "machine trusts.",
             group="Connection",
         )
-    )
-    system_trust = option(
-        fields.Boolean(data_key="system trust", load_default=False),
-        title="Trust the machine's authorities",
-        help="Check certificates against the authorities that this machine trusts, instead of a CA file.",
-        group="Connection",
     )
     certificate_name = option(
         fields.String(data_key="certificate name", load_default=None, allow_none=True),
@@ -136,8 +130,6 @@ class ADOptions(Options):
 
     @validates_schema
     def _together(self, data: Mapping[str, Any], **_: Any) -> None:
-        if not data.get("ca_file") and not data.get("system_trust"):
-            raise ValidationError("name the authority's PEM file, or say `system trust: true`", "ca file")
         outside = [one for one in data.get("under", ()) if not names.is_under(one, data.get("base", ""))]
         if outside:
             raise ValidationError(f"{outside[0]} does not lie below the base {data.get('base')}", "under")

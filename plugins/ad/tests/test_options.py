@@ -32,7 +32,6 @@ def test_starttls_has_its_own_port() -> None:
     [
         ({"password": "hunter2"}, "password"),
         ({"tls": "none"}, "tls"),
-        ({"ca file": None}, "ca file"),
         ({"servers": []}, "servers"),
         ({"base": "contoso.test"}, "base"),
         ({"under": ["OU=x,DC=elsewhere"]}, "under"),
