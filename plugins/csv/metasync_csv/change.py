@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 from metasync.contract import Change, Found, Kind, Operation, Outcome, Presence, Reference, Result, Type, Value, Values
 from metasync_csv.layout import Column, Layout
-from metasync_csv.table import Row, Table
+from metasync_csv.table import Row, Table, Wanted
 from metasync_csv.values import Cells, anchor_of, folded, shown
 
 NOT_FOR_FILES = {
@@ -341,3 +341,13 @@ def _shown(values: Values | None) -> str:
     if isinstance(values, tuple):
         return ", ".join(_shown(value) for value in values[:5]) + (f" and {len(values) - 5} more" if len(values) > 5 else "")
     return shown(values.value if isinstance(values, Reference) else str(values))
+
+
+def wanted(changes: Sequence[Change], layout: Layout) -> Wanted:
+    """The rows that a read-back of these changes looks at."""
+    anchors: set[str] = set()
+    for change in changes:
+        named = [change.anchor, change.member.value if change.member else None]
+        named += [str(value) for name in (layout.anchor, "anchor") if (value := change.after.get(name)) is not None]
+        anchors.update(folded(name) for name in named if name)
+    return Wanted(anchors=frozenset(anchors), marks=frozenset(change.mark for change in changes if change.mark))

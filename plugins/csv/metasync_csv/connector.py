@@ -28,14 +28,14 @@ from metasync.contract import (
     SourceEmpty,
     Unavailable,
 )
-from metasync_csv.change import Changer
+from metasync_csv.change import Changer, wanted
 from metasync_csv.files import Held, exists, file_digest, holding, location, reading
 from metasync_csv.layout import File, Layout
 from metasync_csv.options import CsvOptions
 from metasync_csv.read import pages
 from metasync_csv.replace import discard, locked, put, settle, stage, sweep
 from metasync_csv.scan import check_header, duplicates, read_header, scan, widen_field_limit
-from metasync_csv.table import Table, load
+from metasync_csv.table import Table, Wanted, load
 from metasync_csv.values import Cells
 
 CURSOR = "csv1:"
@@ -182,7 +182,7 @@ class CsvConnector(Connector):
         yield from self._write(changes)
 
     def find(self, changes: Sequence[Change]) -> Iterator[Found]:
-        changer = Changer(self.layout, self.cells, self._load())
+        changer = Changer(self.layout, self.cells, self._load(wanted(changes, self.layout)))
         for change in changes:
             yield changer.find(change)
 
@@ -213,26 +213,29 @@ class CsvConnector(Connector):
                 f"{os.path.dirname(path)} cannot be written to: {error.strerror}; nothing was changed. Grant the right there"
             ) from error
 
-    def _load(self) -> dict[str, Table]:
-        """The files as they are now; parsed again only where their bytes changed since."""
+    def _load(self, only: Wanted | None = None) -> dict[str, Table]:
+        """The files as they are now; parsed again only where their bytes changed since. With `only`, these rows alone, for looking."""
         tables: dict[str, Table] = {}
         for file in self.layout.files:
-            known = self._tables.pop(file.path, None)
+            known = self._tables.get(file.path)
             try:
                 digest = file_digest(file)
-                table = known if known is not None and not known.dirty and known.digest == digest else load(file, self.layout)
+                if known is not None and not known.dirty and known.digest == digest:
+                    tables[file.path] = known
+                else:
+                    tables[file.path] = load(file, self.layout, only)
             except ImportIncomplete as error:
                 raise Unavailable(f"{error}") from error
-            tables[file.path] = self._tables[file.path] = table
+            if only is None:
+                self._tables[file.path] = tables[file.path]
         return tables
 
     def _replace(self, table: Table) -> Callable[[Result], Result] | None:
         """Replace the file. None: done. Otherwise what the results of its changes become."""
         file, path = table.file, location(table.file)
-        data = table.content()
         self._tables.pop(file.path, None)  # until the replacement is certain, nobody may take this table for the file
         try:
-            staged = stage(path, data)
+            staged, digest = stage(path, table.write_to)
         except OSError as error:
             return _retry(
                 f"{file.path} could not be written beside its old content: {error.strerror}; nothing was changed. Check space and rights"
@@ -249,7 +252,7 @@ class CsvConnector(Connector):
             settle(path)
         except OSError as error:
             return _unknown(f"{file.path} was replaced, but it is not certain to survive a power cut: {error.strerror}")
-        table.digest, table.dirty = xxhash.xxh3_128(data).digest(), False
+        table.digest, table.dirty = digest, False
         self._tables[file.path] = table
         return None
 

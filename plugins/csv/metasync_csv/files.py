@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import xxhash
 
@@ -21,7 +21,7 @@ from metasync.contract import ImportIncomplete, SourceEmpty, Unavailable
 from metasync_csv.layout import File, Layout
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 BLOCK = 1 << 16
 
@@ -106,6 +106,25 @@ class Digesting(io.RawIOBase):
         scratch = bytearray(BLOCK)
         while self.readinto(scratch):
             pass
+        return self._hash.digest()
+
+
+class DigestingWriter(io.RawIOBase):
+    """Writes bytes on and keeps the digest that `Digesting` will find."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._hash = xxhash.xxh3_128()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        self._hash.update(data)
+        return self._stream.write(data)
+
+    def digest(self) -> bytes:
+        """Of what was written."""
         return self._hash.digest()
 
 

@@ -8,8 +8,9 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 PREFIX = ".metasync-"
 
@@ -56,13 +57,14 @@ def sweep(path: str) -> None:
                 os.unlink(os.path.join(folder, other))
 
 
-def stage(path: str, data: bytes) -> str:
-    """Write the new content beside the file, safely on the disk, with the file's own rights (a new file is its owner's alone): its path."""
+def stage(path: str, write: Callable[[BinaryIO], bytes]) -> tuple[str, bytes]:
+    """Write the new content beside the file, safely on the disk, with the file's own rights (a new file is its owner's alone).
+    Its path and what `write` answers."""
     folder, name = os.path.split(path)
     handle, staged = tempfile.mkstemp(prefix=f"{PREFIX}{name}.", suffix=".tmp", dir=folder)
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            digest = write(stream)
             stream.flush()
             os.fsync(stream.fileno())
         if os.path.exists(path):
@@ -70,7 +72,7 @@ def stage(path: str, data: bytes) -> str:
     except BaseException:
         os.unlink(staged)
         raise
-    return staged
+    return staged, digest
 
 
 def _keep_rights(path: str, staged: str) -> None:

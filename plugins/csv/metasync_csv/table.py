@@ -6,25 +6,51 @@ import csv
 import gzip
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import BinaryIO
 
 from metasync.contract import ImportIncomplete
-from metasync_csv.files import Encoding, Held, check_unchanged, compressed, configured, holding, reading
-from metasync_csv.layout import File, Layout
+from metasync_csv.files import DigestingWriter, Encoding, Held, check_unchanged, compressed, configured, holding, reading
+from metasync_csv.layout import Dialect, File, Layout
 from metasync_csv.scan import check_header, widen_field_limit
 from metasync_csv.values import folded
 
+ROWS_AT_ONCE = 1000
 LINE_ENDS = {"crlf": "\r\n", "lf": "\n"}
 
 
-@dataclass(kw_only=True, slots=True, eq=False)
 class Row:
-    """One record."""
+    """One record: its text as it stands in the file, taken apart only when it is asked for; or its cells, once they were changed."""
 
-    cells: list[str]
-    raw: str | None
-    """Its text as it stands in the file; None: it was changed, and is written anew."""
-    number: int = -1
-    """Its key in `Table.rows`."""
+    __slots__ = ("_cells", "_dialect", "number", "raw")
+
+    def __init__(self, dialect: Dialect, cells: list[str] | None = None, raw: str | None = None, number: int = -1) -> None:
+        self._dialect = dialect
+        self._cells = cells
+        self.raw = raw
+        """Its text; None: it was changed, and is written anew."""
+        self.number = number
+        """Its key in `Table.rows`."""
+
+    @property
+    def cells(self) -> list[str]:
+        """Its cells; none of a blank line."""
+        if self._cells is not None:
+            return self._cells
+        return next(self._dialect.reader([self.raw or ""]), [])
+
+    def change(self, cells: list[str]) -> None:
+        """Other cells, to be written anew."""
+        self._cells, self.raw = cells, None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """Which rows are to be looked up."""
+
+    anchors: frozenset[str]
+    """Folded."""
+    marks: frozenset[str]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -43,7 +69,21 @@ class Table:
     trailer: Row | None = None
     dirty: bool = False
     _next: int = 0
-    _index: dict[str, dict[str, set[int]]] = field(default_factory=dict)
+    _index: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+
+    def fill(self, records: Iterable[tuple[list[str], str]], only: Wanted | None) -> None:
+        """Take the rows in, with the index that every change asks for."""
+        anchor_at = self.columns.index(self.layout.anchor)
+        mark = self.layout.column_name(self.layout.mark) if self.layout.mark else None
+        mark_at = self.columns.index(mark) if mark in self.columns else -1
+        self._index[self.layout.anchor] = {}
+        for cells, text in records:
+            anchor = cells[anchor_at] if len(cells) > anchor_at else ""
+            if only is None or folded(anchor) in only.anchors or (0 <= mark_at < len(cells) and cells[mark_at] in only.marks):
+                row = Row(self.layout.dialect, None, text, self._next)
+                self.rows[row.number] = row
+                self._enter(self.layout.anchor, anchor, row)
+            self._next += 1
 
     @property
     def columns(self) -> list[str]:
@@ -52,20 +92,29 @@ class Table:
 
     def whole(self, row: Row) -> bool:
         """True for a row that an import takes: it has as many cells as the header, and no NUL."""
-        return len(row.cells) == len(self.columns) and not any("\0" in cell for cell in row.cells)
+        cells = row.cells
+        return len(cells) == len(self.columns) and not any("\0" in cell for cell in cells)
 
     def lookup(self, column: str, cell: str) -> list[Row]:
         """The rows with this value, whatever its case, spaces and Unicode form."""
         if column not in self.columns:
             return []
         if column not in self._index:
-            index: dict[str, set[int]] = {}
+            self._index[column] = {}
             at = self.columns.index(column)
-            for number, row in self.rows.items():
-                if len(row.cells) > at and (key := folded(row.cells[at])):
-                    index.setdefault(key, set()).add(number)
-            self._index[column] = index
-        return [self.rows[number] for number in sorted(self._index[column].get(folded(cell), ()))]
+            for row in self.rows.values():
+                cells = row.cells
+                if len(cells) > at:
+                    self._enter(column, cells[at], row)
+        return [self.rows[number] for number in self._index[column].get(folded(cell), ())]
+
+    def _enter(self, column: str, cell: str, row: Row) -> None:
+        if key := folded(cell):
+            self._index[column].setdefault(key, []).append(row.number)
+
+    def _leave(self, column: str, cell: str, row: Row) -> None:
+        if key := folded(cell):
+            self._index[column][key].remove(row.number)
 
     def get(self, row: Row, column: str) -> str:
         """A cell; empty where the column does not exist."""
@@ -77,22 +126,22 @@ class Table:
         for column, cell in values.items():
             cells[self.columns.index(column)] = cell
         self.check(cells)
-        for column, index in self._index.items():
+        old = row.cells
+        for column in self._index:
             at = self.columns.index(column)
-            if cells[at] != row.cells[at]:
-                index.get(folded(row.cells[at]), set()).discard(row.number)
-                if key := folded(cells[at]):
-                    index.setdefault(key, set()).add(row.number)
-        row.cells, row.raw, self.dirty = cells, None, True
+            if cells[at] != old[at]:
+                self._leave(column, old[at], row)
+                self._enter(column, cells[at], row)
+        row.change(cells)
+        self.dirty = True
 
     def add(self, values: dict[str, str]) -> Row:
         """Append a row. Raises `ValueError` where the file cannot hold it."""
-        row = Row(cells=[values.get(column, "") for column in self.columns], raw=None, number=self._next)
+        row = Row(self.layout.dialect, [values.get(column, "") for column in self.columns], number=self._next)
         self.check(row.cells)
         self.rows[row.number] = row
-        for column, index in self._index.items():
-            if key := folded(self.get(row, column)):
-                index.setdefault(key, set()).add(row.number)
+        for column in self._index:
+            self._enter(column, self.get(row, column), row)
         self._next += 1
         self.dirty = True
         return row
@@ -100,17 +149,18 @@ class Table:
     def remove(self, row: Row) -> None:
         """Take a row out."""
         del self.rows[row.number]
-        for column, index in self._index.items():
-            index.get(folded(self.get(row, column)), set()).discard(row.number)
+        for column in self._index:
+            self._leave(column, self.get(row, column), row)
         self.dirty = True
 
     def add_column(self, name: str) -> None:
         """A further column at the end; every whole row gets an empty cell."""
         self.check([*self.columns, name])
         for row in self.rows.values():
-            if len(row.cells) == len(self.columns):
-                row.cells, row.raw = [*row.cells, ""], None
-        self.header = Row(cells=[*self.columns, name], raw=None)
+            cells = row.cells
+            if len(cells) == len(self.columns):
+                row.change([*cells, ""])
+        self.header.change([*self.columns, name])
         self.dirty = True
 
     def check(self, cells: Sequence[str]) -> None:
@@ -137,28 +187,40 @@ class Table:
         if back != [list(cells)]:
             raise ValueError("a value holds a delimiter, quote or line break that the options `quote` and `escape` leave no way to write")
 
-    def content(self) -> bytes:
-        """The whole file."""
-        rows: list[Row] = [self.header, *self.rows.values()]
+    def write_to(self, stream: BinaryIO) -> bytes:
+        """Write the whole file; its digest."""
+        digesting = DigestingWriter(stream)
+        if compressed(self.file, self.layout):
+            # no time and no name inside: the same rows give the same bytes
+            with gzip.GzipFile(filename="", mode="wb", fileobj=digesting, mtime=0) as packed:
+                self._write_plain(packed)
+        else:
+            self._write_plain(digesting)
+        return digesting.digest()
+
+    def _write_plain(self, stream: DigestingWriter | gzip.GzipFile) -> None:
+        stream.write(self.encoding.mark)
+        rows = chain((self.header,), self.rows.values(), self._new_trailer())
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            stream.write("".join(map(self._text, some)).encode(self.encoding.codec))
+
+    def _new_trailer(self) -> Iterator[Row]:
         if self.trailer is not None:
-            count = [str(sum(1 for row in self.rows.values() if row.cells))] if len(self.trailer.cells) > 1 else []
-            rows.append(Row(cells=[self.trailer.cells[0], *count], raw=None))
-        body = "".join(self._texts(rows)).encode(self.encoding.codec)
-        data = self.encoding.mark + body
-        # no time and no name inside: the same rows give the same bytes
-        return gzip.compress(data, mtime=0) if compressed(self.file, self.layout) else data
+            cells = self.trailer.cells[:1]
+            if len(self.trailer.cells) > 1:
+                cells.append(str(sum(1 for row in self.rows.values() if row.cells)))
+            yield Row(self.layout.dialect, cells)
 
-    def _texts(self, rows: Iterable[Row]) -> Iterator[str]:
-        for row in rows:
-            if row.raw is None:
-                yield self.layout.dialect.row(row.cells) + self.newline
-            else:
-                # the last row of the file may lack its line end, and may no longer be the last
-                yield row.raw if row.raw.endswith(("\n", "\r")) else row.raw + self.newline
+    def _text(self, row: Row) -> str:
+        if row.raw is None:
+            return self.layout.dialect.row(row.cells) + self.newline
+        # the last row of the file may lack its line end, and may no longer be the last
+        return row.raw if row.raw.endswith(("\n", "\r")) else row.raw + self.newline
 
 
-def load(file: File, layout: Layout) -> Table:
-    """The file as a table. A missing one is made of the option `create`. Raises `ImportIncomplete` and `Unavailable`."""
+def load(file: File, layout: Layout, only: Wanted | None = None) -> Table:
+    """The file as a table; with `only`, one to look up these rows in and never to write. A missing file is made of the option `create`.
+    Raises `ImportIncomplete` and `Unavailable`."""
     widen_field_limit()
     newline = LINE_ENDS.get(layout.options["newline"])
     with holding(file) as held:
@@ -167,42 +229,40 @@ def load(file: File, layout: Layout) -> Table:
                 raise ImportIncomplete(f"{file.path} does not exist; put it there, or name its header under `create`")
             return _new(file, layout, configured(layout), newline, None)
         try:
-            table = _loaded(held, layout, newline)
+            table = _loaded(held, layout, newline, only)
         except (csv.Error, UnicodeDecodeError) as error:
             raise ImportIncomplete(f"{file.path} cannot be read: {error}; correct the file before it is written to") from error
         check_unchanged(held)
-    if layout.options["trailer"] and table.trailer is None:
+    if layout.options["trailer"] and table.trailer is None and only is None:
         _take_trailer(table, layout.options["trailer"])
     return table
 
 
-def _loaded(held: Held, layout: Layout, newline: str | None) -> Table:
+def _loaded(held: Held, layout: Layout, newline: str | None, only: Wanted | None) -> Table:
     file = held.file
     with reading(held, layout) as (opened, digesting):
         records = _records(opened.lines, layout)
         # blank lines above the header are dropped when the file is written
-        header = next((row for row in records if row.cells), None)
+        header = next(((cells, raw) for cells, raw in records if cells), None)
         if header is None:
             if not layout.options["create"]:
                 raise ImportIncomplete(f"{file.path} has no header; write one into it, or name it under `create`")
             return _new(file, layout, opened.encoding, newline, digesting.digest())
-        check_header(header.cells, file, layout)
-        assert header.raw is not None
-        kept = header.raw[len(header.raw.rstrip("\r\n")) :]
-        table = Table(file=file, layout=layout, header=header, encoding=opened.encoding, newline=newline or kept or "\r\n", digest=None)
-        for number, row in enumerate(records):
-            row.number = number
-            table.rows[number] = row
-        table._next = len(table.rows)
+        names, text = header
+        check_header(names, file, layout)
+        newline = newline or text[len(text.rstrip("\r\n")) :] or "\r\n"
+        head = Row(layout.dialect, names, text)
+        table = Table(file=file, layout=layout, header=head, encoding=opened.encoding, newline=newline, digest=None)
+        table.fill(records, only)
         table.digest = digesting.digest()
     return table
 
 
 def _new(file: File, layout: Layout, encoding: Encoding, newline: str | None, digest: bytes | None) -> Table:
-    header = Row(cells=list(layout.options["create"]), raw=None)
+    header = Row(layout.dialect, list(layout.options["create"]))
     table = Table(file=file, layout=layout, header=header, encoding=encoding, newline=newline or "\r\n", digest=digest)
     if layout.options["trailer"]:
-        table.trailer = Row(cells=[layout.options["trailer"], "0"], raw=None)
+        table.trailer = Row(layout.dialect, [layout.options["trailer"], "0"])
     return table
 
 
@@ -213,8 +273,8 @@ def _take_trailer(table: Table, trailer: str) -> None:
     table.trailer = table.rows.pop(number)
 
 
-def _records(lines: Iterable[str], layout: Layout) -> Iterator[Row]:
-    """Rows with their text."""
+def _records(lines: Iterable[str], layout: Layout) -> Iterator[tuple[list[str], str]]:
+    """Cells and text of each row."""
     taken: list[str] = []
 
     def watched() -> Iterator[str]:
@@ -223,5 +283,5 @@ def _records(lines: Iterable[str], layout: Layout) -> Iterator[Row]:
             yield line
 
     for cells in layout.dialect.reader(watched()):
-        yield Row(cells=cells, raw="".join(taken))
+        yield cells, "".join(taken)
         taken.clear()

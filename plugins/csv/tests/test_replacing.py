@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,8 +126,8 @@ def test_somebody_elses_write_in_the_last_moment_wins_and_ours_is_tried_again(
     path = put(tmp_path / "people.csv", PEOPLE)
     real = connector_module.stage
 
-    def stage_and_be_overtaken(target: str, data: bytes) -> str:
-        staged = real(target, data)
+    def stage_and_be_overtaken(target: str, write_to: Any) -> tuple[str, bytes]:
+        staged = real(target, write_to)
         put(path, PEOPLE + "3,theirs\n")
         return staged
 
