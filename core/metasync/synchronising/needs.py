@@ -283,6 +283,16 @@ class _Collector:
                 self.key(name, None, plain_key(name))
 
     def result(self) -> DirectoryNeeds:
+        # A value that stands only once may be held by an object of any kind.
+        once = {
+            name
+            for kind, names in self.attributes.items()
+            for name in names
+            if (known := self.standard[kind].attributes.get(name)) and known.unique is Unique.DIRECTORY
+        }
+        for kind in tuple(self.attributes):
+            if kind is not Kind.CONTAINER:
+                self.read(kind, once)
         for kind, attributes in self.attributes.items():
             for name in attributes:
                 known = self.standard[kind].attributes.get(name)

@@ -1,0 +1,150 @@
+"""Law 6: values that stand only once are reserved, sticky, and released after their time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from metasync.contract import Kind
+from metasync.testing.engine import Engine
+from metasync.testing.memory import MemoryDirectory
+from metasync.testing.staff import DOCUMENT, PEOPLE, anchor, person, profile, shown, values
+
+MakeEngine = Callable[..., Engine]
+SAM = {"from": "source.sn", "unique": ["{value}", "{value}{n}"]}
+MAPPED = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail", "sAMAccountName": SAM}
+DELETES = {"deleted": "delete"}
+
+
+def sams(ad: MemoryDirectory) -> dict[str, str]:
+    found = [ad.get(one) or {} for one in ad.anchors(Kind.USER)]
+    return {str(one["displayName"]): str(one["sAMAccountName"]) for one in found if "displayName" in one}
+
+
+def document(days: int, profiles: str) -> str:
+    return DOCUMENT.format(profiles=profiles).replace("mark: adminDescription", f"mark: adminDescription, reserve names: {days} days")
+
+
+def test_names_are_numbered_against_each_other_and_against_everything_imported(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    """Also against a group, and whatever the case."""
+    ad.add(Kind.GROUP, name="Smiths", path=PEOPLE, sAMAccountName="SMITH")
+    for name in ("Anna", "Berta", "Clara"):
+        person(hr, name, sn="smith")
+    groups = profile("groups", kind="group", match=None, scope={"where": "source.cn == null"}, map={"cn": "source.cn"})
+    engine = make(profile(map=MAPPED) + groups)
+    engine.cycle()
+    assert sorted(sams(ad).values()) == ["smith2", "smith3", "smith4"]
+    assert engine.plan() == {}
+
+
+def test_a_name_is_never_renumbered(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    for name in ("Anna", "Berta"):
+        person(hr, name, sn="smith")
+    engine = make(profile(map=MAPPED, leaving=DELETES))
+    engine.cycle()
+    first = next(name for name, sam in sams(ad).items() if sam == "smith")
+    other = next(name for name, sam in sams(ad).items() if sam == "smith2")
+    hr.delete(anchor(hr, first))
+    engine.cycle()
+    assert engine.cycle() == {}
+    assert sams(ad) == {other: "smith2"}
+
+
+def test_the_name_of_somebody_who_went_is_kept_for_its_time(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    person(hr, "Anna", sn="smith")
+    engine = make(document=document(30, profile(map=MAPPED, leaving=DELETES)))
+    engine.cycle()
+    hr.delete(anchor(hr, "Anna"))
+    assert shown(engine.cycle()) == [("delete", "Anna")]
+    engine.cycle()
+    person(hr, "Berta", sn="smith")
+    engine.cycle()
+    assert sams(ad) == {"Berta": "smith2"}
+    engine.later(days=31)
+    person(hr, "Clara", sn="smith")
+    engine.cycle()
+    assert sams(ad)["Clara"] == "smith", "after its time a name is free again"
+    assert sams(ad)["Berta"] == "smith2"
+
+
+def test_who_returns_gets_the_name_again(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    source = person(hr, "Anna", sn="smith")
+    engine = make(profile(map=MAPPED, leaving=DELETES))
+    engine.cycle()
+    hr.delete(source)
+    engine.cycle()
+    person(hr, "Berta", sn="smith")
+    engine.cycle()
+    hr.restore(source)
+    assert shown(engine.cycle()) == [("create", "Anna")]
+    assert sams(ad) == {"Anna": "smith", "Berta": "smith2"}
+
+
+def test_a_planned_name_is_reserved_before_it_is_written(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    person(hr, "Anna", sn="smith")
+    engine = make(profile(map=MAPPED))
+    engine.import_()
+    engine.plan()
+    person(hr, "Berta", sn="smith")
+    engine.cycle()
+    assert sams(ad) == {"Anna": "smith", "Berta": "smith2"}
+
+
+def test_names_are_unique_across_profiles(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    other = MemoryDirectory()
+    person(hr, "Anna", sn="smith")
+    person(other, "Berta", sn="smith")
+    once = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail", "sAMAccountName": SAM}
+    text = DOCUMENT.format(profiles=profile(map=once, disjoint="x") + profile("more", source="other", map=once, disjoint="x"))
+    text = text.replace("directories:\n", "directories:\n  other: {connector: memory, options: {store: other}}\n")
+    engine = make(document=text, other=other)
+    engine.cycle()
+    assert sorted(sams(ad).values()) == ["smith", "smith2"]
+
+
+def test_what_a_connector_says_is_taken_is_not_given_out(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    ad.reserve("sAMAccountName", "SMITH", "smith2")
+    person(hr, "Anna", sn="smith")
+    engine = make(profile(map=MAPPED))
+    engine.cycle()
+    assert sams(ad) == {"Anna": "smith3"}
+    assert engine.plan() == {}
+
+
+def test_a_long_name_is_shortened_before_its_number(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    for name in ("Anna", "Berta"):
+        person(hr, name, sn="a" * 25)
+    engine = make(profile(map=MAPPED))
+    engine.cycle()
+    assert sorted(sams(ad).values()) == ["a" * 19 + "2", "a" * 20]
+    assert engine.plan() == {}
+
+
+def test_where_every_pattern_is_taken_nobody_is_touched(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    ad.add(Kind.USER, name="Native", path=PEOPLE, sAMAccountName="smith")
+    person(hr, "Anna", sn="smith")
+    engine = make(profile(map={**MAPPED, "sAMAccountName": {"from": "source.sn", "unique": ["{value}"]}}))
+    assert engine.cycle() == {}
+    assert any("taken" in text for _, code, text in engine.problems() if code == "value")
+
+
+def test_an_address_is_numbered_before_its_domain(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    for name in ("Anna", "Berta"):
+        person(hr, name, userPrincipalName="smith@x.test" if name == "Anna" else "SMITH@x.test")
+    mapped = {**MAPPED, "userPrincipalName": {"from": "source.userPrincipalName", "unique": ["{value}", "{local}{n}@{domain}"]}}
+    mapped.pop("sAMAccountName")
+    engine = make(profile(map=mapped))
+    engine.cycle()
+    found = sorted(str(values(ad, name)["userPrincipalName"]).casefold() for name in ("Anna", "Berta"))
+    assert found == ["smith2@x.test", "smith@x.test"]
+
+
+def test_who_changes_the_name_gets_the_plain_one_when_it_is_free(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    source = person(hr, "Anna", sn="smith")
+    engine = make(profile(map=MAPPED))
+    engine.cycle()
+    hr.change(source, sn="jones")
+    assert shown(engine.cycle()) == [("sign-in change", "Anna")]
+    assert sams(ad) == {"Anna": "jones"}
+    assert engine.plan() == {}

@@ -1,0 +1,198 @@
+"""Laws 4 and 13: which values are written, which stay, and which are equal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from metasync.contract import Kind, Operation, Reference
+from metasync.engagement.document import DocumentError
+from metasync.testing.engine import Engine, Planned
+from metasync.testing.memory import MemoryDirectory
+from metasync.testing.staff import BASE, PEOPLE, anchor, person, profile, shown, values
+
+MakeEngine = Callable[..., Engine]
+NAMES = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail"}
+
+
+def after(planned: dict[str, list[Planned]]) -> list[tuple[Operation, Any]]:
+    return [(one.operation, dict(one.after)) for changes in planned.values() for one in changes]
+
+
+def test_once_is_written_at_creation_alone(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    source = person(hr, "Anna", title="Clerk")
+    engine = make(profile(map={**NAMES, "title": {"from": "source.title", "once": True}}))
+    engine.cycle()
+    assert values(ad, "Anna")["title"] == "Clerk"
+    hr.change(source, title="Chief")
+    assert engine.cycle() == {}
+    ad.change(anchor(ad, "Anna"), title=None)
+    assert engine.cycle() == {}
+
+
+def test_once_leaves_whom_it_merely_matched(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    person(hr, "Anna", "anna@x.test", title="Clerk")
+    ad.add(Kind.USER, name="Anna", path=PEOPLE, displayName="Anna", mail="anna@x.test")
+    engine = make(profile(map={**NAMES, "title": {"from": "source.title", "once": True}}))
+    assert engine.cycle() == {}
+
+
+def test_fill_writes_only_where_the_target_has_nothing(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    source = person(hr, "Anna", title="Clerk")
+    engine = make(profile(map={**NAMES, "title": {"from": "source.title", "fill": True}}))
+    engine.cycle()
+    hr.change(source, title="Chief")
+    assert engine.cycle() == {}
+    ad.change(anchor(ad, "Anna"), title=None)
+    assert after(engine.cycle()) == [(Operation.UPDATE, {"title": "Chief"})]
+    hr.change(source, title=None)
+    assert engine.cycle() == {}, "nothing fills nothing"
+
+
+def test_values_add_keeps_what_others_wrote(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    source = person(hr, "Anna", proxyAddresses=("smtp:a@x.test", "SMTP:anna@x.test"))
+    engine = make(profile(map={**NAMES, "proxyAddresses": {"from": "source.proxyAddresses", "values": "add"}}))
+    engine.cycle()
+    ad.change(anchor(ad, "Anna"), proxyAddresses=("x500:/o=old", "smtp:A@X.TEST", "smtp:anna@x.test"))
+    assert engine.cycle() == {}, "case does not count in addresses"
+    hr.change(source, proxyAddresses=("smtp:new@x.test",))
+    engine.cycle()
+    assert set(values(ad, "Anna")["proxyAddresses"]) == {  # type: ignore[arg-type]
+        "x500:/o=old", "smtp:A@X.TEST", "smtp:anna@x.test", "smtp:new@x.test",
+    }  # fmt: skip
+    hr.change(source, proxyAddresses=None)
+    assert engine.cycle() == {}
+
+
+def test_values_replace_makes_them_equal(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    source = person(hr, "Anna", otherTelephone=("1", "2"))
+    engine = make(profile(map={**NAMES, "otherTelephone": "source.otherTelephone"}))
+    engine.cycle()
+    ad.change(anchor(ad, "Anna"), otherTelephone=("2", "3"))
+    engine.cycle()
+    assert set(values(ad, "Anna")["otherTelephone"]) == {"1", "2"}  # type: ignore[arg-type]
+    hr.change(source, otherTelephone=None)
+    assert after(engine.cycle()) == [(Operation.CLEAR, {"otherTelephone": None})]
+
+
+def test_clear_asserts_empty_and_keep_leaves_alone(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    expression = 'source.title == "clear" ? clear() : source.title == "keep" ? keep() : source.title'
+    source = person(hr, "Anna", title="Clerk")
+    engine = make(profile(map={**NAMES, "title": expression}))
+    engine.cycle()
+    hr.change(source, title="keep")
+    assert engine.cycle() == {}
+    assert values(ad, "Anna")["title"] == "Clerk"
+    ad.change(anchor(ad, "Anna"), title="Drifted")
+    assert engine.cycle() == {}, "what is left alone does not drift"
+    hr.change(source, title="clear")
+    assert after(engine.cycle()) == [(Operation.CLEAR, {"title": None})]
+    assert "title" not in values(ad, "Anna")
+
+
+def test_keep_and_clear_at_creation_write_nothing(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    person(hr, "Anna", title="Clerk")
+    engine = make(profile(map={**NAMES, "title": "keep()", "department": "clear()"}))
+    engine.cycle()
+    assert not {"title", "department"} & values(ad, "Anna").keys()
+
+
+def test_clear_empties_even_what_is_only_filled(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    person(hr, "Anna")
+    engine = make(profile(map={**NAMES, "proxyAddresses": {"from": "clear()", "values": "add"}}))
+    engine.cycle()
+    ad.change(anchor(ad, "Anna"), proxyAddresses=("smtp:a@x.test",))
+    assert after(engine.cycle()) == [(Operation.CLEAR, {"proxyAddresses": None})]
+
+
+def test_a_false_when_leaves_alone(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    source = person(hr, "Anna", title="Clerk", company="us")
+    engine = make(profile(map={**NAMES, "title": {"from": "source.title", "when": 'source.company == "us"'}}))
+    engine.cycle()
+    hr.change(source, title="Chief", company="them")
+    assert engine.cycle() == {}
+    assert values(ad, "Anna")["title"] == "Clerk"
+    hr.change(source, company="us")
+    assert after(engine.cycle()) == [(Operation.UPDATE, {"title": "Chief"})]
+
+
+def test_an_expression_that_fails_stops_that_object_alone(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    person(hr, "Anna", title="Clerk")
+    bad = person(hr, "Berta")
+    engine = make(profile(map={**NAMES, "title": "source.title + source.title"}))
+    assert shown(engine.cycle()) == [("create", "Anna")]
+    (problem,) = [text for _, code, text in engine.problems() if code == "value"]
+    assert "title" in problem
+    hr.change(bad, title="x")
+    assert shown(engine.cycle()) == [("create", "Berta")]
+    assert engine.problems() == []
+
+
+def test_two_profiles_that_enforce_one_attribute_are_refused(make: MakeEngine) -> None:
+    """Law 4, and law 15: the error names the file, the line, the key, and what is allowed."""
+    with pytest.raises(DocumentError) as caught:
+        make(profile() + profile("others", source="hr", map={"title": "source.department"}))
+    assert "title" in str(caught.value) and "disjoint" in str(caught.value) and "engagement.yaml:" in str(caught.value)
+    make(profile(disjoint="a") + profile("others", disjoint="a", map={"title": "source.department"}))
+
+
+def test_members_may_be_authoritative(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    anna = person(hr, "Anna")
+    group = hr.add(Kind.GROUP, name="Team", path=BASE)
+    hr.join(group, anna)
+    members = {"from": "source.members", "authoritative": True}
+    groups = profile("groups", kind="group", match=[{"source": "cn", "target": "cn"}], map={"cn": "source.cn", "members": members})
+    engine = make(profile() + groups)
+    engine.cycle()
+    native = ad.add(Kind.USER, name="Service", path=PEOPLE)
+    ad.join(ad.by_name("Team"), native)
+    assert shown(engine.cycle()) == [("member remove", "Team")]
+    assert (ad.get(ad.by_name("Team")) or {})["members"] == (Reference(value=anchor(ad, "Anna")),)
+
+
+def test_members_that_are_only_added_stay(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    anna, berta = person(hr, "Anna"), person(hr, "Berta")
+    group = hr.add(Kind.GROUP, name="Team", path=BASE)
+    hr.join(group, anna)
+    members = {"from": "source.members", "values": "add"}
+    groups = profile("groups", kind="group", match=[{"source": "cn", "target": "cn"}], map={"cn": "source.cn", "members": members})
+    engine = make(profile() + groups)
+    engine.cycle()
+    hr.leave(group, anna)
+    assert engine.cycle() == {}
+    hr.join(group, berta)
+    assert shown(engine.cycle()) == [("member add", "Team")]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "ours", "theirs"),
+    [
+        ("mail", "Anna@X.test", "anna@x.TEST"),
+        ("proxyAddresses", ("smtp:a@x.test", "SMTP:b@x.test"), ("smtp:B@x.test", "smtp:A@x.test")),
+        ("otherTelephone", ("1", "2", "3"), ("3", "1", "2")),
+        ("department", "Sales  and   more ", "Sales and more"),
+        ("employeeID", "ab-7", "AB-7"),
+    ],
+)
+def test_what_a_directory_normalises_is_equal_by_its_own_rule(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory, attribute: str, ours: Any, theirs: Any
+) -> None:
+    """Law 13: the second plan is empty."""
+    hr.add(Kind.USER, {"name": "Anna", "displayName": "Anna", "employeeNumber": "1", attribute: ours})
+    number = [{"source": "employeeNumber", "target": "employeeNumber"}]
+    mapped = {"cn": "source.displayName", "displayName": "source.displayName", "employeeNumber": "source.employeeNumber"}
+    engine = make(profile(match=number, map={**mapped, attribute: f"source.{attribute}"}))
+    engine.cycle()
+    ad.change(anchor(ad, "Anna"), {attribute: theirs})
+    assert engine.cycle() == {}
+    assert engine.plan() == {}
+
+
+def test_a_title_differs_by_its_case(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    person(hr, "Anna", title="Clerk")
+    engine = make(profile())
+    engine.cycle()
+    ad.change(anchor(ad, "Anna"), title="CLERK")
+    assert after(engine.cycle()) == [(Operation.UPDATE, {"title": "Clerk"})]
