@@ -35,7 +35,7 @@ GUARDS = ("sys.platform", "os.name", "hasattr(", "platform.system")
 
 
 def sources() -> list[Path]:
-    folders = [ENGINE, *sorted(ROOT.glob("plugins/*/metasync_*"))]
+    folders = [ENGINE, *sorted(path.parent for path in ROOT.glob("plugins/*/metasync_*/__init__.py"))]
     return [path for folder in folders for path in sorted(folder.rglob("*.py"))]
 
 
