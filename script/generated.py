@@ -14,10 +14,11 @@ import click
 from marshmallow import Schema, fields, missing, validate
 from picture import plan_picture
 
-from metasync.cli.group import SECTIONS
-from metasync.cli.main import metasync
+from metasync.cli import main as _  # noqa: F401  registers every verb
+from metasync.cli.group import SECTIONS, metasync
 from metasync.cli.session import ENVIRONMENT, Exit, Verb, common_options
-from metasync.contract import Null, Rewrite, Secret, Several, capabilities
+from metasync.contract import Kind, Null, Operation, Rewrite, Secret, Several, capabilities
+from metasync.engagement.model import Cause
 from metasync.engagement.schema import reference
 from metasync.expressions.rewrites import signature
 from metasync_ad.plugin import metasync_register_connectors as ad_connectors
@@ -72,6 +73,18 @@ def document_keys() -> str:
             rows.append((f"`{row.key}`" + (f"<br>{', '.join(marks)}" if marks else ""), row.help, row.form))
         text.append(table(("key", "means", "takes"), rows))
     return "\n\n".join(text)
+
+
+def document_words() -> str:
+    """The words that keys of `leaving:`, `limits:` and `metaverse:` are made of."""
+    lists: tuple[tuple[str, str, Iterable[str]], ...] = (
+        ("kind", "`kind:`, and the keys of `metaverse:`", Kind),
+        ("cause", "the keys of `leaving:`", Cause),
+        ("operation", "the keys of `limits:`, and `--beyond`", Operation),
+    )
+    return table(
+        ("word", "stands in", "is one of"), [(name, where, ", ".join(f"`{one}`" for one in words)) for name, where, words in lists]
+    )
 
 
 def default_limits() -> str:
@@ -181,9 +194,10 @@ def common() -> str:
     """The options of every verb."""
     rows = []
     for one in common_options():
-        variable = ENVIRONMENT.get(one.name or "")
-        rows.append((names_of(one), (one.help or "").partition(" (METASYNC_")[0].rstrip("."), f"`{variable}`" if variable else ""))
-    return table(("option", "means", "or the variable"), rows)
+        variable, (says, _, more) = ENVIRONMENT.get(one.name or ""), (one.help or "").partition(" (METASYNC_")
+        usual = more.partition("; default ")[2].rstrip(").")
+        rows.append((names_of(one), says.rstrip("."), f"`{variable}`" if variable else "", usual))
+    return table(("option", "means", "or the variable", "unless said otherwise"), rows)
 
 
 def commands() -> str:
@@ -260,6 +274,7 @@ def joined(words: Sequence[str]) -> str:
 
 PARTS: Mapping[str, Callable[[], str]] = {
     "keys": document_keys,
+    "words": document_words,
     "limits": default_limits,
     "rewrites": rewrites,
     "exceptional rewrites": exceptional_rewrites,

@@ -11,7 +11,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.table import Table
 from rich.terminal_theme import TerminalTheme
@@ -33,10 +32,7 @@ THEME = TerminalTheme(
     [(40, 44, 52), (224, 108, 117), (152, 195, 121), (229, 192, 123), (97, 175, 239), (198, 120, 221), (86, 182, 194), (220, 223, 228)],
     [(92, 99, 112), (224, 108, 117), (152, 195, 121), (229, 192, 123), (97, 175, 239), (198, 120, 221), (86, 182, 194), (255, 255, 255)],
 )
-# Pictures in a page load nothing from elsewhere: the fonts that rich names would not be fetched anyway.
-FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
-    "Fira Code", "ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono"
-)
+FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono"
 
 
 class DemoFailed(Exception):
@@ -73,7 +69,9 @@ def plan_picture(folder: Path) -> str:
         found = replace(service.show_plan(workspace, plan.id, limit=SHOWN), created=MADE)
     out.results.print(Text.assemble(("$ ", "green"), f"metasync show {plan.id}"))
     show_plan(out, found)
-    return out.results.export_svg(title="metasync", theme=THEME, unique_id="plan", code_format=FORMAT)
+    picture = out.results.export_svg(title="metasync", theme=THEME, unique_id="plan")
+    # A picture in a page loads nothing from elsewhere: the fonts that rich names would not be fetched.
+    return re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL).replace("Fira Code", FONTS)
 
 
 def second_day(folder: Path) -> service.Settings:
