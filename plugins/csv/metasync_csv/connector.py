@@ -156,7 +156,10 @@ class CsvConnector(Connector):
                     self._check_deadline()
                     done += len(items)
                     self.context.progress(done, total, found.file.label)
-                    yield Page(items=tuple(items))
+                    page = Page(items=tuple(items))
+                    items.clear()  # nobody but who stores the page holds its items while the next one is made
+                    yield page
+                    del page
             yield Page(complete=True, cursor=cursor, everything=everything)
 
     def _files(self, request: ReadRequest) -> list[File]:

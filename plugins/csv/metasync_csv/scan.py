@@ -128,10 +128,11 @@ def _scan_rows(lines: TextIO, found: Scan, layout: Layout) -> None:
     number, line = 1, ""
     while block := lines.readlines(BLOCK):
         text = "".join(block)
-        if usual and "\0" not in text and max(map(len, block)) <= limit:
+        if usual and text[-1] in "\r\n" and "\0" not in text and (len(text) <= limit or max(map(len, block)) <= limit):
             heads: list[list[str] | None]
             if rows is None or rows.quote not in text:
-                heads = [line.split(delimiter, at + 1) for line in block]
+                # split copies the rest of the line, which an anchor in front does without
+                heads = [line.split(delimiter, at + 1) for line in block] if at else [[line[: line.find(delimiter)]] for line in block]
             else:
                 heads = [rows(line) if rows.quote in line else line.split(delimiter, at + 1) for line in block]
             keys = _keys(heads, at)

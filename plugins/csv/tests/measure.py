@@ -10,7 +10,6 @@ from pathlib import Path
 
 from metasync.contract import Change, Kind, Operation, ReadRequest
 from metasync.testing.context import TestContext
-
 from metasync_csv.connector import CsvConnector
 from metasync_csv.options import CsvOptions
 

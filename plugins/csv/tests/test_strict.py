@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
+import io
 import os
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metasync.contract import ImportIncomplete, Kind, SourceEmpty, Unavailable
+from metasync_csv.values import folded
 
 from .harness import connect, entries, items, put, read, rejects, request
 
@@ -306,6 +309,38 @@ def test_both_rows_of_a_duplicate_anchor_are_rejected_and_listed(tmp_path: Path,
     assert first.where == "people.csv row 2" and "people.csv row 4" in first.reason
     assert second.where == "people.csv row 4" and "people.csv row 2" in second.reason
     assert first.anchor and second.anchor, "what is known of them stays as it was"
+
+
+@pytest.mark.parametrize(
+    "content", ["id\n12\n7\n12", "id\n12\n7\n12\n", "id\r\n12\r\n7\r\n12\r\n", "t,id\na,12\nb,7\nc,12", "t,id\n,12\n,7\n,12\r\n"]
+)
+def test_a_duplicate_is_seen_wherever_the_anchor_and_the_end_of_the_file_are(tmp_path: Path, content: str) -> None:
+    found = items(connect(put(tmp_path / "people.csv", content)).read(request()))
+    assert list(entries(found)) == ["7"] and [reject.anchor for reject in rejects(found)] == ["12", "12"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    anchors=st.lists(
+        st.sampled_from(["1", "a", "A", " a", "a b", "a  B", "é", "e\u0301", 'q"', "x,y", "n\nl", "ß", "ss"]), min_size=1, max_size=8
+    ),
+    before=st.integers(min_value=0, max_value=2),
+    quote_all=st.booleans(),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_duplicates_are_those_whose_folded_anchors_are_equal(
+    tmp_path_factory: pytest.TempPathFactory, anchors: list[str], before: int, quote_all: bool, end: str
+) -> None:
+    """The fast first pass, against the slow definition."""
+    columns = [*(f"c{at}" for at in range(before)), "id", "last"]
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL, lineterminator=end)
+    writer.writerow(columns)
+    writer.writerows([*(["x"] * before), anchor, "y"] for anchor in anchors)
+    found = items(connect(put(tmp_path_factory.mktemp("twice") / "people.csv", text.getvalue())).read(request()))
+    keys = [folded(anchor) for anchor in anchors]
+    assert len(entries(found)) == sum(keys.count(key) == 1 for key in keys)
+    assert len(rejects(found)) == sum(keys.count(key) > 1 for key in keys)
 
 
 def test_anchors_are_unique_across_files(tmp_path: Path) -> None:
