@@ -7,8 +7,8 @@ that nothing is missing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -39,6 +39,9 @@ from metasync.workspace import Workspace
 PAGE = 2000
 """Objects that a connector is asked for at once; they are stored in one transaction."""
 
+RESUMABLE = timedelta(hours=1)
+"""How old the first part of an interrupted import may be where the connector cannot tell what changed since."""
+
 COUNTS = ("added", "changed", "gone", "unread", "unchanged", "rejected")
 
 
@@ -67,13 +70,15 @@ class Progress:
     """Digest of what was asked for."""
     runs: list[int]
     """Runs that took part; their problems stand."""
+    began: str
+    """When (ISO 8601)."""
     kept: bool = False
     """What was seen is kept in the database."""
     token: str | None = None
 
     def text(self, token: str | None) -> str:
         """As the cursor keeps it."""
-        return orjson.dumps({"request": self.request, "runs": self.runs, "kept": self.kept, "token": token}).decode()
+        return orjson.dumps(asdict(replace(self, token=token))).decode()
 
     @classmethod
     def of(cls, text: str | None) -> Progress | None:
@@ -120,20 +125,38 @@ class _Import:
         index.rebuild(self.backend, self.row(), request)
         streams = self.connector.streams(request.kinds)
         decision = self.decide(request, streams, full=full)
-        if not decision.reason:
-            try:
-                return self.delta(request, decision)
-            except CursorExpired as expired:
-                decision = _Decision(reason=f"the last cursor does not hold any more ({expired})")
+        if decision.reason:
+            return self.everything(request, streams, decision)
+        try:
+            return self.delta(request, decision.cursors)
+        except CursorExpired as expired:
+            return self.everything(request, streams, _Decision(reason=f"the last cursor does not hold any more ({expired})"))
+
+    def everything(self, request: Request, streams: Sequence[str], decision: _Decision) -> ImportOutcome:
+        """A full import, and what has to follow for it to be one."""
         outcome = self.full(request, streams, decision)
         further = self.request()
-        if all(further.attributes[kind] == request.attributes[kind] for kind in request.kinds):
+        if any(further.attributes[kind] != request.attributes[kind] for kind in request.kinds):
+            # References turned out to be by an attribute that had not been asked for: without it they would mean nothing.
+            again = self.full(further, streams, _Decision(reason=decision.reason))
+            added = outcome.counts["added"]
+            counts = {**again.counts, "added": again.counts["added"] + added, "changed": max(0, again.counts["changed"] - added)}
+            return replace(again, counts=counts)
+        if decision.resumed:
+            return self.catch_up(further, streams, outcome)
+        return outcome
+
+    def catch_up(self, request: Request, streams: Sequence[str], outcome: ImportOutcome) -> ImportOutcome:
+        """What changed while a resumed import lay still."""
+        following = self.decide(request, streams, full=False)
+        if following.reason:
             return outcome
-        # References turned out to be by an attribute that had not been asked for: without it they would mean nothing.
-        again = self.full(further, streams, _Decision(reason=decision.reason))
-        added = outcome.counts["added"]
-        counts = {**again.counts, "added": again.counts["added"] + added, "changed": max(0, again.counts["changed"] - added)}
-        return replace(again, counts=counts)
+        try:
+            since = self.delta(request, following.cursors)
+        except CursorExpired as expired:
+            return self.everything(request, streams, _Decision(reason=f"the import lay still for too long ({expired})"))
+        counts = {name: outcome.counts[name] + since.counts[name] for name in COUNTS}
+        return replace(outcome, counts=counts, problems=(*outcome.problems, *since.problems))
 
     def row(self) -> DirectoryRow:
         with self.backend.read() as connection:
@@ -176,17 +199,15 @@ class _Import:
         row = self.row()
         with self.backend.read() as connection:
             cursors = directories.cursors(connection, self.id)
+            now = self.backend.now(connection)
         interrupted = any(one.generation is not None for one in cursors.values())
         if full:
             return _Decision(reason="it was asked for")
         if interrupted:
-            progress = [Progress.of(one.resume) for one in cursors.values()]
-            same = all(one is not None and one.request == request.digest for one in progress) and set(cursors) == set(streams)
-            kept = any(one is not None and one.kept for one in progress)
             reason = "the last full import was not completed"
-            return (
-                _Decision(reason=reason + "; it goes on where it stopped", resumed=cursors) if same and kept else _Decision(reason=reason)
-            )
+            if self.resumable(request, streams, cursors, now):
+                return _Decision(reason=f"{reason}; it goes on where it stopped", resumed=cursors)
+            return _Decision(reason=reason)
         if row.requested is None:
             return _Decision(reason="it is the first import")
         if new := grown(row.requested, request):
@@ -200,12 +221,21 @@ class _Import:
             return _Decision(reason="there is no cursor")
         return _Decision(cursors=found)
 
+    def resumable(self, request: Request, streams: Sequence[str], cursors: Mapping[str, CursorRow], now: datetime) -> bool:
+        """Can an interrupted import go on where it stopped?"""
+        progress = [one for row in cursors.values() if (one := Progress.of(row.resume))]
+        if set(cursors) != set(streams) or len(progress) != len(cursors) or {one.request for one in progress} != {request.digest}:
+            return False
+        # A connector that follows shows afterwards what changed since the first part was read; another one never does.
+        recent = all(now - datetime.fromisoformat(one.began) < RESUMABLE for one in progress)
+        return any(one.kept for one in progress) and (recent or isinstance(self.connector, Follows))
+
     # Delta
 
-    def delta(self, request: Request, decision: _Decision) -> ImportOutcome:
+    def delta(self, request: Request, cursors: Mapping[str, str]) -> ImportOutcome:
         comparison = self.comparison(request, generation=self.row().generation, earlier=Seen(), full=False, first=False)
         ends: dict[str, Page] = {}
-        for stream, cursor in decision.cursors.items():
+        for stream, cursor in cursors.items():
             assert isinstance(self.connector, Follows)
             for page in self.pages(self.connector.follow(self.ask(request, stream), cursor)):
                 self.store(comparison, page)
@@ -220,7 +250,7 @@ class _Import:
             with self.backend.write() as connection:
                 comparison.problem(connection, Problem(code="unknown object", text=text, severity=Severity.NOTICE, anchor=self.directory))
         rows = [
-            CursorRow(stream=stream, cursor=None if comparison.unknown_patched else page.cursor or decision.cursors[stream])
+            CursorRow(stream=stream, cursor=None if comparison.unknown_patched else page.cursor or cursors[stream])
             for stream, page in ends.items()
         ]
         self.learn_keys(request, comparison)
@@ -232,8 +262,8 @@ class _Import:
         row = self.row()
         resumed = decision.resumed
         runs = [self.run_id]
-        progress = Progress(request=request.digest, runs=runs)
         with self.backend.read() as connection:
+            progress = Progress(request=request.digest, runs=runs, began=self.backend.now(connection).isoformat())
             first = not objects.any_objects(connection, self.id)
             earlier = Seen(objects.get_seen(connection, self.id)) if resumed else Seen()
             self.total = objects.total(connection, self.id) or None
@@ -243,6 +273,7 @@ class _Import:
             progress.kept = True
             known = [one for cursor in resumed.values() if (one := Progress.of(cursor.resume))]
             progress.runs = sorted({run for one in known for run in one.runs} | set(runs))
+            progress.began = min(one.began for one in known)
             open_streams = dict(resumed)
         else:
             generation = row.generation + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -207,8 +207,8 @@ TEAMS = Profile(
 class World:
     """One database, two directories."""
 
-    def __init__(self, folder: Path, connector: str) -> None:
-        self.folder, self.connector = folder, connector
+    def __init__(self, folder: Path, connector: str, *plugins: object, options: Mapping[str, Any] | None = None) -> None:
+        self.folder, self.connector, self.plugins = folder, connector, plugins or (Plugin(),)
         self.backend: Backend = open_store(str(folder / "metasync.db"))
         self.hr, self.ad = Shown(), Shown()
         SHOWN.clear()
@@ -218,8 +218,8 @@ class World:
             path="",
             plugins={},
             directories={
-                "hr": Directory(name="hr", connector=connector, options={}),
-                "ad": Directory(name="ad", connector=connector, options={}, mark="adminDescription"),
+                "hr": Directory(name="hr", connector=connector, options=options or {}),
+                "ad": Directory(name="ad", connector=connector, options=options or {}, mark="adminDescription"),
             },
             profiles={"staff": STAFF, "teams": TEAMS},
         )
@@ -231,7 +231,7 @@ class World:
     def make_workspace(self) -> Workspace:
         return Workspace(
             backend=self.backend,
-            host=Host.of(Plugin(), SmallPlugin()),
+            host=Host.of(*self.plugins, SmallPlugin()),
             engagement=self.engagement,
             engagement_id=1,
             directory_ids=self.ids,
@@ -384,6 +384,22 @@ class World:
         with self.backend.write() as connection:
             row = {"engagement_id": 1, "profile": "staff", "object_id": self.row(anchor).id}
             connection.execute(insert(wanted).values(**row, directory_id=self.ids[directory], name=name, value=value))
+
+
+@pytest.fixture
+def new_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Makes worlds of other connectors: (connector, *plugins, options=...)."""
+    made: list[World] = []
+
+    def make(connector: str, *plugins: object, **more: Any) -> World:
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(World(folder, connector, *plugins, **more))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.backend.close()
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from metasync.contract import CursorExpired, Entry, Gone, ImportIncomplete, Kind, Patch, Reference, Stopped, Unavailable
 from metasync.engagement.model import Mapping_
-from metasync.importing import AnotherDirectory
+from metasync.importing import AnotherDirectory, read
 from metasync.store import audit, directories
 
 World = Any
@@ -333,3 +334,31 @@ def test_a_complete_import_is_audited_with_its_counts(world: World) -> None:
     assert (row.actor, row.action, row.subject, row.detail["added"]) == ("anna", "import", "hr", 3)
     assert known.completed is not None and known.pinned == "the first" and known.requested is not None
     assert "displayName" in known.requested["user"]
+
+
+def test_what_changed_while_an_import_lay_still_is_caught_up_at_once(world: World) -> None:
+    people(world, 6)
+    world.hr.resumable = True
+    world.hr.fails_after = 1
+    with pytest.raises(Unavailable):
+        world.run()
+    del world.hr.entries["000"]
+    world.hr.delta = [Gone(anchor="000")]
+    assert world.counts() == {"added": 4, "gone": 1}
+    assert world.states()["000"] == "gone"
+
+
+@pytest.mark.parametrize("connector", ["plain"])
+@pytest.mark.parametrize(("hours", "resume"), [(1, "2"), (0, None)])
+def test_without_a_delta_only_a_young_import_is_resumed(
+    world: World, monkeypatch: pytest.MonkeyPatch, hours: int, resume: str | None
+) -> None:
+    monkeypatch.setattr(read, "RESUMABLE", timedelta(hours=hours))
+    people(world, 6)
+    world.hr.resumable = True
+    world.hr.fails_after = 1
+    with pytest.raises(Unavailable):
+        world.run()
+    world.run()
+    assert world.hr.reads[-1].resume == resume
+    assert len(world.stored()) == 6
