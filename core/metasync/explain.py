@@ -108,10 +108,13 @@ class _Teller:
         environment = unit.environment(self.workspace.engagement)
         name = canonical(self.program.target_schema, attribute) if attribute else None
         lines: list[Line] = []
+        inside = False
         if name is None:
-            lines += self._scope(unit, environment)
+            inside, scope = self._scope(unit, environment)
+            lines += scope
             lines += self._partner(unit, environment)
-        lines += self._values(unit, environment, name)
+        if name is not None or unit.target is not None or inside:
+            lines += self._values(unit, environment, name)
         lines += self._pending(unit, name)
         lines += self._history(unit, name)
         lines += self._problems(unit, name)
@@ -124,18 +127,20 @@ class _Teller:
             lines=tuple(lines),
         )
 
-    def _scope(self, unit: Unit, environment: Mapping[str, Mapping[str, object]]) -> list[Line]:
+    def _scope(self, unit: Unit, environment: Mapping[str, Mapping[str, object]]) -> tuple[bool, list[Line]]:
         lines = []
+        inside = False
         if unit.source.state is not State.LIVE:
             lines.append(Line(topic="source", words=f"the object is {unit.source.state} in {self.source}"))
         try:
             verdict = judge(unit, environment, self.hand.ignored)
-            lines.append(Line(topic="scope", words=("inside: " if verdict.inside else "outside: ") + verdict.words))
+            inside = verdict.inside
+            lines.append(Line(topic="scope", words=("inside: " if inside else "outside: ") + verdict.words))
             if self.program.where is not None and unit.source.state is State.LIVE:
                 lines.append(Line(topic="scope", words=interpret.in_where(self.program, environment)[1]))
         except ObjectError as error:
             lines.append(Line(topic="scope", words=f"cannot be told: {error}. Nothing is done to the object before it can"))
-        return lines
+        return inside, lines
 
     def _partner(self, unit: Unit, environment: Mapping[str, Mapping[str, object]]) -> list[Line]:
         lines = _joined(self.workspace, unit.joins)

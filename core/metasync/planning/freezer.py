@@ -110,7 +110,8 @@ class Freezer:
         return self._attributes[kind]
 
     def _split(self, subject: Subject, draft: Draft, rows: list[dict[str, Any]], references: list[dict[str, Any]]) -> None:
-        if draft.operation in MEMBERS or draft.operation is Operation.DELETE:
+        whole = draft.operation in MEMBERS or draft.operation is Operation.DELETE
+        if whole or (draft.operation is not Operation.CREATE and not _waits_for_somebody(draft)):
             rows.append(self._row(subject, draft, draft.operation, draft.before, draft.after))
             return
         (before, after), (before_references, after_references) = split_references(draft.before, draft.after)
@@ -284,3 +285,9 @@ def as_change(row: Mapping[str, Any], *, before: Mapping[str, Any], after: Mappi
         member=member,
         tag=row["tag"],
     )
+
+
+def _waits_for_somebody(draft: Draft) -> bool:
+    """It refers to an object that this plan, or another one, has yet to create; until then the other values must not wait."""
+    values = (one for value in draft.after.values() for one in (value if isinstance(value, tuple) else (value,)))
+    return any(isinstance(one, Reference) and one.key == CREATED_FOR for one in values)

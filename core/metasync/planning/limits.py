@@ -45,7 +45,12 @@ def exceeded(counts: Mapping[Operation, int], joined: int, limits: Mapping[Opera
         if limit.count is not None:
             bounds.append((limit.count, f"at most {limit.count}"))
         if limit.percent is not None and joined:
-            bounds.append((max(int(joined * limit.percent / 100), min(PERCENT_FLOOR, -(-joined // 4))), f"at most {limit.percent:g}% of the {joined} joined"))
+            bounds.append(
+                (
+                    max(int(joined * limit.percent / 100), min(PERCENT_FLOOR, -(-joined // 4))),
+                    f"at most {limit.percent:g}% of the {joined} joined",
+                )
+            )
         if not bounds:
             continue
         allowed, words = min(bounds)

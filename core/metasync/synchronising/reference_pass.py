@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from metasync.store import sync
 from metasync.store.rows import Problem, State
 from metasync.synchronising.program import Program
-from metasync.synchronising.references import UNRESOLVED, References, without_references
+from metasync.synchronising.references import UNRESOLVED, References, with_references
 from metasync.synchronising.scope import Status
 from metasync.synchronising.setting import Setting, label_of
 from metasync.synchronising.units import Unit
@@ -113,8 +113,7 @@ class ReferencePass:
         rows, changed = [], []
         for unit in units:
             row = pending.get(unit.id)
-            kept = without_references(unit.program, row) if row else []
-            operations = [*kept, *singles[unit.id]]
+            operations = with_references(unit.program, row.operations if row else [], singles[unit.id])
             if row is None and not operations:
                 continue
             changed.append(unit.id)

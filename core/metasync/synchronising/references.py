@@ -8,7 +8,7 @@ one row. An unresolved reference is left alone and shown; it is looked at again 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,7 +17,7 @@ from metasync.contract import Kind, Operation, Reference
 from metasync.engagement.model import Strength
 from metasync.store import sync
 from metasync.store.rows import PendingOperation, Problem, Severity
-from metasync.store.sync import Followed, MemberRow, PendingRow, Present
+from metasync.store.sync import Followed, MemberRow, Present
 from metasync.synchronising.diff import rule_words
 from metasync.synchronising.fit import attribute_schema
 from metasync.synchronising.images import CREATED_FOR, source_name
@@ -209,11 +209,22 @@ def _unresolved(unit: Unit, attribute: str, one: Followed) -> Problem:
     )
 
 
-def without_references(program: Program, row: PendingRow) -> list[PendingOperation]:
-    """A pending row's operations but those of the reference mappings."""
+def with_references(program: Program, operations: Sequence[PendingOperation], found: Sequence[PendingOperation]) -> list[PendingOperation]:
+    """A pending row's operations with these references instead of its former ones. What belongs together is one operation: a new object is
+    created with its references, and a change of values carries those that changed with them."""
     names = {one.attribute for one in program.references}
-    return [
-        one
-        for one in row.operations
-        if not (set(one.after) and set(one.after) <= names and one.operation in (Operation.UPDATE, Operation.CLEAR))
-    ]
+    merged: dict[Operation, PendingOperation] = {}
+    for one in operations:
+        kept = replace(one, before=_but(one.before, names), after=_but(one.after, names), rules=_but(one.rules, names))
+        if kept.after or not one.after:
+            merged[one.operation] = kept
+    for one in found:
+        into = merged.get(Operation.CREATE) or merged.get(one.operation) or PendingOperation(operation=one.operation)
+        merged[into.operation] = replace(
+            into, before={**into.before, **one.before}, after={**into.after, **one.after}, rules={**into.rules, **one.rules}
+        )
+    return list(merged.values())
+
+
+def _but(image: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in image.items() if name not in names}

@@ -88,8 +88,10 @@ class CsvConnector(Connector):
                 (granted if os.access(path, os.R_OK) else missing).append(f"read {file.path}")
             if self.layout.writable:
                 folder = os.path.dirname(path)
-                right = f"write in the folder {folder} (a target is replaced whole; a source does not need it)"
-                (granted if os.access(folder, os.W_OK | os.X_OK) else missing).append(right)
+                if os.access(folder, os.W_OK | os.X_OK):
+                    granted.append(f"write in the folder {folder}")
+                else:
+                    warnings.append(f"the folder {folder} is not writable: it can be a source, not a target, which is replaced whole")
             if self.layout.mark and self.layout.column_name(self.layout.mark) not in header:
                 warnings.append(f"{file.path} has no column {self.layout.mark!r} for the mark; the first create adds it")
         return Check(
