@@ -286,6 +286,25 @@ def statuses_of_identities(connection: Connection, identity_ids: Collection[int]
     return found
 
 
+def dirty_of_identities(connection: Connection, identity_ids: Collection[int], profiles: Collection[str]) -> list[tuple[int, str, int]]:
+    """(identity, profile, source object) of whole objects that changed and were not looked at since. What merely waits for a time is not
+    among them."""
+    found: list[tuple[int, str, int]] = []
+    for part in portions(identity_ids):
+        query = (
+            select(join.c.identity_id, dirty.c.profile, dirty.c.object_id)
+            .join(dirty, dirty.c.object_id == join.c.object_id)
+            .where(
+                join.c.identity_id.in_(part),
+                dirty.c.profile.in_(sorted(profiles)),
+                dirty.c.member_id == 0,
+                dirty.c.due_at.is_(None),
+            )
+        )
+        found += [(row.identity_id, row.profile, row.object_id) for row in connection.execute(query)]
+    return found
+
+
 def holds(connection: Connection, profile: str, object_ids: Collection[int]) -> dict[int, set[str]]:
     """source object -> attributes that an undo holds; `*`: the object itself."""
     found: dict[int, set[str]] = {}

@@ -90,12 +90,12 @@ def _step(step: LeavingStep, cause: Cause, image: Image, place: str | None) -> P
 
 
 def come_back(
-    returning: Returning, image: Image, done: Sequence[Mapping[str, Any]], *, enabled_is_mapped: bool, moved_by_place: bool
+    returning: Returning, image: Image, done: Sequence[Mapping[str, Any]], *, may_enable: bool, moved_by_place: bool
 ) -> list[PendingOperation]:
     """Exactly what we did when it left, reversed. Where `enabled` is mapped, the mapping says whether it shall be enabled."""
     operations: list[PendingOperation] = []
     for one in done:
-        if one["action"] == Leave.DISABLE.value and returning.enable and not enabled_is_mapped and image.attributes.get("enabled") is False:
+        if one["action"] == Leave.DISABLE.value and returning.enable and may_enable and image.attributes.get("enabled") is False:
             operations.append(
                 PendingOperation(
                     operation=Operation.ENABLE, before={"enabled": False}, after={"enabled": True}, rules={"enabled": RETURNING}

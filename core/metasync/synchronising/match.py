@@ -47,29 +47,35 @@ class Claims:
     by_key: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     by_candidate: dict[int, list[int]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    sources: dict[int, str] = field(default_factory=dict)
 
     def add(self, unit: Unit, keys: KeyedLookups, candidates: Collection[int]) -> None:
         """Note what a newcomer looks for, and what it found."""
         self.names[unit.id] = source_name(unit.source.directory, unit.source.anchor)
+        self.sources[unit.id] = unit.source.directory
         for key in {key for of_rule in keys for key in of_rule}:
             self.by_key.setdefault(key, []).append(unit.id)
         for candidate in candidates:
             self.by_candidate.setdefault(candidate, []).append(unit.id)
 
     def rivals_for(self, candidate: int, but: int) -> list[str]:
-        """Other newcomers that found the same object."""
-        return sorted(self.names[one] for one in self.by_candidate.get(candidate, ()) if one != but)
+        """Other newcomers of the same source that found the same object; of several sources each may bring one."""
+        return sorted(
+            self.names[one]
+            for one in self.by_candidate.get(candidate, ())
+            if one != but and self.sources[one] == self.sources.get(but, self.sources[one])
+        )
 
     def rivals(self, keys: KeyedLookups, but: int) -> list[tuple[str, str]]:
-        """(name, value) of other newcomers that look for the same."""
-        found = {
-            (self.names[one], value)
-            for of_rule in keys
-            for name, value in of_rule
-            for one in self.by_key.get((name, value), ())
-            if one != but
-        }
-        return sorted(found)
+        """(name, value) of other newcomers of the same source that look for the same."""
+        return sorted({(self.names[one], value) for one, value in self._same(keys, but) if self.sources[one] == self.sources.get(but)})
+
+    def before(self, keys: KeyedLookups, but: int, sources: Sequence[str]) -> list[str]:
+        """Newcomers of these other sources that look for the same."""
+        return sorted({self.names[one] for one, _ in self._same(keys, but) if self.sources[one] in sources})
+
+    def _same(self, keys: KeyedLookups, but: int) -> list[tuple[int, str]]:
+        return [(one, value) for of_rule in keys for name, value in of_rule for one in self.by_key.get((name, value), ()) if one != but]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -173,6 +179,9 @@ class Matching:
                 code="ambiguous source",
                 words=f"another object without partner has the same key: {shown}. Nobody is created; correct the source, or ignore one",
             )
+        first = claims.before(keys, unit.id, self.profile.sources[: self.profile.sources.index(unit.source.directory)])
+        if first:
+            return Matched(status=Status.WAITING, words=f"{first[0]} has the same key and comes first; it joins what is created for that")
         return Matched()
 
     def _judge(self, connection: Connection, unit: Unit, words: str, candidates: list[Candidate], claims: Claims) -> Matched:

@@ -33,7 +33,16 @@ class Status(StrEnum):
     IN_FLIGHT = "in flight"
 
 
-HOLDS_ON = (Status.IN_STEP, Status.PENDING, Status.WAITING, Status.PROBLEM, Status.IN_FLIGHT, Status.HELD, Status.UNREAD)
+HOLDS_ON = (
+    Status.IN_STEP,
+    Status.PENDING,
+    Status.WAITING,
+    Status.PROBLEM,
+    Status.IN_FLIGHT,
+    Status.HELD,
+    Status.UNREAD,
+    Status.IGNORED,
+)
 """While a profile has an object in one of these, it has not let go of the identity."""
 
 

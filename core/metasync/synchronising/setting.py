@@ -45,6 +45,8 @@ class Setting:
     programs: Mapping[int, Program]
     """By the source directory's id."""
     hand: ByHand
+    unsure: frozenset[str] = frozenset()
+    """Profiles with the same target and kind that cannot be synchronised now: they may hold on to anybody."""
     worked: set[int] = field(default_factory=set)
     """Source objects that the main part looked at."""
 

@@ -43,20 +43,31 @@ def synchronise(workspace: Workspace, run_id: int, profiles: Collection[str] | N
     """Bring the pending operations of these profiles (all, if None) up to date."""
     outcome = SyncOutcome()
     schemas = workspace.schemas()
-    chosen = [one for one in workspace.engagement.profiles.values() if profiles is None or one.name in profiles]
+    every = workspace.engagement.profiles.values()
+    chosen = [one.name for one in every if profiles is None or one.name in profiles]
+    targets = {(one.target, one.target_kind) for one in every if one.name in chosen}
     settings: list[Setting] = []
-    for profile in sorted(chosen, key=lambda one: ORDER.index(one.target_kind)):
-        missing = not_ready(workspace, profile, schemas)
-        if missing:
-            outcome.not_ready[profile.name] = missing
+    unsure: dict[str, str] = {}
+    for profile in sorted(every, key=lambda one: ORDER.index(one.target_kind)):
+        # Those with the same target are prepared, too: nobody leaves before it is known whether another profile takes hold of him.
+        if (profile.target, profile.target_kind) not in targets:
             continue
+        missing = not_ready(workspace, profile, schemas)
         try:
-            settings.append(prepare(workspace, run_id, profile, schemas, outcome))
+            if not missing:
+                settings.append(prepare(workspace, run_id, profile, schemas, outcome))
         except MetasyncError as error:
-            outcome.not_ready[profile.name] = str(error)
-    for setting in settings:
-        MainPass(setting).run()
-    for setting in settings:
+            missing = str(error)
+        if missing:
+            unsure[profile.name] = missing
+    outcome.not_ready.update({name: why for name, why in unsure.items() if name in chosen})
+    going = [one for one in settings if one.profile.name in chosen]
+    for setting in going:
+        setting.unsure = frozenset(unsure) & setting.same_target
+    for _ in range(ROUNDS):
+        if not sum(MainPass(setting).run() for setting in going):
+            break
+    for setting in going:
         ReferencePass(setting).run()
     return outcome
 
@@ -123,35 +134,35 @@ class MainPass:
         self.at = at
         self.joining, self.working, self.writing = Joining(at), Working(at), Writing(at)
 
-    def run(self) -> None:
-        """Scope, merge, match, map, unique, difference."""
-        for _ in range(ROUNDS):
+    def run(self) -> int:
+        """Scope, merge, match, map, unique, difference, of all that is dirty now; how many that were."""
+        due = self._due()
+        if not due:
+            return 0
+        claims, rivals = self._claims(due)
+        if rivals:
+            with self.at.workspace.backend.write() as connection:
+                sync.mark(connection, self.at.engagement_id, [(self.at.profile.name, one, 0) for one in rivals])
             due = self._due()
-            if not due:
-                break
-            claims, rivals = self._claims(due)
-            if rivals:
+            claims, _ = self._claims(due)
+        with ExitStack() as stack:
+            connector = None
+            if issubclass(self.at.workspace.connector_class(self.at.profile.target), Taken):
+                opened = stack.enter_context(self.at.workspace.connector(self.at.profile.target))
+                connector = opened if isinstance(opened, Taken) else None
+            for number, ids in enumerate(self.at.portions(due)):
                 with self.at.workspace.backend.write() as connection:
-                    sync.mark(connection, self.at.engagement_id, [(self.at.profile.name, one, 0) for one in rivals])
-                due = self._due()
-                claims, _ = self._claims(due)
-            with ExitStack() as stack:
-                connector = None
-                if issubclass(self.at.workspace.connector_class(self.at.profile.target), Taken):
-                    opened = stack.enter_context(self.at.workspace.connector(self.at.profile.target))
-                    connector = opened if isinstance(opened, Taken) else None
-                for number, ids in enumerate(self.at.portions(due)):
-                    with self.at.workspace.backend.write() as connection:
-                        unique = UniqueValues(
-                            connection=connection,
-                            engagement_id=self.at.engagement_id,
-                            directory_id=self.at.target_id,
-                            reserve=self.at.engagement.directories[self.at.profile.target].reserve_names,
-                            now=self.at.now,
-                            connector=connector,
-                        )
-                        self._portion(connection, ids, claims, unique)
-                    self.at.workspace.report(min((number + 1) * PORTION, len(due)), len(due), f"synchronise {self.at.profile.name}")
+                    unique = UniqueValues(
+                        connection=connection,
+                        engagement_id=self.at.engagement_id,
+                        directory_id=self.at.target_id,
+                        reserve=self.at.engagement.directories[self.at.profile.target].reserve_names,
+                        now=self.at.now,
+                        connector=connector,
+                    )
+                    self._portion(connection, ids, claims, unique)
+                self.at.workspace.report(min((number + 1) * PORTION, len(due)), len(due), f"synchronise {self.at.profile.name}")
+        return len(due)
 
     def _due(self) -> list[int]:
         with self.at.workspace.backend.read() as connection:
@@ -201,10 +212,12 @@ class MainPass:
         self.joining.merge(connection, inside)
         self.joining.match(connection, inside, claims)
         self.working.prepare(unique, inside)
+        family = self.working.family(connection, units)
         for unit, verdict in judged:
             try:
-                self.working.work(connection, unit, verdict, unique)
+                self.working.work(unit, verdict, unique, family, connection)
             except ObjectError as error:
                 stopped(unit, error)
+            family.settle(self.at.profile.name, unit.id, unit.status)
         unique.flush()
         self.writing.write(connection, units, existed)

@@ -8,14 +8,16 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metasync.contract import Operation, Unique
-from metasync.engagement.model import Action, Cause, Leave
+from metasync.engagement.model import Action, Cause, Leave, Strength
 from metasync.expressions import CLEAR, KEEP
 from metasync.store import codec, sync
 from metasync.store.rows import State
 from metasync.synchronising import diff, leaving
+from metasync.synchronising.family import Family
 from metasync.synchronising.fit import attribute_schema
+from metasync.synchronising.images import source_name
 from metasync.synchronising.program import ObjectError, evaluate
-from metasync.synchronising.scope import HOLDS_ON, Status, Verdict, is_named
+from metasync.synchronising.scope import Status, Verdict, is_named
 from metasync.synchronising.setting import Setting, stopped
 from metasync.synchronising.unique import UniqueValues, expanded
 from metasync.synchronising.units import Unit
@@ -58,7 +60,12 @@ class Working:
             desired.setdefault("path", place)
         return diff.fitted(unit.program, desired), place
 
-    def work(self, connection: Connection, unit: Unit, verdict: Verdict, unique: UniqueValues) -> None:
+    def family(self, connection: Connection, units: Sequence[Unit]) -> Family:
+        """Who else stands for these identities."""
+        return Family.load(connection, units, self.at.same_target)
+
+    def work(self, unit: Unit, verdict: Verdict, unique: UniqueValues, family: Family, connection: Connection) -> None:
+        """Decide about one unit. Raises `ObjectError`."""
         if unit.status:
             return
         if unit.in_flight:
@@ -80,11 +87,24 @@ class Working:
             )
             return
         if not verdict.inside:
-            self._outside(connection, unit, verdict)
+            self._outside(connection, unit, verdict, family)
+            return
+        leader = self._leader(unit, family)
+        if leader is not None:
+            unit.status, unit.reason = Status.IN_STEP, f"{verdict.words}; {leader} stands for the same identity, and comes first"
             return
         self._keep_in_step(unit, verdict, unique)
 
-    def _outside(self, connection: Connection, unit: Unit, verdict: Verdict) -> None:
+    def _leader(self, unit: Unit, family: Family) -> str | None:
+        """Of several sources with an object for one identity the first one decides."""
+        before = self.at.source_ids[: self.at.source_ids.index(unit.row.directory_id)]
+        for row in unit.joins:
+            mine = row.directory_id in before and row.kind == unit.row.kind.value and not row.gone
+            if mine and row.object_id is not None and family.leads(self.at.profile.name, row.object_id):
+                return source_name(self.at.names[row.directory_id], row.anchor)
+        return None
+
+    def _outside(self, connection: Connection, unit: Unit, verdict: Verdict, family: Family) -> None:
         unit.status, unit.reason, unit.cause = verdict.status or Status.OUT_OF_SCOPE, verdict.words, verdict.cause
         if verdict.cause is None or unit.target is None or unit.identity_id is None:
             return
@@ -92,16 +112,17 @@ class Working:
             unit.status, unit.reason = Status.LEFT, f"{verdict.words}; its object in {self.at.profile.target} is gone"
             sync.release_names(connection, self.at.target_id, [unit.identity_id], self.at.now)
             return
-        others = sync.statuses_of_identities(connection, [unit.identity_id]).get(unit.identity_id, [])
-        holding = sorted(
-            name
-            for name, one, status in others
-            if name in self.at.same_target and (name, one) != (self.at.profile.name, unit.id) and status in HOLDS_ON
-        )
+        holding, to_look = family.holding(self.at.profile.name, unit)
+        to_look += sorted(self.at.unsure)
         if holding:
             unit.reason = f"{verdict.words}; {', '.join(holding)} still holds on to it"
-            return
-        self._leave(unit, verdict.cause)
+        elif to_look:
+            unit.reason = f"{verdict.words}; {', '.join(to_look)} may hold on to it, and has yet to look"
+            unit.due_at = self.at.now
+        elif taking := family.leaving(self.at.profile.name, unit):
+            unit.reason = f"{verdict.words}; {', '.join(taking)} let go of it last, and sees to what follows"
+        else:
+            self._leave(unit, verdict.cause)
 
     def _leave(self, unit: Unit, cause: Cause) -> None:
         """Law 5, for an object that nobody holds on to, or that is disabled in the source."""
@@ -172,7 +193,7 @@ class Working:
                 self.at.profile.returning,
                 unit.target,
                 done,
-                enabled_is_mapped="enabled" in unit.program.expressions,
+                may_enable=_may_enable(unit, desired.get("enabled")),
                 moved_by_place="path" in desired,
             )
             known = {one.operation for one in unit.operations}
@@ -204,3 +225,10 @@ class Working:
                 current=current if isinstance(current, str) else None,
                 place=parent,
             )
+
+
+def _may_enable(unit: Unit, value: Any) -> bool:
+    """Where a mapping keeps `enabled`, it decides whether a returner is enabled again; else whoever is disabled in the source stays so."""
+    mapping = unit.program.mappings.get("enabled")
+    kept = isinstance(value, bool) and mapping is not None and mapping.strength is not Strength.ONCE
+    return not kept and unit.source.attributes.get("enabled") is not False

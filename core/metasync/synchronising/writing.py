@@ -92,19 +92,23 @@ class Writing:
 
     def _tell_siblings(self, connection: Connection, units: Sequence[Unit]) -> None:
         """When one profile lets go of an identity, or takes hold, the others with the same target must look again."""
-        turned = [
-            unit
-            for unit in units
-            if unit.identity_id is not None and unit.before is not None and (unit.before.status in HOLDS_ON) != (unit.status in HOLDS_ON)
-        ]
+        turned = [unit for unit in units if unit.identity_id is not None and _turned(unit)]
         others = sync.statuses_of_identities(connection, {unit.identity_id for unit in turned if unit.identity_id is not None})
         marks = [
             (name, one, 0)
             for unit in turned
-            for name, one, _ in others.get(unit.identity_id or 0, ())
-            if name in self.at.same_target and (name, one) != (self.at.profile.name, unit.id)
+            for name, one, status in others.get(unit.identity_id or 0, ())
+            if name in self.at.same_target
+            and (name, one) != (self.at.profile.name, unit.id)
+            and (unit.status in HOLDS_ON or status != Status.LEFT)
         ]
         sync.mark(connection, self.at.engagement_id, marks)
+
+
+def _turned(unit: Unit) -> bool:
+    """It took hold, or let go."""
+    held = unit.before is not None and unit.before.status in HOLDS_ON
+    return held != (unit.status in HOLDS_ON)
 
 
 def _may_have_members(unit: Unit) -> bool:
