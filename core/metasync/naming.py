@@ -51,7 +51,9 @@ def _candidates(workspace: Workspace, name: str) -> list[Seen]:
                 return found
             wanted = normalise(value)
             ids = [
-                number for number, image in looking.images(connection, directory_id) if wanted and wanted in _values(image.get(attribute))
+                number
+                for number, _, image in looking.images(connection, directory_id)
+                if wanted and wanted in _values(image.get(attribute))
             ]
             return looking.by_ids(connection, engagement_id, ids[: SHOWN + 1])
         return looking.by_label(connection, engagement_id, name, limit=SHOWN + 1)

@@ -48,13 +48,14 @@ from metasync.planning.plan import summary
 from metasync.runs import run as running
 from metasync.runs.lease import EngineBusy
 from metasync.runs.run import Imported, RunOutcome, Waits
-from metasync.store import audit, ledger, looking, plans, revisions
+from metasync.store import audit, directories, ledger, looking, plans, revisions
 from metasync.store import runs as run_rows
-from metasync.store.errors import Busy, Corrupt
+from metasync.store.errors import Busy, Corrupt, StoreMissing
 from metasync.store.ledger import ChangeRow
 from metasync.store.looking import ProblemRow, Seen
 from metasync.store.plans import PlanRow
 from metasync.store.runs import RunRow, StepRow
+from metasync.synchronising.rehearse import rehearse
 from metasync.workspace import Report, Workspace
 
 __all__ = [
@@ -483,4 +484,14 @@ def _source_of(workspace: Workspace, seen: Seen) -> int:
 
 
 def _imported_warnings(settings: Settings, engagement: Engagement, host: Host) -> list[str]:
-    return []
+    """What the document's expressions make of the objects that were imported; nothing where none were yet."""
+    try:
+        with store(settings, create=False) as backend, backend.read() as connection:
+            number = revisions.engagement_id(connection, engagement.name)
+            if number is None:
+                return []
+            known = directories.of_engagement(connection, number)
+            ids = {name: known[name].id for name in engagement.directories if name in known}
+            return rehearse(connection, engagement, host, ids, directories.schemas(connection, ids))
+    except StoreMissing:
+        return []

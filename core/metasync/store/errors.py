@@ -10,7 +10,7 @@ class StoreError(MetasyncError):
 
 
 class StoreMissing(StoreError):
-    """There is no database yet; create one with `metasync init`."""
+    """There is no database yet; make one with `metasync load FILE`."""
 
 
 class NotOurs(StoreError):

@@ -128,13 +128,16 @@ def by_key(
     return [_seen(row) for row in connection.execute(query)]
 
 
-def images(connection: Connection, directory_id: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(object, attributes without references) of a directory, in portions: for what no index holds."""
+def images(connection: Connection, directory_id: int, kind: str = "") -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """(object, anchor, attributes without references) of what lives in a directory, in portions: for what no index holds."""
     last = 0
-    query = select(object_.c.id, object_.c.blob).where(object_.c.directory_id == directory_id).order_by(object_.c.id).limit(PORTION)
+    live = (object_.c.directory_id == directory_id, object_.c.state == "live")
+    query = select(object_.c.id, object_.c.anchor, object_.c.blob).where(*live).order_by(object_.c.id).limit(PORTION)
+    if kind:
+        query = query.where(object_.c.kind == kind)
     while rows := connection.execute(query.where(object_.c.id > last)).all():
         last = rows[-1].id
-        yield from ((row.id, codec.decode(row.blob)) for row in rows)
+        yield from ((row.id, row.anchor, codec.decode(row.blob)) for row in rows)
 
 
 def by_ids(connection: Connection, engagement_id: int, ids: Sequence[int]) -> list[Seen]:

@@ -72,7 +72,7 @@ class SQLite(Backend):
         """Make the file ready, or say why it cannot be used."""
         if not self.path.exists():
             if not create:
-                raise errors.StoreMissing(f"there is no database at {self.path}; create one with `metasync init`")
+                raise errors.StoreMissing(f"there is no database at {self.path}; make one with `metasync load FILE`")
             self._create_file()
         with self.path.open("rb") as file:
             header = file.read(len(MAGIC))
