@@ -14,8 +14,8 @@ import click
 from marshmallow import Schema, fields, missing, validate
 from picture import plan_picture
 
-from metasync.cli import main as _  # noqa: F401  registers every verb
-from metasync.cli.group import SECTIONS, metasync
+from metasync.cli.group import SECTIONS
+from metasync.cli.group import metasync as group
 from metasync.cli.session import ENVIRONMENT, Exit, Verb, common_options
 from metasync.contract import Kind, Null, Operation, Rewrite, Secret, Several, capabilities
 from metasync.engagement.model import Cause
@@ -202,11 +202,13 @@ def common() -> str:
 
 def commands() -> str:
     """Every verb of the engine."""
+    import metasync.cli.main  # noqa: F401 - registers them
+
     text = []
     for title, names in SECTIONS.items():
         text.append(f"## {title}")
         for name in names:
-            text += verbs(metasync.commands[name], f"metasync {name}")
+            text += verbs(group.commands[name], f"metasync {name}")
     return "\n\n".join(text)
 
 
