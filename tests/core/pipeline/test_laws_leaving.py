@@ -13,12 +13,9 @@ from metasync.testing.memory import MemoryDirectory
 from metasync.testing.staff import BASE, DOCUMENT, PEOPLE, anchor, person, profile, shown, values
 
 MakeEngine = Callable[..., Engine]
-MAPPED = {
-    "cn": "source.displayName",
-    "displayName": "source.displayName",
-    "mail": "source.mail",
-    "enabled": {"from": "source.enabled", "once": True},
-}
+NAMES = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail"}
+MAPPED = {**NAMES, "enabled": {"from": "source.enabled", "once": True}}
+GROUPS = profile("more", source="hr", kind="group", match=None, map={"cn": "source.cn"})
 LEAVERS = f"OU=Leavers,{BASE}"
 MOVES = {"deleted": ["disable", {"move": f'"{LEAVERS}"'}, {"delete": "created", "after": "90 days"}]}
 
@@ -69,7 +66,7 @@ def test_removing_a_profile_is_not_leaving(make: MakeEngine, hr: MemoryDirectory
         + profile("more", source="hr", kind="group", match=None, map={"cn": "source.cn"})
     )
     engine.cycle()
-    engine.load(DOCUMENT.format(profiles=profile("more", source="hr", kind="group", match=None, map={"cn": "source.cn"})))
+    engine.load(DOCUMENT.format(profiles=GROUPS))
     assert engine.cycle() == {}
     assert values(ad, "Anna")
 
