@@ -50,11 +50,8 @@ def _candidates(workspace: Workspace, name: str) -> list[Seen]:
             if found is not None:
                 return found
             wanted = normalise(value)
-            ids = [
-                number
-                for number, _, image in looking.images(connection, directory_id)
-                if wanted and wanted in _values(image.get(attribute))
-            ]
+            images = looking.images(connection, directory_id)
+            ids = [number for number, _, image in images if wanted and wanted in _values(image.get(attribute))]
             return looking.by_ids(connection, engagement_id, ids[: SHOWN + 1])
         return looking.by_label(connection, engagement_id, name, limit=SHOWN + 1)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from metasync import decisions
 from metasync import explain as explaining
-from metasync.contract import Check, MetasyncError, Operation, Schema, Stopped, Unavailable, capabilities
+from metasync.contract import Check, MetasyncError, Operation, Reference, Schema, Stopped, Unavailable, capabilities
 from metasync.demo import example
 from metasync.demo.example import Domain
 from metasync.demo.tour import Stage, Tour
@@ -27,6 +27,7 @@ from metasync.engagement.model import Engagement, Notice
 from metasync.engagement.secrets import known_secrets
 from metasync.explain import Explanation
 from metasync.exporting.lease import DirectoryBusy
+from metasync.exporting.references import CREATED_FOR
 from metasync.host import Host, PluginInfo
 from metasync.keeping import (
     SecretName,
@@ -311,6 +312,10 @@ class ShownPlan:
     """State of a change -> number, of the rows that will be written."""
     approved_by: str
     changes: Sequence[ChangeRow]
+    names: Mapping[str, str]
+    """DIRECTORY/ANCHOR of the objects that the changes refer to -> what people call them."""
+    target: str
+    """The directory that the plan writes to: references by anchor are to its objects."""
     matching: int
     """How many changes fit the filters; more than are shown, maybe."""
     problems: Sequence[ProblemRow]
@@ -395,7 +400,10 @@ def show_plan(
             fitting = [one for one in page if (not wanted or one.operation in wanted) and _mentions(one, text)]
             matching += len(fitting)
             shown += fitting if limit is None else fitting[: max(0, limit - len(shown))]
+        target = _target_of(workspace, row, shown)
         return ShownPlan(
+            names=looking.labels(connection, workspace.engagement_id, _referred(shown, target)),
+            target=target,
             plan=summary(row),
             created=f"{row.created:%Y-%m-%dT%H:%M:%SZ}",
             states=ledger.count(connection, [plan_id]),
@@ -463,6 +471,25 @@ def _operation(word: str) -> Operation:
 def _mentions(change: ChangeRow, text: str) -> bool:
     folded = text.casefold()
     return not text or any(folded in (one or "").casefold() for one in (change.label, change.anchor, change.source))
+
+
+def _target_of(workspace: Workspace, row: PlanRow, shown: Sequence[ChangeRow]) -> str:
+    profile = workspace.engagement.profiles.get(row.profile)
+    if profile is not None:
+        return profile.target
+    return workspace.directory_name(shown[0].directory_id) if shown else ""
+
+
+def _referred(shown: Sequence[ChangeRow], target: str) -> set[str]:
+    """DIRECTORY/ANCHOR of everything that these changes refer to."""
+    values = (value for one in shown for image in (one.before, one.after) for value in image.values())
+    references = (one for value in values for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Reference))
+    return {reference_name(one, target) for one in references}
+
+
+def reference_name(reference: Reference, target: str) -> str:
+    """DIRECTORY/ANCHOR of what a change refers to: an object of its target, or the source object of one that is still to be created."""
+    return reference.value if reference.key == CREATED_FOR else f"{target}/{reference.value}"
 
 
 def _plan_row(connection: Any, workspace: Workspace, plan_id: int) -> PlanRow:

@@ -11,7 +11,7 @@ from rich.text import Text
 from metasync import service
 from metasync.cli.output import Output, clean, counted, shown, styled
 from metasync.cli.session import Exit, Session
-from metasync.contract import Operation
+from metasync.contract import Operation, Reference
 
 ALARMING = frozenset({Operation.DELETE, Operation.DISABLE, Operation.CLEAR, Operation.MEMBER_REMOVE})
 GOOD = ("confirmed", "written")
@@ -89,7 +89,7 @@ def show_plan(out: Output, found: service.ShownPlan) -> None:
     if found.changes:
         out.line()
         for one in found.changes:
-            _print_change(out, plan, one)
+            _print_change(out, found, one)
         out.line()
     if found.matching > len(found.changes):
         left = found.matching - len(found.changes)
@@ -144,7 +144,7 @@ def plan_as_json(found: service.ShownPlan) -> dict[str, Any]:
     }
 
 
-def _print_change(out: Output, plan: service.PlanSummary, change: service.ChangeRow) -> None:
+def _print_change(out: Output, found: service.ShownPlan, change: service.ChangeRow) -> None:
     """What is done to whom, then a line per attribute: before, after, and the rule that decided."""
     head = Text()
     head.append_text(styled(change.operation.value, "error" if change.operation in ALARMING else "heading"))
@@ -162,12 +162,22 @@ def _print_change(out: Output, plan: service.PlanSummary, change: service.Change
         before, after = change.before.get(name), change.after.get(name)
         value = Text()
         if name in change.before:
-            value.append_text(styled(shown(before), "dim")).append(" → " if name in change.after else " goes")
+            value.append_text(styled(_named(found, before), "dim")).append(" → " if name in change.after else " goes")
         if name in change.after:
-            value.append(clean(shown(after)) if after is not None else "(cleared)")
-        rule = change.rules.get(name, "").removeprefix(f"{plan.profile}: ")
+            value.append(clean(_named(found, after)) if after is not None else "(cleared)")
+        rule = change.rules.get(name, "").removeprefix(f"{found.plan.profile}: ")
         grid.add_row(Text(f"  {clean(name)}"), value, styled(rule, "dim"))
     out.grid(grid)
+
+
+def _named(found: service.ShownPlan, value: Any) -> str:
+    """A value for people; objects that it refers to by their names."""
+    if isinstance(value, tuple):
+        return " | ".join(_named(found, one) for one in value) or "(nothing)"
+    if isinstance(value, Reference):
+        name = service.reference_name(value, found.target)
+        return found.names.get(name, name)
+    return shown(value)
 
 
 def _states(states: Mapping[str, int]) -> str:

@@ -107,6 +107,21 @@ def by_anchor(connection: Connection, engagement_id: int, directory_id: int, anc
     return [_seen(row) for row in connection.execute(query)]
 
 
+def labels(connection: Connection, engagement_id: int, names: Collection[str]) -> dict[str, str]:
+    """DIRECTORY/ANCHOR -> what people call the object; what is not imported is absent."""
+    wanted: dict[str, list[str]] = {}
+    for name in names:
+        where, _, anchor = name.partition("/")
+        wanted.setdefault(where, []).append(anchor)
+    found: dict[str, str] = {}
+    for where, anchors in wanted.items():
+        of = _objects(engagement_id).where(directory.c.name == where)
+        for start in range(0, len(anchors), PORTION):
+            query = of.where(object_.c.anchor.in_(anchors[start : start + PORTION]))
+            found.update({f"{row.directory}/{row.anchor}": row.label for row in connection.execute(query)})
+    return found
+
+
 def by_label(connection: Connection, engagement_id: int, label: str, *, limit: int = 11) -> list[Seen]:
     """Objects that are called this; case does not count. Living ones, or tombstones where there is no living one."""
     query = _objects(engagement_id).where(func.lower(object_.c.label) == label.lower())

@@ -56,8 +56,8 @@ class _Tried:
         """In words, where there are too many."""
         where = f"profiles.{profile}.{self.key}"
         if self.failed > self.tried * SHARE:
-            share = _percent(self.failed, self.tried)
-            yield f"{where}: `{self.expression.text}` fails for {share} of the objects of {source}, such as {source}/{self.first}: {self.why}"
+            share, example = _percent(self.failed, self.tried), f"{source}/{self.first}"
+            yield f"{where}: `{self.expression.text}` fails for {share} of the objects of {source}, such as {example}: {self.why}"
         if null_matters and self.null > self.tried * SHARE:
             yield f"{where}: `{self.expression.text}` is null for {_percent(self.null, self.tried)} of the objects of {source} in scope"
 

@@ -141,7 +141,7 @@ def test_the_clock_is_utc(backend: Backend) -> None:
 
 
 def test_a_missing_database_is_made_only_when_that_was_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(errors.StoreMissing, match="metasync init"):
+    with pytest.raises(errors.StoreMissing, match="metasync load"):
         open_store(str(tmp_path / "none.db"), create=False)
     assert not (tmp_path / "none.db").exists()
 
