@@ -115,12 +115,21 @@ def test_init_refuses_to_overwrite(tmp_path: Path, shell: Shell) -> None:
     assert (shell.folder / "metasync.yaml").read_text(encoding="utf-8") == before
 
 
-def test_secrets_are_read_from_standard_input_and_never_shown(loaded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("METASYNC_KEY_FILE", str(loaded.folder / "key"))
+def test_secrets_are_read_from_standard_input_listed_by_name_and_never_shown(loaded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("METASYNC_KEY", raising=False)
-    monkeypatch.setattr(sys, "stdin", io.StringIO("correct-horse-battery\n"))
-    done = loaded("secrets", "set", "bind", code=None)
-    assert "correct-horse" not in done.out + done.err
+    monkeypatch.delenv("METASYNC_KEY_FILE", raising=False)
+    secret = "correct-horse-battery"
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{secret}\n"))
+    said = [loaded("secrets", "set", "bind"), loaded("secrets", "list"), loaded("secrets", "rotate"), loaded("secrets", "list", "--json")]
+    assert said[-1].json == [{"name": "bind", "needed_by": [], "where": "the encrypted store"}]
+    assert all(secret not in one.out + one.err for one in said)
+    kept = b"".join(path.read_bytes() for path in loaded.folder.iterdir() if path.is_file())
+    assert secret.encode() not in kept
+
+
+def test_an_empty_secret_is_refused(loaded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+    assert "nothing was changed" in loaded("secrets", "set", "bind", code=2).err
 
 
 def test_a_damaged_audit_log_is_found(in_step: Shell) -> None:
