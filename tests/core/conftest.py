@@ -73,6 +73,8 @@ class FakeDirectory:
     marks: dict[str, str] = field(default_factory=dict)
     bin: dict[str, dict[str, Any]] = field(default_factory=dict)
     restores: bool = True
+    loses: str = ""
+    """What does not return with a deleted object: then only its name does by itself."""
     calls: list[list[Change]] = field(default_factory=list)
     finds: list[list[Change]] = field(default_factory=list)
     script: dict[str, list[Any]] = field(default_factory=dict)
@@ -147,7 +149,8 @@ class FakeConnector(Connector):
             return Result(id=change.id, outcome=Outcome.APPLIED, anchor=anchor)
         anchor = change.anchor or ""
         if change.operation is Operation.RESTORE:
-            store.objects[anchor] = store.bin.pop(anchor)
+            kept = store.bin.pop(anchor)
+            store.objects[anchor] = {"name": kept["name"], **change.after} if store.loses else kept
             return Result(id=change.id, outcome=Outcome.APPLIED, anchor=anchor)
         entry = store.objects.get(anchor)
         if entry is None:
@@ -196,7 +199,7 @@ class FakeConnector(Connector):
             yield Found(id=change.id, presence=Presence.PRESENT, anchor=anchor, by_mark=by_mark, attributes=shown)
 
     def restorable(self, anchors: Collection[str]) -> Mapping[str, str]:
-        return {one: "" for one in anchors if one in self.store.bin and self.store.restores}
+        return {one: self.store.loses for one in anchors if one in self.store.bin and self.store.restores}
 
 
 class FakePasswords(Exporter):

@@ -42,7 +42,9 @@ def decide(change: Change, found: Found, schema: Mapping[str, AttributeSchema], 
         case Operation.DELETE:
             return Decision(verdict=Verdict.WRITE, change=change, anchor=found.anchor)
         case Operation.RESTORE:
-            return Decision(verdict=Verdict.WRITTEN, change=change, anchor=found.anchor)
+            # Bringing back and making whole are two requests to some directories: the second may be missing.
+            whole = all(equal(schema.get(name), value, found.attributes.get(name)) for name, value in change.after.items())
+            return Decision(verdict=Verdict.WRITTEN if whole else Verdict.WRITE, change=change, anchor=found.anchor)
         case Operation.MEMBER_ADD | Operation.MEMBER_REMOVE:
             is_member = change.member is not None and _holds(found.attributes.get("members"), change.member)
             done = is_member == (change.operation is Operation.MEMBER_ADD)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from metasync.contract import AttributeSchema, Kind, Reference, Type
+from metasync.contract import Allow, AttributeSchema, Kind, Reference, Role, Type
 from metasync.equality import attributes_of, equal
 from metasync.exporting.order import MEMBERS, is_reference
 from metasync.exporting.references import Resolver, Unresolved
@@ -99,6 +99,20 @@ class Showing:
             many = described.multi if described else len(anchors) > 1
             return tuple(Reference(value=one) for one in anchors) if many else Reference(value=anchors[0])
         return shown.attributes.get(attribute)
+
+    def known(self, connection: Connection, kind: Kind, shown: Shown) -> dict[str, Any]:
+        """All of an object that imports brought and that can be written to it; neither name and place nor members."""
+        writable = {
+            name: described
+            for name, described in attributes_of(self._schema, kind).items()
+            if Allow.UPDATE in described.allow and described.role not in (Role.NAME, Role.PATH)
+        }
+        found = {name: value for name, value in shown.attributes.items() if name in writable}
+        single = {(shown.id, one.name) for one in writable.values() if one.type is Type.REFERENCE and not one.multi}
+        for (_, attribute), anchors in written_rows.references(connection, single).items():
+            if anchors:
+                found[attribute] = Reference(value=min(anchors))
+        return found
 
     def described(self, kind: Kind, attribute: str) -> AttributeSchema | None:
         """What the directory says of an attribute."""

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metasync.contract import MetasyncError, Operation, Reference, Restores
-from metasync.exporting.order import EXPORTED, is_reference
+from metasync.exporting.order import EXPORTED, is_reference, split_references
 from metasync.exporting.shown import Showing, Shown
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.plan import PlanSummary, frozen, joined_by
@@ -211,7 +211,7 @@ class _Way:
         made = next((row for row in rows if row.operation in (Operation.CREATE, Operation.RESTORE)), None)
         deleted = next((row for row in rows if row.operation is Operation.DELETE), None)
         if deleted is not None and made is None:
-            self._restore(rows, deleted, present, later)
+            self._restore(deleted, showing, present)
         elif made is not None and deleted is None:
             self._remove(rows, made, showing, present, later)
         elif made is None:
@@ -319,7 +319,8 @@ class _Way:
         join = joins.of_anchor(self._connection, self._directory_id, made.anchor or "")
         return join is not None and join.created
 
-    def _restore(self, rows: list[ChangeRow], deleted: ChangeRow, present: _Present, later: list[ChangeRow]) -> None:
+    def _restore(self, deleted: ChangeRow, showing: Showing, present: _Present) -> None:
+        """Where the directory does not bring it back whole, what we know of it is written again."""
         if present.there:
             return
         anchor = deleted.anchor or ""
@@ -330,10 +331,18 @@ class _Way:
                 f"{deleted.label} cannot be restored in {self._directory}; created anew it would be another object: {LOST}",
             )
             return
+        rule = f"undo of run {self._undone}"
+        plain: dict[str, Any] = {}
+        references: dict[str, Any] = {}
         if missing := self._restorable[anchor]:
             self._problem(deleted, "cannot return", f"{deleted.label} is restored, but not whole: {missing}", severity="warning")
-        draft = Draft(operation=Operation.RESTORE, rules={"": f"undo of run {self._undone}"}, undoes=(deleted.id,))
-        self._freezer.add(self._subject(deleted, present.shown), [draft])
+            known = showing.known(self._connection, deleted.kind, present.shown) if present.shown is not None else {}
+            (_, plain), (_, references) = split_references({}, known)
+        drafts = [
+            Draft(operation=Operation.RESTORE, after=plain, rules={"": rule, **dict.fromkeys(plain, rule)}, undoes=(deleted.id,)),
+            *([Draft(operation=Operation.UPDATE, after=references, rules=dict.fromkeys(references, rule))] if references else []),
+        ]
+        self._freezer.add(self._subject(deleted, present.shown), drafts)
 
     # --- members -----------------------------------------------------------------------------------------------------------------------
 

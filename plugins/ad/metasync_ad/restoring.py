@@ -18,7 +18,10 @@ from metasync_ad.reading import complete_ranges
 from metasync_ad.session import BASE, DELETE, EVERYTHING, REPLACE, SHOW_DELETED, Modification, RawEntry, Session
 
 RECYCLE_BIN = "CN=Recycle Bin Feature,"
-LOST = "memberships in groups, references from other objects and the password cannot return; SID and the attributes that Metasync knows do"
+LOST = (
+    "memberships (its own in groups, and a group's members), references from other objects and the password cannot return; "
+    "SID and the attributes that Metasync knows do"
+)
 _KEPT = ("isRecycled", "lastKnownParent", "msDS-LastKnownRDN", "objectClass", "name", "sAMAccountName", "userAccountControl")
 
 
@@ -46,7 +49,9 @@ class Restorer:
     def restore(self, change: Change) -> Result:
         """One result. Raises `Unavailable`."""
         anchor = (change.anchor or "").lower()
-        if lookup.by_anchor(self.session, self.base, [anchor], ()):
+        if there := lookup.by_anchor(self.session, self.base, [anchor], ()).get(anchor):
+            if change.retried:  # it was brought back, maybe, and not made whole
+                return self._made_whole(change, anchor, there.dn, self.recycle_bin(), already=True)
             return Result(id=change.id, outcome=Outcome.APPLIED, anchor=anchor, already=True)
         entry = lookup.deleted(self.session, self.base, [anchor], _KEPT).get(anchor)
         if entry is None:
@@ -62,6 +67,10 @@ class Restorer:
             return errors.result(change.id, refused, f"restoring {change.label}")
         except ValueError as error:
             return self._refuse(change, str(error))
+        return self._made_whole(change, anchor, dn, whole)
+
+    def _made_whole(self, change: Change, anchor: str, dn: str, whole: bool, *, already: bool = False) -> Result:
+        """`whole`: everything came back by itself, the password too."""
         try:
             self._complete(change, anchor, dn, whole)
         except (Refused, ValueError) as error:
@@ -69,7 +78,7 @@ class Restorer:
             return Result(
                 id=change.id, outcome=Outcome.UNKNOWN, anchor=anchor, detail=f"{change.label} is back as {dn}, but not whole: {why}"
             )
-        return Result(id=change.id, outcome=Outcome.APPLIED, anchor=anchor)
+        return Result(id=change.id, outcome=Outcome.APPLIED, anchor=anchor, already=already)
 
     def _refuse(self, change: Change, why: str) -> Result:
         return Result(id=change.id, outcome=Outcome.REJECTED, detail=f"restoring {change.label}: {why}")

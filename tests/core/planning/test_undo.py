@@ -148,6 +148,20 @@ def test_a_deleted_object_is_restored_where_the_directory_can(bench: Any) -> Non
     assert bench.holds() == {(anna, "*")}
 
 
+def test_what_does_not_return_by_itself_is_written_again_and_what_is_lost_is_named(bench: Any) -> None:
+    bench.fabrikam.loses = "its memberships and its password cannot return"
+    boss = bench.person("boss", target={"name": "boss"})
+    anna = bench.person("anna", target={"name": "anna", "title": "x", "phones": ("1", "2"), "manager": Reference(value="t-boss")})
+    bench.pend(anna, PendingOperation(operation=Operation.DELETE, before={"name": "anna"}))
+    run = done(bench)
+    plan, _ = undone(bench, run)
+    assert bench.fabrikam.objects["t-anna"] == {"name": "anna", "title": "x", "phones": ("1", "2"), "manager": Reference(value="t-boss")}
+    assert [one.operation for one in bench.changes(plan)] == [Operation.RESTORE, Operation.UPDATE]
+    [problem] = bench.problems("undo")
+    assert "restored, but not whole: its memberships" in problem
+    assert bench.holds() == {(anna, "*")} and boss
+
+
 def test_a_deleted_object_that_cannot_return_is_a_problem_that_says_what_is_lost(bench: Any) -> None:
     bench.fabrikam.restores = False
     anna = bench.person("anna", target={"name": "anna"})
