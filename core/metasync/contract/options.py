@@ -1,7 +1,8 @@
 """Options are data: a marshmallow schema is the one source of the document, the command line, the form and the docs.
 
-A field's `metadata` holds `title` and `help` (required), `group`, `advanced`, `secret`. An option that holds a secret is a `Secret`
-field: a literal is refused, `{secret: NAME}` becomes a `SecretReference` that `Context.secret` resolves at the moment of use.
+A field's `metadata` holds `title` and `help` (required), `group`, `advanced`, `secret`, and `path`: True where it names a file, so that a
+relative one is taken from the document's folder. An option that holds a secret is a `Secret` field: a literal is refused, `{secret: NAME}`
+becomes a `SecretReference` that `Context.secret` resolves at the moment of use.
 """
 
 from __future__ import annotations
