@@ -62,8 +62,7 @@ class ADOptions(Options):
         option(
             fields.String(data_key="ca file", load_default=None, allow_none=True),
             title="CA file",
-            help="PEM file of the authority that issued the domain controllers' certificates. Without it, those that this "
-            "machine trusts.",
+            help="PEM file of the authority that issued the domain controllers' certificates. Without it, those that this machine trusts.",
             group="Connection",
         )
     )
