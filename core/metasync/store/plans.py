@@ -221,7 +221,9 @@ def joined(connection: Connection, engagement_id: int, *, sources: Collection[in
         .where(own.c.identity_id == other.c.identity_id, own.c.directory_id.in_(list(sources)), own.c.kind == source_kind)
         .exists()
     )
-    query = select(func.count()).select_from(other)
+    # Whoever was deleted there keeps his join, so that a restore finds it; he is not joined any more.
+    query = select(func.count()).select_from(other.outerjoin(object_, object_.c.id == other.c.object_id))
+    query = query.where(or_(object_.c.id.is_(None), object_.c.state != "gone"))
     query = query.where(other.c.engagement_id == engagement_id, other.c.directory_id == target, other.c.kind == target_kind, has_source)
     return int(connection.execute(query).scalar_one())
 

@@ -378,7 +378,7 @@ class Followed:
     source: str
     """Its directory id and anchor, joined by a slash, or "" if it was never imported."""
     joined: tuple[tuple[str, str], ...]
-    """(kind, anchor) of its identity's objects in the target."""
+    """(kind, anchor) of its identity's objects in the target, but those that were deleted."""
     planned: bool
     """An object for it is about to be created in the target."""
 
@@ -388,7 +388,7 @@ def followed(
 ) -> list[Followed]:
     """Every reference that these source objects hold in one attribute, followed through identities."""
     here, there = join.alias("here"), join.alias("there")
-    member = object_.alias("member")
+    member, partner = object_.alias("member"), object_.alias("partner")
     found: dict[tuple[int, str, str], Followed] = {}
     for part in portions(holder_ids):
         planned = exists().where(
@@ -405,12 +405,14 @@ def followed(
                 member.c.anchor.label("member_anchor"),
                 there.c.kind,
                 there.c.anchor,
+                partner.c.state,
                 planned.label("planned"),
             )
             .select_from(
                 link.outerjoin(member, member.c.id == link.c.target_id)
                 .outerjoin(here, here.c.object_id == link.c.target_id)
                 .outerjoin(there, and_(there.c.identity_id == here.c.identity_id, there.c.directory_id == target_directory))
+                .outerjoin(partner, partner.c.id == there.c.object_id)
             )
             .where(link.c.object_id.in_(part), link.c.attribute == attribute)
             .order_by(link.c.object_id, link.c.key, link.c.value)
@@ -420,7 +422,7 @@ def followed(
         for row in connection.execute(query):
             key = (row.object_id, row.key, row.value)
             known = found.get(key)
-            joined = ((row.kind, row.anchor),) if row.anchor is not None else ()
+            joined = ((row.kind, row.anchor),) if row.anchor is not None and row.state != State.GONE else ()
             found[key] = Followed(
                 holder_id=row.object_id,
                 member_id=row.target_id,
@@ -809,14 +811,20 @@ def reserve(connection: Connection, engagement_id: int, directory_id: int, rows:
         )
 
 
-def release_names(connection: Connection, directory_id: int, identity_ids: Collection[int], now: datetime) -> None:
-    """These identities have no object in the directory any more: their names run out."""
-    for part in portions(identity_ids):
-        connection.execute(
-            update(reserved)
-            .where(reserved.c.directory_id == directory_id, reserved.c.identity_id.in_(part), reserved.c.released.is_(None))
-            .values(released=now)
-        )
+def release_names(
+    connection: Connection, directory_id: int, identity_id: int, profiles: Collection[str], now: datetime
+) -> list[tuple[str, str]]:
+    """This identity has no object of these profiles in the directory any more: its names run out; (attribute, value) of each."""
+    theirs = and_(reserved.c.identity_id == identity_id, reserved.c.profile.in_(sorted(profiles)))
+    held = update(reserved).where(reserved.c.directory_id == directory_id, theirs, reserved.c.released.is_(None))
+    found = connection.execute(held.values(released=now).returning(reserved.c.attribute, reserved.c.value))
+    return [(row.attribute, row.value) for row in found]
+
+
+def release_reservations(connection: Connection, ids: Collection[int], now: datetime) -> None:
+    """These values are not wanted by their identity any more: they run out."""
+    for part in portions(ids):
+        connection.execute(update(reserved).where(reserved.c.id.in_(part), reserved.c.released.is_(None)).values(released=now))
 
 
 def joined_count(connection: Connection, engagement_id: int, profile: str) -> int:

@@ -21,7 +21,7 @@ from metasync.store import codec, directories, joins, sync
 from metasync.store.rows import State
 from metasync.synchronising.joining import Joining
 from metasync.synchronising.match import Claims, KeyedLookups, by_hand, keyed
-from metasync.synchronising.needs import directory_needs
+from metasync.synchronising.needs import directories_read, directory_needs
 from metasync.synchronising.places import resolve_places
 from metasync.synchronising.program import ObjectError, compile_program
 from metasync.synchronising.reference_pass import ReferencePass
@@ -76,7 +76,7 @@ def not_ready(workspace: Workspace, profile: Profile, schemas: Mapping[str, Sche
     """Why a profile cannot be synchronised yet (law 1: unknown is not empty), or ""."""
     with workspace.backend.read() as connection:
         rows = directories.of_engagement(connection, workspace.engagement_id)
-    for name in dict.fromkeys([*profile.sources, profile.target, *(merge.directory for merge in profile.merge)]):
+    for name in directories_read(workspace.engagement, workspace.host, profile):
         row, schema = rows.get(name), schemas.get(name)
         if row is None or schema is None or row.completed is None or row.requested is None:
             return f"{name} was never imported completely; run `metasync import {name}`"
@@ -215,9 +215,9 @@ class MainPass:
         family = self.working.family(connection, units)
         for unit, verdict in judged:
             try:
-                self.working.work(unit, verdict, unique, family, connection)
+                self.working.work(unit, verdict, unique, family)
             except ObjectError as error:
                 stopped(unit, error)
             family.settle(self.at.profile.name, unit.id, unit.status)
         unique.flush()
-        self.writing.write(connection, units, existed)
+        self.writing.write(connection, units, existed, unique.freed)

@@ -1,8 +1,10 @@
 """Unique values: decided one after the other, in the order of the source's anchors, so that every dispatch gives the same plan (law 6).
 
 A value is taken if an imported object has it, if it is reserved for another identity, or if the connector says so. What an identity once
-got, it
-keeps as long as what it is made of stays the same. Values are compared folded: `Anna` and `anna` are one.
+got, it keeps as long as what it is made of stays the same. Values are compared folded: `Anna` and `anna` are one.
+
+Where the document gives patterns, what we gave out stays reserved for its time. Without patterns the source alone says who has the value:
+whoever gives it up frees it at once, also within one plan (law 10).
 """
 
 from __future__ import annotations
@@ -17,11 +19,20 @@ from sqlalchemy import Connection
 from metasync.contract import AttributeSchema, Taken, Unique
 from metasync.store import sync
 from metasync.store.normalise import normalise
-from metasync.synchronising.needs import in_parent
+from metasync.synchronising.needs import BETWEEN, in_parent
 from metasync.synchronising.program import ObjectError
 
 MOST = 10_000
 """The highest {n} that is tried."""
+
+
+class ValueTaken(ObjectError):
+    """Another object has the value, or will; the object is looked at again when that changes."""
+
+    def __init__(self, attribute: str, message: str, key: tuple[str, str]) -> None:
+        super().__init__(attribute, message)
+        self.key = key
+        """(name in the index, value) of what must become free."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -42,6 +53,27 @@ class UniqueValues:
     _own: dict[tuple[int, str], list[sync.Reservation]] = field(default_factory=dict)
     _fetched: set[int] = field(default_factory=set)
     _new: dict[tuple[str, str], sync.Reservation] = field(default_factory=dict)
+    freed: list[tuple[str, str]] = field(default_factory=list)
+    """(name in the index, value) of what nobody wants any more."""
+    _given_up: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    """(attribute, value) -> target objects that have it now and shall have another."""
+    _givers: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    """The same by identity."""
+    _unwanted: set[int] = field(default_factory=set)
+
+    def give_up(self, known: AttributeSchema, value: str, place: Any, *, own: int, identity_id: int) -> None:
+        """This object is about to have another value."""
+        key = (known.name, _folded(value, place, known))
+        self._given_up.setdefault(key, set()).add(own)
+        self._givers.setdefault(key, set()).add(identity_id)
+
+    def let_go(self, identity_id: int, profiles: Collection[str]) -> None:
+        """This identity has no object in the directory any more."""
+        for attribute, folded in sync.release_names(self.connection, self.directory_id, identity_id, profiles, self.now):
+            self._free(attribute, folded)
+
+    def _free(self, attribute: str, folded: str) -> None:
+        self.freed.append((f"{attribute}@path" if BETWEEN in folded else attribute, folded))
 
     def fetch(self, identity_ids: Collection[int], values: Collection[tuple[AttributeSchema, str, Any]]) -> None:
         """Ask the database at once for what `resolve` will ask one by one: (attribute, value, parent)."""
@@ -61,6 +93,8 @@ class UniqueValues:
 
     def flush(self) -> None:
         """Write what was reserved since the last time."""
+        sync.release_reservations(self.connection, self._unwanted, self.now)
+        self._unwanted.clear()
         sync.reserve(self.connection, self.engagement_id, self.directory_id, list(self._new.values()))
         self._new.clear()
 
@@ -83,6 +117,8 @@ class UniqueValues:
         within = place if known.unique is Unique.PARENT else None
         if identity_id not in self._fetched:
             self.fetch([identity_id], [])
+        if not patterns:
+            return self._plain(known, base, within, identity_id, own, profile, current, free)
         for held in self._own.get((identity_id, attribute), []):
             same_place = within is None or held.value.startswith(in_parent(within, ""))
             if held.base == base and held.released is None and same_place and self._bearable(known, held.shown, within, identity_id, own):
@@ -99,10 +135,34 @@ class UniqueValues:
             if self._bearable(known, value, within, identity_id, own) and not self._taken_elsewhere(attribute, value, current):
                 self._keep(known, value, within, base, identity_id, profile, free)
                 return value
-        raise ObjectError(
-            attribute,
-            f"{attribute}: {base!r} is taken, and so is every pattern of `unique:`{' (there is none)' if len(patterns) < 2 else ''}",
+        raise ValueTaken(
+            attribute, f"{attribute}: {base!r} is taken, and so is every pattern of `unique:`", (_key(known), _folded(base, within, known))
         )
+
+    def _plain(
+        self,
+        known: AttributeSchema,
+        value: str,
+        within: Any,
+        identity_id: int,
+        own: int | None,
+        profile: str,
+        current: str | None,
+        free: bool,
+    ) -> str:
+        """The value as the source has it, or nothing."""
+        key = (known.name, _folded(value, within, known))
+        bearable = self._bearable(known, value, within, identity_id, own, plain=True)
+        if not bearable or self._taken_elsewhere(known.name, value, current):
+            raise ValueTaken(
+                known.name,
+                f"{known.name}: {value!r} is taken by another object; correct one of the two, or say with `unique:` what to take instead",
+                (_key(known), key[1]),
+            )
+        held = self._held[key]
+        if held is None or held.identity_id != identity_id or held.released is not None or held.base != value:
+            self._keep(known, value, within, value, identity_id, profile, free)
+        return value
 
     @staticmethod
     def _has_one(patterns: Sequence[str], base: str, limit: int | None, current: str) -> bool:
@@ -110,14 +170,17 @@ class UniqueValues:
         folded = normalise(current)
         return folded != normalise(base) and any(normalise(one) == folded for one in _expansions(patterns, base, limit, 100))
 
-    def _bearable(self, known: AttributeSchema, value: str, within: Any, identity_id: int, own: int | None) -> bool:
+    def _bearable(self, known: AttributeSchema, value: str, within: Any, identity_id: int, own: int | None, *, plain: bool = False) -> bool:
         key = (known.name, _folded(value, within, known))
         if key not in self._bearers:
             self.fetch([], [(known, value, within)])
-        if any(bearer.id != own for bearer in self._bearers[key]):
+        going = self._given_up.get(key, set()) if plain else set()
+        if any(bearer.id != own and bearer.id not in going for bearer in self._bearers[key]):
             return False
         held = self._held[key]
         if held is None or held.identity_id == identity_id:
+            return True
+        if plain and (held.released is not None or held.identity_id in self._givers.get(key, ())):
             return True
         return held.released is not None and held.released + self.reserve <= self.now
 
@@ -137,6 +200,10 @@ class UniqueValues:
             id=0, attribute=known.name, value=folded, shown=value, base=base, identity_id=identity_id, released=None, profile=profile
         )
         self._held[known.name, folded] = self._new[known.name, folded] = row
+        for other in self._own.get((identity_id, known.name), []):
+            if other.value != folded and other.released is None and other.id:
+                self._unwanted.add(other.id)
+                self._free(known.name, other.value)
         self._own[identity_id, known.name] = [row, *self._own.get((identity_id, known.name), [])]
 
 
@@ -150,7 +217,7 @@ def _folded(value: str, within: Any, known: AttributeSchema) -> str:
 
 def _expansions(patterns: Sequence[str], base: str, limit: int | None, most: int) -> Iterator[str]:
     """Every value that the patterns allow, in order; {n} counts from 2. The base is shortened so that the whole fits the attribute."""
-    for pattern in patterns or ("{value}",):
+    for pattern in patterns:
         numbers = range(2, most) if "{n}" in pattern else range(1)
         for number in numbers:
             yield expanded(pattern, base, number, limit)

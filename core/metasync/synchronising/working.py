@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from metasync.contract import Operation, Unique
 from metasync.engagement.model import Action, Cause, Leave, Strength
 from metasync.expressions import CLEAR, KEEP
-from metasync.store import codec, sync
+from metasync.store import codec
+from metasync.store.normalise import normalise
 from metasync.store.rows import State
 from metasync.synchronising import diff, leaving
 from metasync.synchronising.family import Family
@@ -19,7 +20,7 @@ from metasync.synchronising.images import source_name
 from metasync.synchronising.program import ObjectError, evaluate
 from metasync.synchronising.scope import Status, Verdict, is_named
 from metasync.synchronising.setting import Setting, stopped
-from metasync.synchronising.unique import UniqueValues, expanded
+from metasync.synchronising.unique import UniqueValues, ValueTaken, expanded
 from metasync.synchronising.units import Unit
 
 
@@ -47,6 +48,7 @@ class Working:
                 if isinstance(value, str) and mapping and (known.unique or mapping.unique):
                     pattern = mapping.unique[0] if mapping.unique else "{value}"
                     values.append((known, expanded(pattern, value, 2, known.max_length), place))
+            _give_up(unit, unique)
         unique.fetch({unit.identity_id for unit in units if unit.identity_id is not None}, values)
 
     def _compute(self, unit: Unit) -> tuple[dict[str, Any], str | None]:
@@ -64,7 +66,7 @@ class Working:
         """Who else stands for these identities."""
         return Family.load(connection, units, self.at.same_target)
 
-    def work(self, unit: Unit, verdict: Verdict, unique: UniqueValues, family: Family, connection: Connection) -> None:
+    def work(self, unit: Unit, verdict: Verdict, unique: UniqueValues, family: Family) -> None:
         """Decide about one unit. Raises `ObjectError`."""
         if unit.status:
             return
@@ -87,7 +89,7 @@ class Working:
             )
             return
         if not verdict.inside:
-            self._outside(connection, unit, verdict, family)
+            self._outside(unit, verdict, unique, family)
             return
         leader = self._leader(unit, family)
         if leader is not None:
@@ -104,13 +106,17 @@ class Working:
                 return source_name(self.at.names[row.directory_id], row.anchor)
         return None
 
-    def _outside(self, connection: Connection, unit: Unit, verdict: Verdict, family: Family) -> None:
+    def _outside(self, unit: Unit, verdict: Verdict, unique: UniqueValues, family: Family) -> None:
         unit.status, unit.reason, unit.cause = verdict.status or Status.OUT_OF_SCOPE, verdict.words, verdict.cause
-        if verdict.cause is None or unit.target is None or unit.identity_id is None:
+        if verdict.cause is None or unit.identity_id is None:
+            return
+        if unit.target is None:
+            if not any(family.holding(self.at.profile.name, unit)):
+                unique.let_go(unit.identity_id, self.at.same_target)
             return
         if unit.target.state is State.GONE:
             unit.status, unit.reason = Status.LEFT, f"{verdict.words}; its object in {self.at.profile.target} is gone"
-            sync.release_names(connection, self.at.target_id, [unit.identity_id], self.at.now)
+            unique.let_go(unit.identity_id, self.at.same_target)
             return
         holding, to_look = family.holding(self.at.profile.name, unit)
         to_look += sorted(self.at.unsure)
@@ -215,16 +221,38 @@ class Working:
             parent = None
             if known.unique is Unique.PARENT:
                 parent = desired.get("path") or (target.attributes.get("path") if target is not None else place)
-            desired[name] = unique.resolve(
-                known,
-                mapping.unique,
-                value,
-                identity_id=unit.identity_id or 0,
-                own=target.object_id if target is not None else None,
-                profile=self.at.profile.name,
-                current=current if isinstance(current, str) else None,
-                place=parent,
-            )
+            try:
+                desired[name] = unique.resolve(
+                    known,
+                    mapping.unique,
+                    value,
+                    identity_id=unit.identity_id or 0,
+                    own=target.object_id if target is not None else None,
+                    profile=self.at.profile.name,
+                    current=current if isinstance(current, str) else None,
+                    place=parent,
+                )
+            except ValueTaken as taken:
+                unit.waits.append((self.at.target_id, *taken.key))
+                raise
+
+
+def _give_up(unit: Unit, unique: UniqueValues) -> None:
+    """What stands only once, and this object is about to have another value of, is free for others in the same plan."""
+    target = unit.target
+    if target is None or target.object_id is None or unit.identity_id is None:
+        return
+    place = target.attributes.get("path")
+    moves = unit.wanted.get("path", place)
+    for name, mapping in unit.program.mappings.items():
+        known, current = unit.program.target_schema.attributes.get(name), target.attributes.get(name)
+        wanted = unit.wanted.get(name, KEEP)
+        fixed = mapping.unique or mapping.strength is not Strength.ENFORCED or name in unit.held or wanted is KEEP
+        if known is None or known.unique is None or fixed or not isinstance(current, str):
+            continue
+        another = wanted is None or wanted is CLEAR or normalise(wanted) != normalise(current)
+        if another or (known.unique is Unique.PARENT and moves != place):
+            unique.give_up(known, current, place, own=target.object_id, identity_id=unit.identity_id)
 
 
 def _may_enable(unit: Unit, value: Any) -> bool:

@@ -30,7 +30,7 @@ class Writing:
             found[unit.id] = unit.target.anchor if unit.target is not None and unit.target.state is not State.GONE else planned
         return found
 
-    def write(self, connection: Connection, units: Sequence[Unit], existed: Mapping[int, str]) -> None:
+    def write(self, connection: Connection, units: Sequence[Unit], existed: Mapping[int, str], freed: Sequence[tuple[str, str]]) -> None:
         name, ids = self.at.profile.name, [unit.id for unit in units]
         pending = [
             sync.PendingRow(
@@ -51,10 +51,12 @@ class Writing:
         self._free_rivals(connection, units)
         waits = [(unit.id, *wait) for unit in units for wait in unit.waits]
         sync.put_wanted(connection, self.at.engagement_id, name, ids, waits)
+        waiting = sync.waiting_for(connection, [(self.at.target_id, *key) for key in freed])
         problems = [problem for unit in units for problem in unit.problems]
         sync.put_problems(connection, self.at.engagement_id, name, self.at.run_id, self.at.now, ids, problems)
         sync.put_states(connection, self.at.engagement_id, name, self.at.run_id, [_state(unit) for unit in units])
         sync.clean(connection, name, ids, self.at.now)
+        sync.mark(connection, self.at.engagement_id, [(profile, one, 0) for profile, one in waiting])
         for unit in units:
             if unit.due_at is not None:
                 sync.mark(connection, self.at.engagement_id, [(name, unit.id, 0)], unit.due_at)
@@ -112,7 +114,7 @@ def _turned(unit: Unit) -> bool:
 
 
 def _may_have_members(unit: Unit) -> bool:
-    return unit.status in (Status.IN_STEP, Status.PENDING)
+    return unit.status in (Status.IN_STEP, Status.PENDING) and unit.desired is not None
 
 
 def _state(unit: Unit) -> sync.SyncState:
