@@ -53,7 +53,9 @@ class Marks:
             if sync.basis(connection, workspace.engagement_id, name) is not None
         }
         self._by_source = profiles_by_source(workspace.engagement)
-        self._reading = [self._profiles[name] for name in profiles_reading(workspace.engagement)[directory] if name in self._profiles]
+        self._reading = [
+            self._profiles[name] for name in profiles_reading(workspace.engagement, workspace.host)[directory] if name in self._profiles
+        ]
 
     def write(self, connection: Connection, touched: Touched) -> None:
         """Mark everybody who reads what was touched, in the transaction that changed it."""

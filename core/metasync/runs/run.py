@@ -77,7 +77,7 @@ class RunOutcome:
 
 def directories_of(workspace: Workspace, profiles: Iterable[str]) -> list[str]:
     """The directories that these profiles read, sources before targets."""
-    wanted, reading = set(profiles), profiles_reading(workspace.engagement)
+    wanted, reading = set(profiles), profiles_reading(workspace.engagement, workspace.host)
     targets = {workspace.engagement.profiles[name].target for name in wanted}
     found = [name for name in workspace.engagement.directories if wanted & set(reading[name])]
     return sorted(found, key=lambda name: name in targets)
@@ -214,7 +214,7 @@ def _paused(workspace: Workspace, profiles: Sequence[str]) -> dict[str, str]:
 
 def _without_import(workspace: Workspace, profiles: Sequence[str], imports: Sequence[Imported]) -> dict[str, str]:
     """The profiles that must not go on, because they read a directory whose import is not complete."""
-    reading = profiles_reading(workspace.engagement)
+    reading = profiles_reading(workspace.engagement, workspace.host)
     return {
         name: f"the import of {one.directory} is not complete"
         for one in imports

@@ -238,7 +238,7 @@ class Matching:
             return Matched(candidate=one, words=words)
         if not mine and unit.identity_id is None:
             return Matched(candidate=one, words=words)
-        if mine and mine[0].gone and self.profile.returning.rejoin:
+        if mine and mine[0].gone and unit.identity_id is None and self.profile.returning.rejoin:
             return Matched(candidate=one, words=f"{words}, and its former object was deleted", takes_over=mine[0])
         return Matched(
             status=Status.PROBLEM,

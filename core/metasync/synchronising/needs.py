@@ -88,17 +88,33 @@ def profiles_by_source(engagement: Engagement) -> Mapping[tuple[str, Kind], tupl
     return {key: tuple(names) for key, names in found.items()}
 
 
-def profiles_reading(engagement: Engagement) -> Mapping[str, tuple[str, ...]]:
+def texts_of(profile: Profile) -> list[str]:
+    """The expressions of a profile, but those of `match:`, which read its source and its target alone."""
+    texts = [merge.expression for merge in profile.merge] + [mapping.expression for mapping in profile.map.values()]
+    texts += [mapping.when for mapping in profile.map.values() if mapping.when]
+    texts += [profile.scope.where] if profile.scope.where else []
+    texts += [profile.place.expression] if profile.place and profile.place.expression else []
+    return texts + [step.place for steps in profile.leaving.values() for step in steps if step.place]
+
+
+def directories_read(engagement: Engagement, host: Host, profile: Profile) -> tuple[str, ...]:
+    """The directories that a profile needs: where it starts and ends, what it merges, and whatever its expressions name."""
+    roots, rankings = expression_roots(engagement), engagement.metaverse.get(profile.source_kind, {})
+    read = [profile.target, *profile.sources, *(merge.directory for merge in profile.merge)]
+    for text in texts_of(profile):
+        for root, attribute in compile_expression(text, rewrites=host.rewrites, roots=roots).arguments:
+            if root == "mv" and attribute in rankings:
+                read += [directory for directory, _ in rankings[attribute].contributors]
+            elif root in engagement.directories:
+                read.append(root)
+    return tuple(dict.fromkeys(read))
+
+
+def profiles_reading(engagement: Engagement, host: Host) -> Mapping[str, tuple[str, ...]]:
     """directory -> the profiles that must look again at an identity when its object there changes."""
     found: dict[str, set[str]] = {name: set() for name in engagement.directories}
-    ranked = {
-        directory: kind
-        for kind, attributes in engagement.metaverse.items()
-        for ranking in attributes.values()
-        for directory, _ in ranking.contributors
-    }
     for profile in engagement.profiles.values():
-        for directory in {profile.target, *profile.sources, *(merge.directory for merge in profile.merge), *ranked}:
+        for directory in directories_read(engagement, host, profile):
             found[directory].add(profile.name)
     return {directory: tuple(sorted(names)) for directory, names in found.items()}
 
@@ -213,12 +229,7 @@ class _Collector:
         if as_target and any(rule.skip_other_kinds for rule in profile.match):
             for kind in self.schema.kinds:
                 self.kind(kind)
-        texts = [merge.expression for merge in profile.merge] + [mapping.expression for mapping in profile.map.values()]
-        texts += [mapping.when for mapping in profile.map.values() if mapping.when]
-        texts += [profile.scope.where] if profile.scope.where else []
-        texts += [profile.place.expression] if profile.place and profile.place.expression else []
-        texts += [step.place for steps in profile.leaving.values() for step in steps if step.place]
-        for text in texts:
+        for text in texts_of(profile):
             self.reads(profile, text)
         for merge in merges:
             self.read(profile.source_kind, [merge.key])

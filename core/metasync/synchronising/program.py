@@ -47,6 +47,8 @@ class ReferenceMapping:
     """(root, attribute), all of whose links count (a union), or the first that has any."""
     union: bool
     mapping: Mapping_
+    condition: Expression | None = None
+    """Where it is not true, the references are left alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -234,11 +236,15 @@ def _reference(
             "without rewrites"
         )
     root, attribute = plain
-    if root == "mv":
-        ranking = engagement.metaverse.get(profile.source_kind, {}).get(attribute)
-        contributors = ranking.contributors if ranking else ()
-        return ReferenceMapping(attribute=name, contributors=contributors, union=bool(ranking and ranking.union), mapping=mapping)
-    return ReferenceMapping(attribute=name, contributors=((root, attribute),), union=False, mapping=mapping)
+    ranking = engagement.metaverse.get(profile.source_kind, {}).get(attribute) if root == "mv" else None
+    own = ((root, attribute),) if root != "mv" else ()
+    return ReferenceMapping(
+        attribute=name,
+        contributors=ranking.contributors if ranking else own,
+        union=bool(ranking and ranking.union),
+        mapping=mapping,
+        condition=compiled(mapping.when) if mapping.when else None,
+    )
 
 
 def _generate(program: Program) -> None:

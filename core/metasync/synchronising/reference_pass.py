@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from metasync.store import sync
 from metasync.store.rows import Problem, State
-from metasync.synchronising.program import Program
+from metasync.synchronising.program import ObjectError, Program, evaluate
 from metasync.synchronising.references import UNRESOLVED, References, with_references
 from metasync.synchronising.scope import Status
 from metasync.synchronising.setting import Setting, label_of
@@ -46,12 +46,16 @@ class ReferencePass:
             row, state = pending.get(unit.id), states.get(unit.id)
             unit.creates = row is not None and row.anchor is None
             live = unit.target is not None and unit.target.state is State.LIVE
-            if state is not None and state.status in (Status.IN_STEP, Status.PENDING) and (live or unit.creates):
+            # Without wanted values the main part left the object to somebody else, or to itself.
+            kept = state is not None and state.status in (Status.IN_STEP, Status.PENDING) and state.desired is not None
+            if kept and (live or unit.creates):
                 units.append(unit)
         anchors = [unit.target.anchor for unit in units if unit.target is not None]
         written = sync.written(connection, self.at.target_id, anchors)
         singles: dict[int, list[Any]] = {unit.id: [] for unit in units}
         problems: dict[int, list[Problem]] = {unit.id: [] for unit in units}
+        for unit in units:
+            problems[unit.id] += self._hold_back(unit)
         for program in self.at.programs.values():
             mine = [unit for unit in units if unit.program is program]
             by_id = {unit.id: unit for unit in mine}
@@ -67,6 +71,21 @@ class ReferencePass:
                     if operation is not None:
                         singles[unit_id].append(operation)
         self._write_references(connection, units, pending, singles, problems, states)
+
+    def _hold_back(self, unit: Unit) -> list[Problem]:
+        """A false `when` leaves a reference alone, as a hold does."""
+        problems = []
+        conditions = [(one.attribute, one.condition) for one in unit.program.references if one.condition is not None]
+        environment = unit.environment(self.at.engagement) if conditions else {}
+        for attribute, condition in conditions:
+            try:
+                if evaluate(condition, environment, attribute, unit.program.source_schema) is True:
+                    continue
+            except ObjectError as error:
+                text = f"{attribute}: {error}; it is left alone"
+                problems.append(Problem(code=UNRESOLVED, text=text, object_id=unit.id, anchor=unit.row.anchor, attribute=attribute))
+            unit.held |= {attribute}
+        return problems
 
     def _current(self, connection: Connection, units: Sequence[Unit], attribute: str) -> dict[int, dict[str, sync.Present]]:
         by_target = {unit.target.object_id: unit.id for unit in units if unit.target is not None and unit.target.object_id is not None}

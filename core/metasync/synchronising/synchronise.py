@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from metasync.contract import Kind, MetasyncError, Schema, Taken
 from metasync.engagement.model import Profile
-from metasync.store import codec, directories, joins, sync
+from metasync.store import codec, directories, joins, objects, sync
 from metasync.store.rows import State
 from metasync.synchronising.joining import Joining
 from metasync.synchronising.match import Claims, KeyedLookups, by_hand, keyed
@@ -175,14 +175,17 @@ class MainPass:
     def _claims(self, due: Sequence[int]) -> tuple[Claims, list[int]]:
         """Look newcomers up before anybody is worked; also, whom they would compete with that is not dirty."""
         claims = Claims()
-        keys_of: dict[tuple[int, str, str], int] = {}
+        sought: set[tuple[int, str, str]] = set()
         if not self.at.profile.match:
             return claims, []
         for ids in self.at.portions(due):
             with self.at.workspace.backend.read() as connection:
                 found: list[tuple[Unit, KeyedLookups]] = []
+                left: list[int] = []
                 for unit in self.at.loader.load(connection, ids):
                     if unit.target is not None and unit.target.state is not State.GONE:
+                        if unit.source.state is State.GONE and unit.target.object_id is not None:
+                            left.append(unit.target.object_id)
                         continue
                     try:
                         environment = unit.environment(self.at.engagement)
@@ -190,12 +193,14 @@ class MainPass:
                             found.append((unit, keyed(unit.program.lookups(environment))))
                     except ObjectError:
                         continue
+                # Whoever was made anew under another anchor may take the place of the deleted one.
+                sought |= {(self.at.target_id, *key) for of_object in objects.keys_of(connection, left).values() for key in of_object}
                 hits = self.at.matching.find(connection, [keys for _, keys in found])
                 for unit, keys in found:
                     claims.add(unit, keys, {one.id for of_rule in keys for key in of_rule for one in hits.get(key, ())})
-                    keys_of |= {(self.at.target_id, name, value): unit.id for of_rule in keys for name, value in of_rule}
+                    sought |= {(self.at.target_id, name, value) for of_rule in keys for name, value in of_rule}
         with self.at.workspace.backend.read() as connection:
-            waiting = sync.waiting_for(connection, list(keys_of), but=due)
+            waiting = sync.waiting_for(connection, list(sought), but=due)
         return claims, [one for profile, one in waiting if profile == self.at.profile.name]
 
     def _portion(self, connection: Connection, ids: list[int], claims: Claims, unique: UniqueValues) -> None:

@@ -204,6 +204,7 @@ def _read(programs: Collection[Program]) -> frozenset[str]:
         expressions += [
             *program.expressions.values(),
             *program.conditions.values(),
+            *(one.condition for one in program.references if one.condition is not None),
             *(one for match in program.matches for one in match.sources),
         ]
         expressions += [merge.expression for merge in program.merges]
