@@ -53,7 +53,7 @@ class Samba:
         return f"OU=Tests,{self.base}"
 
     @contextmanager
-    def connect(self, account: Account | None = None) -> Iterator[Any]:
+    def connect(self, account: Account | None = None, *, patience: int = 30) -> Iterator[Any]:
         """A plain ldap3 connection (as Administrator), to look and to change behind the product's back. It is closed at the end."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of pyasn1 and ssl, for names that ldap3 2.9.1 still uses
@@ -68,7 +68,7 @@ class Samba:
                 account.password,
                 auto_bind=True,
                 auto_referrals=False,
-                receive_timeout=30,
+                receive_timeout=patience,
                 raise_exceptions=True,
                 return_empty_attributes=False,
             )
@@ -85,8 +85,8 @@ class Samba:
         return dn
 
     def remove_tree(self, dn: str) -> None:
-        """Delete an OU with all that is below."""
-        with self.connect() as connection:
+        """Delete an OU with all that is below; thousands of objects take their time."""
+        with self.connect(patience=300) as connection:
             connection.delete(dn, controls=[TREE_DELETE])
 
 

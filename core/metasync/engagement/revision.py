@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -29,17 +30,18 @@ def accept(backend: Backend, engagement: Engagement, text: str, author: str, hos
     makes no revision. With `host` the audit row names the plugins that stood behind it.
     """
     digest = content_digest(parse(text, engagement.path))
+    place = str(Path(engagement.path).absolute())  # the files that it names are beside it, from wherever a command is typed
     configurations = {name: profile.configuration for name, profile in engagement.profiles.items()}
     with backend.write(durable=True) as connection:
         now = backend.now(connection)
         known = revisions.engagement_id(connection, engagement.name)
         number_of = revisions.add_engagement(connection, engagement.name, now) if known is None else known
         before = revisions.newest(connection, number_of)
-        if before and (before.digest, before.path) == (digest, engagement.path) and dict(before.configurations) == configurations:
+        if before and (before.digest, before.path) == (digest, place) and dict(before.configurations) == configurations:
             return replace(engagement, revision=before.number)
         row = RevisionRow(
             number=before.number + 1 if before else 1,
-            path=engagement.path,
+            path=place,
             document=text,
             digest=digest,
             configurations=configurations,
@@ -47,7 +49,7 @@ def accept(backend: Backend, engagement: Engagement, text: str, author: str, hos
             created=now,
         )
         revisions.add(connection, number_of, row)
-        audit.append(connection, number_of, author, "load", f"revision {row.number}", _detail(engagement, text, row, before, host))
+        audit.append(connection, number_of, author, "load", f"revision {row.number}", _detail(text, row, before, host))
     return replace(engagement, revision=row.number)
 
 
@@ -81,12 +83,12 @@ def _newest(backend: Backend, name: str) -> RevisionRow | None:
         return None if known is None else revisions.newest(connection, known)
 
 
-def _detail(engagement: Engagement, text: str, row: RevisionRow, before: RevisionRow | None, host: Host | None) -> Mapping[str, object]:
+def _detail(text: str, row: RevisionRow, before: RevisionRow | None, host: Host | None) -> Mapping[str, object]:
     """What the audit log says of a revision: its hash, which profiles it changed, who stood behind it."""
     earlier = dict(before.configurations) if before else {}
     present = dict(row.configurations)
     return {
-        "path": engagement.path,
+        "path": row.path,
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
         "digest": row.digest,
         "changed": sorted(name for name in present if earlier.get(name) != present[name]),

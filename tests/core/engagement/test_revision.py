@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from metasync.engagement import revision
-from metasync.engagement.load import DocumentError, parse
+from metasync.engagement.load import DocumentError, check, parse
 from metasync.engagement.model import Engagement
 from metasync.host import Host
 from metasync.store import Backend, audit, open_store
@@ -42,6 +42,15 @@ def test_the_newest_revision_is_found_where_its_document_stood(
     backend: Backend, checked: Checked, small: str, host: Host, tmp_path: Path
 ) -> None:
     revision.accept(backend, checked(small), small, "ann")
+    assert revision.newest(backend, "small", host).directories["hr"].options["path"] == str(tmp_path / "hr.csv")
+
+
+def test_what_was_loaded_by_a_relative_path_means_the_same_files_from_everywhere(
+    backend: Backend, small: str, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    revision.accept(backend, check(parse(small, "engagement.yaml"), host), small, "ann")
+    monkeypatch.chdir(tmp_path.parent)
     assert revision.newest(backend, "small", host).directories["hr"].options["path"] == str(tmp_path / "hr.csv")
 
 
