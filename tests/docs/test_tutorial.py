@@ -1,4 +1,4 @@
-"""docs/tutorial.md is followed step by step, in an environment as a reader has it: Metasync and its plugins installed, not editable.
+"""docs/tutorial.md, and how README.md begins, are followed step by step in an environment as a reader has it: installed, not editable.
 
 What is shown below a command must be what it prints on standard output; `…` stands for anything, alone on a line for any lines.
 """
@@ -135,6 +135,15 @@ def test_the_tutorial_works_as_it_is_written(reader: Reader) -> None:
     for step in found:
         follow = reader.type if step.sort == "sh" else reader.edit
         follow(step)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the steps are typed into a POSIX shell")
+def test_the_readme_begins_with_what_works(reader: Reader) -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8").partition("<!-- followed by a test -->\n")[2]
+    step = steps(page)[0]
+    reader.type(step)
+    reader.type(Step(sort="sh", typed="metasync plan", shown="…\n   … staff  … empty  …0   no changes\n…", code=0, line=0))
+    assert (reader.folder / "directory.csv").read_text(encoding="utf-8").count("metasync:") > 5
 
 
 def test_every_block_of_commands_is_followed() -> None:
