@@ -7,6 +7,7 @@ import hashlib
 import ipaddress
 import json
 import shutil
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,24 @@ def plans(first: str, two: bool, people: int) -> list[Plan]:
     addresses = [str(address), str(address + 1)]
     every = [Plan(name=name, address=addresses[i], forwarder=addresses[1 - i], people=people) for i, name in enumerate(NAMES)]
     return every if two else every[:1]
+
+
+def in_use(address: str) -> bool:
+    """Somebody answers there already: another lab, or a real domain controller."""
+    try:
+        socket.create_connection((address, 636), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+def free_address() -> str:
+    """The first pair of neighbouring addresses where nobody answers."""
+    first = ipaddress.IPv4Address(FIRST_ADDRESS)
+    for step in range(0, 200, 2):
+        if not in_use(str(first + step)) and not in_use(str(first + step + 1)):
+            return str(first + step)
+    raise LabError("every loopback address that was tried is in use; stop the labs that nobody needs with `script/lab down`")
 
 
 def pristine_folder(plan: Plan) -> Path:
@@ -74,6 +93,8 @@ def up(folder: Path, *, two: bool = False, first: str = FIRST_ADDRESS, people: i
         if forest is not None and fresh:
             forest.stop()
             forest = None
+        if (forest is None or not forest.running()) and in_use(forest.plan.address if forest else plan.address):
+            raise LabError(f"{plan.address} is in use by another lab; stop that one, or choose another address with `--address`")
         if forest is None:
             forest = make(plan, folder)
         forest.start()

@@ -119,7 +119,9 @@ def _forests(two: bool) -> Iterator[list[Samba]]:
         fcntl.flock(starting, fcntl.LOCK_EX)
         before = {forest.plan.name for forest in command.standing(folder) if forest.running()}
         try:
-            forests = command.up(folder, two=two)
+            # Other labs may run on this machine: a demo's, another checkout's.
+            standing = command.standing(folder)
+            forests = command.up(folder, two=two, first=standing[0].plan.address if standing else command.free_address())
         except LabError as error:
             pytest.fail(f"the lab does not start: {error}")
         if not before:
