@@ -186,6 +186,21 @@ def waiting_for(connection: Connection, keys: Collection[tuple[int, str, str]], 
     return sorted(found)
 
 
+def creating(
+    connection: Connection, keys: Collection[tuple[int, str, str]], profiles: Collection[str]
+) -> dict[tuple[int, str, str], set[str]]:
+    """(directory, name, value) -> those of the profiles that are creating an object with it, or did and no import has shown it yet."""
+    found: dict[tuple[int, str, str], set[str]] = {}
+    same = and_(sync_state.c.profile == wanted.c.profile, sync_state.c.object_id == wanted.c.object_id)
+    for directory_id, name in sorted({(directory_id, name) for directory_id, name, _ in keys}):
+        for part in portions([value for one, other, value in keys if (one, other) == (directory_id, name)]):
+            about = (wanted.c.directory_id == directory_id) & (wanted.c.name == name) & wanted.c.value.in_(part)
+            query = select(wanted.c.value, wanted.c.profile).join(sync_state, same).where(about, wanted.c.profile.in_(sorted(profiles)))
+            for row in connection.execute(query.where(sync_state.c.status.in_(("in step", "pending", "in flight")))):
+                found.setdefault((directory_id, name, row.value), set()).add(row.profile)
+    return found
+
+
 # --- what the synchroniser needs of each object ----------------------------------------------------------------------------------------
 
 

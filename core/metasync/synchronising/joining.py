@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from metasync.contract import Kind
 from metasync.engagement.model import Action
 from metasync.store import joins, sync
+from metasync.store.joins import JoinRow
 from metasync.store.normalise import normalise
 from metasync.store.rows import Severity, State
 from metasync.synchronising.match import Claims, KeyedLookups, Matched, keyed
@@ -69,7 +70,7 @@ class Joining:
             directory_id = self.at.workspace.directory_ids[merge.directory]
             asking: list[tuple[Unit, str]] = []
             for unit in units:
-                if unit.status or any(one.directory_id == directory_id and one.kind == unit.row.kind.value for one in unit.joins):
+                if unit.status or any(not one.gone for one in self._merged(unit, directory_id)):
                     continue
                 try:
                     value = unit.program.merge_key(unit.program.merges[number], unit.environment(self.at.engagement))
@@ -99,6 +100,7 @@ class Joining:
                     continue
                 fresh.append((unit, one))
             self._new_identities(connection, [unit for unit, _ in fresh])
+            joins.remove(connection, [one.id for unit, _ in fresh for one in self._merged(unit, directory_id)])
             rows = [
                 self._join_values(
                     unit.identity_id or 0,
@@ -113,6 +115,10 @@ class Joining:
             ]
             joins.add(connection, rows)
             self._reload(connection, [unit for unit, _ in fresh])
+
+    def _merged(self, unit: Unit, directory_id: int) -> list[JoinRow]:
+        """What the identity has of a further source already; what was deleted there gives way to what was made anew."""
+        return [one for one in unit.joins if one.directory_id == directory_id and one.kind == unit.row.kind.value]
 
     def _reload(self, connection: Connection, units: Sequence[Unit]) -> None:
         """See an identity's new objects."""
@@ -134,11 +140,13 @@ class Joining:
                 stopped(unit, error)
         found = self.at.matching.find(connection, keys.values())
         joined: list[Unit] = []
+        alone: list[Unit] = []
         for unit in units:
             if unit.id not in keys:
                 continue
             matched = self.at.matching.decide(connection, unit, keys[unit.id], found, claims)
-            unit.waits += [(self.at.target_id, name, value) for of_rule in keys[unit.id] for name, value in of_rule]
+            if matched.candidate is None:
+                unit.waits += self._sought(unit, keys[unit.id])
             if matched.status is not None:
                 unit.status, unit.reason = matched.status, matched.words
                 if matched.code:
@@ -148,8 +156,35 @@ class Joining:
                 joined.append(unit)
             elif self.at.profile.action is Action.UPDATE_ONLY:
                 unit.status, unit.reason = Status.WAITING, f"no partner in {self.at.profile.target}, and the profile only updates"
+            else:
+                alone.append(unit)
+        self._wait_for_others(connection, alone)
         self._new_identities(connection, [unit for unit in units if not unit.status])
         self._reload(connection, joined)
+
+    def expect(self, units: Sequence[Unit]) -> None:
+        """Whoever was created, and was not imported yet, is still looked for by his keys: nobody else is created by them."""
+        for unit in units:
+            try:
+                unit.waits += self._sought(unit, keyed(unit.program.lookups(unit.environment(self.at.engagement))))
+            except ObjectError:
+                continue
+
+    def _sought(self, unit: Unit, keys: KeyedLookups) -> list[tuple[int, str, str]]:
+        sought = [(self.at.target_id, name, value) for of_rule in keys for name, value in of_rule]
+        pair = self.at.hand.partner_of(unit, self.at.profile.target)
+        return [*sought, (self.at.target_id, pair[0], normalise(pair[1]))] if pair is not None else sought
+
+    def _wait_for_others(self, connection: Connection, units: Sequence[Unit]) -> None:
+        """Whom another profile is about to create in the same target is not created twice."""
+        others = self.at.same_target - {self.at.profile.name}
+        sought = {key for unit in units for key in unit.waits} if others else set()
+        creating = sync.creating(connection, sought, others)
+        for unit in units:
+            names = sorted({name for key in unit.waits for name in creating.get(key, ())})
+            if names:
+                unit.status = Status.WAITING
+                unit.reason = f"{', '.join(names)} is about to create an object with the same key; it is joined once it is there"
 
     def _join(self, connection: Connection, unit: Unit, matched: Matched) -> None:
         candidate = matched.candidate

@@ -16,6 +16,8 @@ from metasync.synchronising.images import Image
 LEAVING = "leaving: "
 """What the rule of a leaving step begins with; the ledger records such steps in the join, so that they can be reversed."""
 RETURNING = "returning"
+TAKEN_BACK = "taken back"
+"""In the record of a step: somebody else reversed it. It is neither done again nor, on return, reversed once more."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -25,6 +27,8 @@ class Steps:
     operations: list[PendingOperation] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     due_at: datetime | None = None
+    taken_back: set[str] = field(default_factory=set)
+    """Actions of ours that somebody reversed."""
 
 
 def leave(
@@ -62,6 +66,7 @@ def leave(
         if operation is None:
             continue
         if step.action.value in taken:
+            out.taken_back.add(step.action.value)
             out.problems.append(
                 Problem(
                     code="taken back",
@@ -95,6 +100,8 @@ def come_back(
     """Exactly what we did when it left, reversed. Where `enabled` is mapped, the mapping says whether it shall be enabled."""
     operations: list[PendingOperation] = []
     for one in done:
+        if one.get(TAKEN_BACK):
+            continue
         if one["action"] == Leave.DISABLE.value and returning.enable and may_enable and image.attributes.get("enabled") is False:
             operations.append(
                 PendingOperation(
@@ -112,4 +119,13 @@ def come_back(
 
 def disabled_by_us(done: Sequence[Mapping[str, Any]]) -> bool:
     """True while a disable of ours stands recorded."""
-    return any(one["action"] == Leave.DISABLE.value for one in done)
+    return any(one["action"] == Leave.DISABLE.value and not one.get(TAKEN_BACK) for one in done)
+
+
+def still_done(done: Sequence[Mapping[str, Any]], image: Image) -> list[Mapping[str, Any]]:
+    """The record of who came back, without the steps that are reversed already, by whomever: should he leave again, they are taken anew."""
+    reversed_ = {
+        Leave.DISABLE.value: image.attributes.get("enabled") is True,
+        Leave.MOVE.value: any(one["action"] == Leave.MOVE.value and one.get("before") == image.attributes.get("path") for one in done),
+    }
+    return [one for one in done if not one.get(TAKEN_BACK) and not reversed_.get(one["action"], False)]

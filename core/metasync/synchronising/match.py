@@ -199,6 +199,10 @@ class Matching:
         one = candidates[0]
         if self._protected(connection, one):
             return self._privileged(one)
+        paired = self.hand.pairs.get((self.target, one.anchor))
+        if paired is not None and paired[:2] != here and paired[0] in self.profile.sources:
+            words = f"{shown} has the same {words}, and was paired by hand with {source_name(*paired[:2])}"
+            return Matched(status=Status.PROBLEM, code="taken", words=words)
         rivals = claims.rivals_for(one.id, unit.id)
         if rivals:
             return Matched(

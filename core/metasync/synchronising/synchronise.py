@@ -186,7 +186,8 @@ class MainPass:
                     if unit.target is not None and unit.target.state is not State.GONE:
                         if unit.source.state is State.GONE and unit.target.object_id is not None:
                             left.append(unit.target.object_id)
-                        continue
+                        if unit.target.object_id is not None:
+                            continue
                     try:
                         environment = unit.environment(self.at.engagement)
                         if judge(unit, environment, self.at.hand.ignored).inside:
@@ -216,6 +217,7 @@ class MainPass:
         self.joining.identify(connection, inside)
         self.joining.merge(connection, inside)
         self.joining.match(connection, inside, claims)
+        self.joining.expect([unit for unit, verdict in judged if verdict.inside and (unit.in_flight or unit.is_provisional)])
         self.working.prepare(unique, inside)
         family = self.working.family(connection, units)
         for unit, verdict in judged:

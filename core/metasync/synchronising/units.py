@@ -60,6 +60,8 @@ class Unit:
     problems: list[Problem] = field(default_factory=list)
     waits: list[tuple[int, str, str]] = field(default_factory=list)
     """(directory, key name, value)."""
+    done: list[Mapping[str, Any]] | None = None
+    """The steps of leaving that we took, where their record is to be corrected."""
     agreed: bool | None = None
     desired: bytes | None = None
     digest: bytes = b""
@@ -73,6 +75,11 @@ class Unit:
     def created(self) -> bool:
         """Metasync created the target object."""
         return bool((self.target_join and self.target_join.created) or (self.target and self.target.marked))
+
+    @property
+    def is_provisional(self) -> bool:
+        """The target object was created, and no import has shown it yet."""
+        return self.target is not None and self.target.object_id is None
 
     def problem(self, code: str, text: str, attribute: str = "", **more: Any) -> None:
         """Note something that a person should know."""

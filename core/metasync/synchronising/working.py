@@ -155,6 +155,8 @@ class Working:
         unit.operations += fresh
         for problem in out.problems:
             unit.problem(problem.code, problem.text, severity=problem.severity)
+        if out.taken_back:
+            unit.done = [{**one, leaving.TAKEN_BACK: True} if one["action"] in out.taken_back else one for one in done]
         unit.due_at = out.due_at
         unit.cause = cause
         if cause is not Cause.DISABLED:
@@ -195,6 +197,7 @@ class Working:
         if verdict.cause is Cause.DISABLED and self.at.profile.leaving.get(Cause.DISABLED):
             self._leave(unit, Cause.DISABLED)
         elif done:
+            unit.done = leaving.still_done(done, unit.target)
             back = leaving.come_back(
                 self.at.profile.returning,
                 unit.target,

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metasync.contract import Kind, Operation
-from metasync.store import sync
+from metasync.store import dirty, joins, sync
 from metasync.store.rows import Severity, State
 from metasync.synchronising.scope import HOLDS_ON, Status
 from metasync.synchronising.setting import Setting, label_of
@@ -55,6 +55,9 @@ class Writing:
         problems = [problem for unit in units for problem in unit.problems]
         sync.put_problems(connection, self.at.engagement_id, name, self.at.run_id, self.at.now, ids, problems)
         sync.put_states(connection, self.at.engagement_id, name, self.at.run_id, [_state(unit) for unit in units])
+        for unit in units:
+            if unit.done is not None and unit.target_join is not None and unit.done != list(unit.target_join.done):
+                joins.set_done(connection, unit.target_join.id, unit.done)
         sync.clean(connection, name, ids, self.at.now)
         sync.mark(connection, self.at.engagement_id, [(profile, one, 0) for profile, one in waiting])
         for unit in units:
@@ -77,19 +80,28 @@ class Writing:
 
     def _tell_holders(self, connection: Connection, units: Sequence[Unit], existed: Mapping[int, str]) -> None:
         """Who came to exist in the target, or ceased to: those that refer to him look again, at him alone."""
-        changed: set[int] = set()
+        changed: dict[int, int] = {}
         for unit in units:
             now = "planned" if unit.creates else ""
             if unit.target is not None and unit.target.state is not State.GONE:
                 now = unit.target.anchor
             if now != existed.get(unit.id, "") or (unit.before is None and now):
-                changed |= {unit.id, *(one.object_id for one in unit.joins if one.object_id is not None)}
+                changed |= {unit.id: unit.id, **{one.object_id: unit.id for one in unit.joins if one.object_id is not None}}
         if not changed:
             return
         marks = []
+        groups: dict[int, set[int]] = {}
         for holder, _, member, directory_id, kind in sync.holders(connection, changed):
+            if directory_id == self.at.target_id:
+                groups.setdefault(holder, set()).add(changed[member])
             for profile in self.at.by_source.get((self.at.names.get(directory_id, ""), Kind(kind)), ()):
                 marks.append((profile, holder, member))
+        # A member that nobody stood for stays; now that somebody does, the source's group decides about it.
+        for one in self.at.engagement.profiles.values() if groups else ():
+            if one.target == self.at.profile.target:
+                sources = [self.at.workspace.directory_ids[source] for source in one.sources]
+                for holder, partner in dirty.partners(connection, groups, sources, one.source_kind):
+                    marks += [(one.name, partner, member) for member in groups[holder]]
         sync.mark(connection, self.at.engagement_id, marks)
 
     def _tell_siblings(self, connection: Connection, units: Sequence[Unit]) -> None:

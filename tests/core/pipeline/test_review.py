@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+
+from metasync import decisions
 from metasync.contract import Kind, Reference
+from metasync.naming import find_object
+from metasync.runs import run
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
 from metasync.testing.staff import BASE, DOCUMENT, PEOPLE, anchor, person, profile, shown, values
@@ -23,6 +29,20 @@ GROUPS = (
     f"place: '\"{PEOPLE}\"', map: {{cn: source.cn, members: source.members}}}}"
 )
 SECOND = "  ad2: {connector: memory, options: {store: ad2}, mark: adminDescription}\nprofiles:\n"
+
+
+NUMBERED = {
+    "cn": {"from": "source.displayName", "unique": ["{value}", "{value} ({n})"]},
+    "displayName": "source.displayName",
+    "employeeID": "source.employeeID",
+    "title": "source.title",
+}
+BY_NUMBER = [{"source": "employeeID", "target": "employeeID"}]
+
+
+def native(directory: MemoryDirectory, name: str, **more: object) -> str:
+    """Somebody whom others made in the target."""
+    return directory.add(Kind.USER, name=name, path=PEOPLE, **{"displayName": name, "enabled": True, **more})  # type: ignore[arg-type]
 
 
 def calm(engine: Engine) -> None:
@@ -130,4 +150,126 @@ def test_a_value_of_a_third_directory_is_followed(make: MakeEngine, hr: MemoryDi
     ad.change(anchor(ad, "Anna"), title="Chief")
     engine.cycle()
     assert values(ad2, "Anna")["title"] == "Chief"
+    calm(engine)
+
+
+def test_a_record_that_is_made_anew_in_a_further_source_is_merged_again(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    payroll = MemoryDirectory()
+    merged = profile(
+        match=BY_NUMBER,
+        merge={"payroll": {"on": {"employeeID": "source.employeeID"}}},
+        map={**NUMBERED, "title": "payroll.title"},
+    )
+    store = "  payroll: {connector: memory, options: {store: payroll}}\nprofiles:\n"
+    person(hr, "Anna", employeeID="7")
+    old = person(payroll, "Anna", employeeID="7", title="Old")
+    engine = make(document=DOCUMENT.format(profiles=merged).replace("profiles:\n", store, 1), payroll=payroll)
+    engine.cycle()
+    payroll.delete(old)
+    person(payroll, "Anna", employeeID="7", title="New")
+    engine.cycle()
+    assert values(ad, "Anna")["title"] == "New"
+    calm(engine)
+
+
+def test_a_pair_made_by_hand_comes_before_any_rule(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    paired = [person(hr, f"Paired {number}") for number in range(4)]
+    for number in range(4):
+        person(hr, f"Ruled {number}", employeeID=str(number))
+    targets = [native(ad, f"Target {number}", employeeID=str(number)) for number in range(4)]
+    engine = make(profile(match=BY_NUMBER, map={"title": "source.title", "displayName": "source.displayName"}, action="update only"))
+    engine.import_()
+    for one, other in zip(paired, targets, strict=True):
+        source, target = find_object(engine.workspace, f"hr/{one}"), find_object(engine.workspace, f"ad/{other}")
+        decisions.join(engine.workspace, source, target, "they said so")
+    engine.cycle()
+    assert [(ad.get(one) or {})["displayName"] for one in targets] == [f"Paired {number}" for number in range(4)]
+    assert [code for _, code, _ in engine.problems()] == ["taken"] * 4
+    calm(engine)
+
+
+def test_a_pair_of_the_file_is_made_once_its_partner_appears(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory, tmp_path: Path
+) -> None:
+    (tmp_path / "pairs.csv").write_text("source.employeeID,target.mail\n7,later@x.test\n", encoding="utf-8")
+    document = DOCUMENT.format(profiles=profile(match=BY_NUMBER, map={"cn": NUMBERED["cn"], "title": "source.title"}))
+    person(hr, "Anna", employeeID="7", title="Chief")
+    engine = make(document=document.replace("mark: adminDescription", "mark: adminDescription, joins: {file: pairs.csv}"))
+    assert engine.cycle() == {}
+    native(ad, "Somebody", mail="later@x.test")
+    engine.cycle()
+    assert values(ad, "Somebody")["title"] == "Chief"
+    calm(engine)
+
+
+def test_nobody_is_created_beside_whom_no_import_has_shown_yet(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person(hr, "Anna", employeeID="7")
+    engine = make(profile(match=BY_NUMBER, map=NUMBERED))
+    engine.import_()
+    engine.plan()
+    engine.approve()
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "_import_all", lambda *_, **__: [])
+        engine.export()
+    person(hr, "Berta", employeeID="7")
+    engine.import_("hr")
+    assert engine.plan() == {}
+    assert [code for _, code, _ in engine.problems()] == ["ambiguous source"]
+    assert engine.cycle() == {}
+    assert [code for _, code, _ in engine.problems()] == ["taken"]
+
+
+def test_two_profiles_do_not_create_one_person_twice(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    students = MemoryDirectory()
+    given = {"match": BY_NUMBER, "map": NUMBERED, "disjoint": "people"}
+    store = "  students: {connector: memory, options: {store: students}}\nprofiles:\n"
+    document = DOCUMENT.format(profiles=profile("one", **given) + profile("two", source="students", **given))
+    person(hr, "Anna", employeeID="7")
+    person(students, "Anna", employeeID="7")
+    engine = make(document=document.replace("profiles:\n", store, 1), students=students)
+    assert shown(engine.cycle()) == [("create", "Anna")]
+    assert engine.reasons("two")["Anna"][0] == "waiting"
+    engine.cycle()
+    assert len(ad.anchors(Kind.USER)) == 1
+    assert engine.reasons("two")["Anna"][0] == "in step"
+    calm(engine)
+
+
+def test_a_disable_that_somebody_took_back_is_not_ours_any_more(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    anna = person(hr, "Anna", employeeID="7")
+    engine = make(profile(match=BY_NUMBER, map={**NUMBERED, "enabled": "source.enabled"}, leaving={"deleted": ["disable"]}))
+    engine.cycle()
+    hr.delete(anna)
+    engine.cycle()
+    for enabled in (True, False):
+        ad.change(anchor(ad, "Anna"), enabled=enabled)
+        assert engine.cycle() == {}
+    hr.restore(anna)
+    assert engine.cycle() == {}
+    assert values(ad, "Anna")["enabled"] is False, "a security team disabled the account"
+
+
+def test_who_leaves_once_more_is_disabled_once_more(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    anna = person(hr, "Anna", employeeID="7")
+    engine = make(profile(match=BY_NUMBER, map={**NUMBERED, "enabled": "source.enabled"}, leaving={"deleted": ["disable"]}))
+    engine.cycle()
+    hr.delete(anna)
+    assert shown(engine.cycle()) == [("disable", "Anna")]
+    ad.change(anchor(ad, "Anna"), enabled=True)
+    engine.cycle()
+    hr.restore(anna)
+    assert engine.cycle() == {}
+    hr.delete(anna)
+    assert shown(engine.cycle()) == [("disable", "Anna")]
+
+
+def test_a_member_is_decided_about_once_an_identity_stands_for_it(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    ad.join(ad.add(Kind.GROUP, name="Everybody", path=PEOPLE), native(ad, "Anna", employeeID="7"))
+    hr.add(Kind.GROUP, name="Everybody", path=BASE)
+    engine = make(profile(match=BY_NUMBER, map=NUMBERED) + GROUPS)
+    assert engine.cycle() == {}
+    person(hr, "Anna", employeeID="7")
+    assert shown(engine.cycle()) == [("member remove", "Everybody")]
     calm(engine)
