@@ -253,7 +253,7 @@ def _give_up(unit: Unit, unique: UniqueValues) -> None:
         fixed = mapping.unique or mapping.strength is not Strength.ENFORCED or name in unit.held or wanted is KEEP
         if known is None or known.unique is None or fixed or not isinstance(current, str):
             continue
-        another = wanted is None or wanted is CLEAR or normalise(wanted) != normalise(current)
+        another = not isinstance(wanted, str) or normalise(wanted) != normalise(current)
         if another or (known.unique is Unique.PARENT and moves != place):
             unique.give_up(known, current, place, own=target.object_id, identity_id=unit.identity_id)
 

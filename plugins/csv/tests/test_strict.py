@@ -113,7 +113,11 @@ def test_a_row_without_an_anchor_is_rejected(tmp_path: Path) -> None:
     assert "anchor column 'id' is empty" in rejects(found)[0].reason
 
 
-@pytest.mark.parametrize("data", [gzip.compress(b"id\n1\n2\n")[:-6], b"id\n1\n", gzip.compress(b"id\n1\n")[:12] + b"x" * 20])
+@pytest.mark.parametrize(
+    "data",
+    [gzip.compress(b"id\n1\n2\n")[:-6], b"id\n1\n", gzip.compress(b"id\n1\n")[:12] + b"x" * 20],
+    ids=["cut", "plain text", "damaged"],
+)
 def test_a_damaged_gzip_file_is_held(tmp_path: Path, data: bytes) -> None:
     with pytest.raises((ImportIncomplete, Unavailable)):
         list(connect(put(tmp_path / "people.csv.gz", data)).read(request()))
