@@ -66,16 +66,26 @@ class Samba:
                 server,
                 account.name,
                 account.password,
-                auto_bind=True,
                 auto_referrals=False,
                 receive_timeout=patience,
                 raise_exceptions=True,
                 return_empty_attributes=False,
             )
         try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                connection.bind()
             yield connection
         finally:
             connection.unbind()
+
+    def sign_in(self, account: Account) -> str:
+        """What the domain says to a name and a password: nothing, or why not."""
+        try:
+            with self.connect(account):
+                return ""
+        except Exception as error:  # ldap3's own, which is imported late
+            return str(error)
 
     def make_unit(self, label: str = "t") -> str:
         """The DN of a new OU that both accounts may write below."""

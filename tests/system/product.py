@@ -47,6 +47,7 @@ class Product:
 
     def __init__(self, folder: Path, *, secrets: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         self.secrets = {f"METASYNC_SECRET_{name.upper().replace('-', '_')}": value for name, value in (secrets or {}).items()}
         self.runs: list[int] = []
 

@@ -113,13 +113,14 @@ def sign_in(text: str, who: str, server: str) -> SignInRefused:
     return SignInRefused(f"{server} refused the sign-in of {who}: {words}; {what}, then run again")
 
 
-def connecting(error: BaseException, server: str, port: int) -> Unavailable:
-    """The error for a connection that did not come about."""
+def connecting(error: BaseException, server: str, port: int, name: str | None = None) -> Unavailable:
+    """The error for a connection that did not come about. `name`: what the certificate must carry, where it is not the server's."""
     text = str(error)
     low = text.lower()
     if "mismatch" in low or "doesn't match" in low:
         return NotTrusted(
-            f"the certificate of {server} does not carry that name; connect by the name that it carries, or say which in `certificate name`"
+            f"the certificate of {server} does not carry the name {name or server}; connect by the name that it carries, or say which in "
+            "`certificate name`"
         )
     if "certificate" in low and ("verify" in low or "expired" in low or "self" in low):
         why = "has expired" if "expired" in low else "was issued by an authority that is not trusted"

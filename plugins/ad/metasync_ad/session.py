@@ -158,7 +158,7 @@ class Session:
             if not isinstance(connection.socket, ssl.SSLSocket):
                 raise NotTrusted(f"the connection to {host} is not encrypted; the password was not sent")
         except (LDAPException, OSError) as error:
-            raise errors.connecting(error, host, settings.port) from None
+            raise errors.connecting(error, host, settings.port, settings.certificate_name) from None
         try:
             connection.bind(read_server_info=False)
             if connection.result["result"] != 0:
@@ -169,7 +169,7 @@ class Session:
             _, words = errors.outcome(Refused(int(error.result), str(error.description), str(error.message)), "signing in")
             raise Unavailable(f"{host}: {words}") from None
         except (LDAPException, OSError) as error:
-            raise errors.connecting(error, host, settings.port) from None
+            raise errors.connecting(error, host, settings.port, settings.certificate_name) from None
 
     # -- reading -----------------------------------------------------------------------------------------------------------------------
 
