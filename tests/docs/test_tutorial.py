@@ -5,7 +5,6 @@ What is shown below a command must be what it prints on standard output; `…` s
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -14,6 +13,7 @@ import sys
 import sysconfig
 import venv
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -82,31 +82,41 @@ def fits(shown: str, printed: str) -> bool:
     return re.fullmatch(pattern, "\n".join(line.rstrip() for line in printed.strip("\n").split("\n"))) is not None
 
 
-@pytest.fixture
-def reader(tmp_path: Path) -> Reader:
-    """An environment of its own on top of the running one: what is installed here is gone with the folder."""
-    place = tmp_path / "environment"
+@pytest.fixture(scope="module")
+def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment of its own on top of the running one: what is installed here is gone with its folder."""
+    folder = tmp_path_factory.mktemp("installed")
+    place = folder / "environment"
     venv.create(place, with_pip=False)
     programs, python = place / "bin", place / "bin" / "python"
     library = Path(sysconfig.get_path("purelib", vars={"base": str(place), "platbase": str(place)}))
     # pip, pytest and what the engine needs come from the running environment; ours is looked in first.
     (library / "running.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n", encoding="utf-8")
     variables = {key: value for key, value in os.environ.items() if not key.startswith(("METASYNC_", "PYTHON", "COV_"))}
-    variables |= {
-        "PATH": f"{programs}{os.pathsep}{variables['PATH']}",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "COLUMNS": "80",
-        "PIP_NO_CACHE_DIR": "1",
-    }
-    variables |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_WARN_SCRIPT_LOCATION": "1", "PIP_ROOT_USER_ACTION": "ignore"}
-    if importlib.util.find_spec("setuptools"):
+    variables |= {"PATH": f"{programs}{os.pathsep}{variables['PATH']}", "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "80"}
+    variables |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+    if can_build():
         # Nothing needs to be downloaded. (For pip's variable, "0" means that there is no isolation.)
         variables |= {"PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_INDEX": "1"}
-    copies = [str(copied(ROOT / name, tmp_path / "sources" / (name if name != "." else "engine"))) for name in INSTALLED]
+    copies = [str(copied(ROOT / name, folder / "sources" / (name if name != "." else "engine"))) for name in INSTALLED]
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", *copies], env=variables, check=True)
+    return variables
+
+
+@pytest.fixture
+def reader(tmp_path: Path, variables: dict[str, str]) -> Reader:
+    """Begins in an empty folder."""
     folder = tmp_path / "empty"
     folder.mkdir()
     return Reader(folder=folder, variables=variables)
+
+
+def can_build() -> bool:
+    """The running environment has what our distributions are built with."""
+    try:
+        return int(version("setuptools").partition(".")[0]) >= 77
+    except PackageNotFoundError:
+        return False
 
 
 def copied(source: Path, target: Path) -> Path:
