@@ -27,6 +27,7 @@ from metasync.contract import (
 from metasync.engagement.load import check, parse
 from metasync.engagement.schema import reference
 from metasync.expressions import ExpressionError, ExpressionSyntaxError, compile_expression, tidy
+from metasync.expressions.parse import MAX_LENGTH, MAX_MACROS, MAX_NESTING, MAX_NODES
 from metasync.host import Host
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +123,12 @@ def shown(value: Any) -> str:
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else repr(value) if not isinstance(value, str) else value
+
+
+def test_the_bounds_of_an_expression_are_those_that_hold() -> None:
+    said = f"at most {MAX_LENGTH // 1024} KiB long, with {MAX_NODES} parts, nested {MAX_NESTING} deep"
+    assert said in PAGE
+    assert MAX_MACROS == 2 and "within macros twice at most" in PAGE
 
 
 def test_there_are_fifteen_laws() -> None:

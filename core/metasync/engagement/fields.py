@@ -60,7 +60,7 @@ class Name(Text):
     """A name that the document gives or refers to."""
 
     def __init__(self, what: str, **more: Any) -> None:
-        super().__init__(f"the name of a {what}", **more)
+        super().__init__(f"the name of {'an' if what[0] in 'aeiou' else 'a'} {what}", **more)
 
 
 class Flag(Value):
