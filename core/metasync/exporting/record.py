@@ -15,7 +15,7 @@ from metasync.exporting.order import EXPORTED, LEAVING, MEMBERS
 from metasync.exporting.pairs import pair_id
 from metasync.exporting.targets import Target
 from metasync.store import exporters as exporter_rows
-from metasync.store import joins, ledger, plans
+from metasync.store import joins, ledger, plans, sync
 from metasync.store import written as written_rows
 from metasync.store.ledger import ChangeRow
 from metasync.store.plans import PlanRow
@@ -77,6 +77,7 @@ class Recorder:
         """An approved change that must not even be begun."""
         ledger.hold_back(connection, [row.id], state=state, error=error)
         self._problem(connection, row, "not begun", error, self._workspace.backend.now(connection))
+        self._look_again(connection, row)
         self.refused += 1
 
     def _one(self, connection: Connection, row: ChangeRow, result: Result, now: datetime, read_back: bool) -> tuple[str, str]:
@@ -128,8 +129,14 @@ class Recorder:
         if not ledger.finish(connection, row.id, fence=self._fence, state=state, error=text, due_at=None):
             return "", ""
         self._problem(connection, row, code, text, now)
+        self._look_again(connection, row)
         self.refused += 1
         return state, text
+
+    def _look_again(self, connection: Connection, row: ChangeRow) -> None:
+        """What was not written is worked out anew."""
+        if row.object_id and row.profile in self._workspace.engagement.profiles:
+            sync.mark(connection, self._workspace.engagement_id, [(row.profile, row.object_id, 0)])
 
     def _later(
         self, connection: Connection, row: ChangeRow, state: str, text: str, due_at: datetime | None, attempts: int, now: datetime

@@ -61,6 +61,11 @@ class UniqueValues:
     """The same by identity."""
     _unwanted: set[int] = field(default_factory=set)
 
+    @staticmethod
+    def key(known: AttributeSchema, value: str, place: Any) -> tuple[str, str]:
+        """(name in the index, value) of what stands only once."""
+        return _key(known), _folded(value, place, known)
+
     def give_up(self, known: AttributeSchema, value: str, place: Any, *, own: int, identity_id: int) -> None:
         """This object is about to have another value."""
         key = (known.name, _folded(value, place, known))

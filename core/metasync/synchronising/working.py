@@ -238,6 +238,9 @@ class Working:
             except ValueTaken as taken:
                 unit.waits.append((self.at.target_id, *taken.key))
                 raise
+            if current is None or normalise(desired[name]) != normalise(current):
+                # Should somebody else take it before we do, it is decided again.
+                unit.waits.append((self.at.target_id, *unique.key(known, desired[name], parent)))
 
 
 def _give_up(unit: Unit, unique: UniqueValues) -> None:
