@@ -12,15 +12,15 @@ TESTS = Path(__file__).resolve().parents[1]
 if str(TESTS) not in sys.path:
     sys.path.insert(0, str(TESTS))
 
-from lab.samba import samba, samba_unit  # noqa: E402
+from lab.samba import samba, samba_unit, two_sambas  # noqa: E402
 
-__all__ = ["samba", "samba_unit"]
+__all__ = ["samba", "samba_unit", "two_sambas"]
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """What needs the lab says so by its fixture."""
     for item in items:
-        if "samba" in getattr(item, "fixturenames", ()):
+        if {"samba", "two_sambas"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.lab)
 
 

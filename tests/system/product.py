@@ -50,6 +50,9 @@ class Product:
         folder.mkdir(parents=True, exist_ok=True)
         self.secrets = {f"METASYNC_SECRET_{name.upper().replace('-', '_')}": value for name, value in (secrets or {}).items()}
         self.runs: list[int] = []
+        """Of every export, in their order."""
+        self.answers: list[Answer] = []
+        """Of every command that was done in this process."""
 
     @property
     def document(self) -> Path:
@@ -75,7 +78,8 @@ class Product:
         out, err = io.StringIO(), io.StringIO()
         with self._secrets(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = run(["--engagement", str(self.document), *command])
-        return Answer(command=command, code=code, out=out.getvalue(), err=err.getvalue())
+        self.answers.append(Answer(command=command, code=code, out=out.getvalue(), err=err.getvalue()))
+        return self.answers[-1]
 
     def start(self, *command: str, **more: Any) -> subprocess.Popen[str]:
         """Begin a command as a program of its own."""

@@ -186,6 +186,8 @@ def _engine(path: Path, *, synchronous: str) -> Engine:
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+        # SQLite's own lower() knows the letters of ASCII alone: nobody would find Ærø or Özlem.
+        connection.create_function("lower", 1, _lower, deterministic=True)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -194,6 +196,10 @@ def _engine(path: Path, *, synchronous: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _many(connection: Connection, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from metasync.store import Backend, errors, migrations, open_store
@@ -32,6 +32,14 @@ def add_engagement(backend: Backend, name: str) -> None:
 def names(backend: Backend) -> list[str]:
     with backend.read() as connection:
         return list(connection.execute(select(engagement.c.name).order_by(engagement.c.id)).scalars())
+
+
+def test_letters_of_any_script_have_a_small_form(backend: Backend) -> None:
+    add_engagement(backend, "ÆRØ Özlem")
+    with backend.read() as connection:
+        assert connection.execute(select(func.lower(engagement.c.name))).scalar_one() == "ærø özlem"
+        assert connection.execute(select(engagement.c.name).where(engagement.c.name.icontains("ærØ"))).scalar_one() == "ÆRØ Özlem"
+        assert connection.execute(select(func.lower(None))).scalar_one() is None
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps the rights of the folder")
