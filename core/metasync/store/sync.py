@@ -592,17 +592,30 @@ def pending_of(connection: Connection, profile: str, object_ids: Collection[int]
     found = {}
     for part in portions(object_ids):
         for row in connection.execute(select(pending).where(pending.c.profile == profile, pending.c.object_id.in_(part))):
-            found[row.object_id] = PendingRow(
-                object_id=row.object_id,
-                identity_id=row.identity_id,
-                directory_id=row.directory_id,
-                kind=Kind(row.kind),
-                target_id=row.target_id,
-                anchor=row.anchor,
-                label=row.label,
-                operations=list(codec.decode_operations(row.operations)),
-            )
+            found[row.object_id] = _pending_row(row)
     return found
+
+
+def pending_on(connection: Connection, target_ids: Collection[int]) -> list[PendingRow]:
+    """What any profile wants to do to these target objects."""
+    return [
+        _pending_row(row)
+        for part in portions(target_ids)
+        for row in connection.execute(select(pending).where(pending.c.target_id.in_(part)).order_by(pending.c.id))
+    ]
+
+
+def _pending_row(row: Any) -> PendingRow:
+    return PendingRow(
+        object_id=row.object_id,
+        identity_id=row.identity_id,
+        directory_id=row.directory_id,
+        kind=Kind(row.kind),
+        target_id=row.target_id,
+        anchor=row.anchor,
+        label=row.label,
+        operations=list(codec.decode_operations(row.operations)),
+    )
 
 
 def put_pending(

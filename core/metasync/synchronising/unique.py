@@ -59,12 +59,18 @@ class UniqueValues:
     """(attribute, value) -> target objects that have it now and shall have another."""
     _givers: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     """The same by identity."""
+    _worked: set[int] = field(default_factory=set)
+    """Target objects whose changes are worked out in this portion: what is pending for them is of before."""
     _unwanted: set[int] = field(default_factory=set)
 
     @staticmethod
     def key(known: AttributeSchema, value: str, place: Any) -> tuple[str, str]:
         """(name in the index, value) of what stands only once."""
         return _key(known), _folded(value, place, known)
+
+    def work(self, own: int) -> None:
+        """This target object is worked on in this portion."""
+        self._worked.add(own)
 
     def give_up(self, known: AttributeSchema, value: str, place: Any, *, own: int, identity_id: int) -> None:
         """This object is about to have another value."""
@@ -179,6 +185,8 @@ class UniqueValues:
         key = (known.name, _folded(value, within, known))
         if key not in self._bearers:
             self.fetch([], [(known, value, within)])
+        if plain:
+            self._give_up_pending(known, key, own)
         going = self._given_up.get(key, set()) if plain else set()
         if any(bearer.id != own and bearer.id not in going for bearer in self._bearers[key]):
             return False
@@ -188,6 +196,18 @@ class UniqueValues:
         if plain and (held.released is not None or held.identity_id in self._givers.get(key, ())):
             return True
         return held.released is not None and held.released + self.reserve <= self.now
+
+    def _give_up_pending(self, known: AttributeSchema, key: tuple[str, str], own: int | None) -> None:
+        """Whoever bears the value may have been found to give it up in an earlier portion, or in an earlier pass that nobody exported yet."""
+        asked = {bearer.id for bearer in self._bearers[key] if bearer.id != own} - self._worked - self._given_up.get(key, set())
+        for row in sync.pending_on(self.connection, asked):
+            lost = {
+                name for one in row.operations for name in one.after if name in one.before and _differ(one.before[name], one.after[name])
+            }
+            if row.target_id and (known.name in lost or (known.unique is Unique.PARENT and "path" in lost)):
+                self._given_up.setdefault(key, set()).add(row.target_id)
+                if row.identity_id is not None:
+                    self._givers.setdefault(key, set()).add(row.identity_id)
 
     def _taken_elsewhere(self, attribute: str, value: str, current: str | None) -> bool:
         if self.connector is None or (current is not None and normalise(current) == normalise(value)):
@@ -210,6 +230,11 @@ class UniqueValues:
                 self._unwanted.add(other.id)
                 self._free(known.name, other.value)
         self._own[identity_id, known.name] = [row, *self._own.get((identity_id, known.name), [])]
+
+
+def _differ(before: Any, after: Any) -> bool:
+    """More than in upper and lower case."""
+    return not (isinstance(before, str) and isinstance(after, str) and normalise(before) == normalise(after))
 
 
 def _key(known: AttributeSchema) -> str:

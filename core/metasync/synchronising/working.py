@@ -248,6 +248,7 @@ def _give_up(unit: Unit, unique: UniqueValues) -> None:
     target = unit.target
     if target is None or target.object_id is None or unit.identity_id is None:
         return
+    unique.work(target.object_id)
     place = target.attributes.get("path")
     moves = unit.wanted.get("path", place)
     for name, mapping in unit.program.mappings.items():

@@ -294,6 +294,21 @@ def test_a_name_is_freed_before_it_is_taken(make: MakeEngine, hr: MemoryDirector
     assert engine.plan() == {}
 
 
+def test_a_name_that_an_earlier_pass_found_to_be_given_up_is_free(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    first = person(hr, "Anna", "anna@x.test", employeeID="1")
+    mapped = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail", "employeeID": "source.employeeID"}
+    engine = make(profile(match=[{"source": "employeeID", "target": "employeeID"}], map=mapped))
+    engine.cycle()
+    hr.change(first, name="Anna Old", mail="old@x.test", displayName="Anna Old")
+    engine.import_()
+    assert ("rename", "Anna") in shown(engine.plan())
+    person(hr, "Anna", "anna@x.test", employeeID="2")
+    assert ("create", "Anna") in shown(engine.cycle())
+    assert values(ad, "Anna Old")["mail"] == "old@x.test"
+    assert values(ad, "Anna")["mail"] == "anna@x.test"
+    assert engine.plan() == {}
+
+
 def test_two_that_exchange_an_address_step_aside(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
     one, other = person(hr, "Anna", "one@x.test", employeeID="1"), person(hr, "Berta", "two@x.test", employeeID="2")
     mapped = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail", "employeeID": "source.employeeID"}

@@ -8,6 +8,7 @@ transaction.
 from __future__ import annotations
 
 import hashlib
+import random
 import secrets
 import threading
 from collections.abc import Collection, Iterator, Mapping
@@ -32,14 +33,22 @@ class MemoryDirectory:
     """Users, groups, contacts and containers below `base`. Thread-safe; with a `file` processes may share it, and it outlives them."""
 
     def __init__(
-        self, *, base: str = "DC=memory,DC=test", file: Path | None = None, recycles: bool = True, schema: Schema | None = None
+        self,
+        *,
+        base: str = "DC=memory,DC=test",
+        file: Path | None = None,
+        recycles: bool = True,
+        schema: Schema | None = None,
+        seed: int | None = None,
     ) -> None:
+        """`seed`: anchors are the same at every run of a test, and with them every order that depends on them."""
         self.base = base
         self.schema = schema or memory_schema()
         self.faults = Faults()
         self.recycles = recycles
         """Deleted objects can be brought back."""
-        self.identity = f"memory-{secrets.token_hex(8)}"
+        self._random = random.SystemRandom() if seed is None else random.Random(seed)
+        self.identity = f"memory-{self._random.getrandbits(64):016x}"
         self.applied: list[tuple[str, str]] = []
         """(operation, anchor) of everything that connectors wrote, by this process."""
         self._lock = threading.RLock()
@@ -156,7 +165,7 @@ class MemoryDirectory:
         given: dict[str, Values] = {**(attributes or {}), **more}
         name, path = str(given.pop("name")), str(given.pop("path", self.base))
         members = frozenset(self._anchor(value) for value in as_tuple(given.pop("members", None)))
-        anchor = secrets.token_hex(16)
+        anchor = f"{self._random.getrandbits(128):032x}"
         with self._change() as index:
             parent = self._parent(path, index)
             if index.at(parent, name):
