@@ -177,8 +177,9 @@ class Session:
     def root(self) -> RawEntry:
         """The rootDSE."""
         if self._root is None:
-            wanted = ["defaultNamingContext", "configurationNamingContext", "schemaNamingContext", "dnsHostName"]
-            found = self.search("", EVERYTHING, [*wanted, "domainFunctionality", "supportedCapabilities", "vendorName"], BASE, controls=())
+            wanted = ["defaultNamingContext", "configurationNamingContext", "schemaNamingContext", "dnsHostName", "dsServiceName"]
+            wanted += ["highestCommittedUSN", "domainFunctionality", "supportedCapabilities", "vendorName"]
+            found = self.search("", EVERYTHING, wanted, BASE, controls=())
             if not found:
                 raise Unavailable(f"{self.server} does not show its rootDSE; is it a domain controller?")
             self._root = found[0]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from metasync.contract import DirectorySettings, ImportIncomplete, Kind, Operation, Outcome, Presence, ReadRequest, Reference
+from metasync_ad import schema
 from metasync_ad.session import ADD
 
 PERSON = {"sn": "Doe", "givenName": "Jane", "displayName": "Jane Doe"}
@@ -317,6 +318,24 @@ def test_check_names_the_domain_and_what_the_account_may_do(connect: Any, samba:
 
 def test_a_directory_without_a_mark_is_warned_of(connect: Any) -> None:
     assert any("mark" in warning for warning in connect(settings=DirectorySettings()).check().warnings)
+
+
+def test_the_schema_is_read_again_only_when_it_changed(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[object] = []
+    read = schema.read
+    monkeypatch.setattr(schema, "_loaded", {})
+    monkeypatch.setattr(schema, "read", lambda session: reads.append(session) or read(session))
+    first = connect().discover()
+    assert connect().discover() == first
+    assert len(reads) == 1
+    ((key, (usn, known)),) = schema._loaded.items()
+    schema._loaded[key] = (1, known)  # as if everything had been written since
+    connect().discover()
+    assert len(reads) == 2
+    assert schema._loaded[key][0] >= usn
+    schema._loaded[key] = (1 << 40, known)  # as if the domain controller had been restored from a backup
+    connect().discover()
+    assert len(reads) == 3
 
 
 def test_the_schema_comes_from_the_directory(connect: Any) -> None:
