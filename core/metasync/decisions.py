@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection
 
 from metasync.contract import Kind, MetasyncError
-from metasync.store import audit, joins, looking, sync
+from metasync.store import audit, dirty, joins, looking
 from metasync.store.looking import Seen
 from metasync.synchronising.needs import profiles_by_source
 from metasync.workspace import Workspace
@@ -105,4 +105,4 @@ def _record(workspace: Workspace, connection: Connection, decision: str, one: Se
 def _mark(workspace: Workspace, connection: Connection, objects: Iterable[Seen]) -> None:
     profiles = profiles_by_source(workspace.engagement)
     rows = [(profile, one.id, 0) for one in objects for profile in profiles.get((one.directory, Kind(one.kind)), ())]
-    sync.mark(connection, workspace.engagement_id, rows)
+    dirty.mark(workspace.backend, connection, workspace.engagement_id, rows)

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from metasync.contract import MetasyncError, Schema
 from metasync.engagement.model import Profile
-from metasync.store import history, joins, sync
+from metasync.store import history, joins, objects, reservations
+from metasync.store import pending as pending_rows
 from metasync.store.joins import JoinRow
 from metasync.store.rows import State
 from metasync.synchronising import interpret
@@ -54,7 +55,7 @@ def explain(workspace: Workspace, object_id: int, attribute: str | None = None) 
     alone. Raises `MetasyncError` where there is no such object."""
     schemas = workspace.schemas()
     with workspace.backend.read() as connection:
-        row = sync.objects(connection, [object_id]).get(object_id)
+        row = objects.get(connection, [object_id]).get(object_id)
         if row is None:
             raise MetasyncError(f"there is no object {object_id}")
         own = joins.of_objects(connection, [object_id]).get(object_id)
@@ -62,7 +63,7 @@ def explain(workspace: Workspace, object_id: int, attribute: str | None = None) 
         ids = dict.fromkeys([object_id, *(one.object_id for one in family if one.object_id is not None)])
         found = []
         for profile in workspace.engagement.profiles.values():
-            for one in sync.objects(connection, ids).values():
+            for one in objects.get(connection, ids).values():
                 directory = workspace.directory_name(one.directory_id)
                 if directory not in profile.sources or one.kind is not profile.source_kind:
                     continue
@@ -193,14 +194,15 @@ class _Teller:
             return [Line(topic=attribute, words=f"there is no object in {self.profile.target} yet")]
         lines = [Line(topic=attribute, words=f"{self.profile.target} has {show(unit.target.attributes.get(attribute))}")]
         if unit.identity_id is not None:
-            kept = sync.reservations_of(self.connection, self.loader.target_id, [unit.identity_id]).get((unit.identity_id, attribute), [])
-            lines += [Line(topic=attribute, words=f"{one.shown} is reserved for it, made of {one.base}") for one in kept[:1]]
+            kept = reservations.of_identities(self.connection, self.loader.target_id, [unit.identity_id])
+            for one in kept.get((unit.identity_id, attribute), [])[:1]:
+                lines.append(Line(topic=attribute, words=f"{one.shown} is reserved for it, made of {one.base}"))
         if attribute in unit.held or "*" in unit.held:
             lines.append(Line(topic=attribute, words="an undo holds it; `metasync release` lets it go"))
         return lines
 
     def _pending(self, unit: Unit, attribute: str | None) -> list[Line]:
-        row = sync.pending_of(self.connection, self.profile.name, [unit.id]).get(unit.id)
+        row = pending_rows.of_objects(self.connection, self.profile.name, [unit.id]).get(unit.id)
         lines = []
         for operation in row.operations if row else ():
             for name, after in operation.after.items():

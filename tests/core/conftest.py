@@ -40,7 +40,8 @@ from metasync.contract import (
 from metasync.contract.exporter import Intent
 from metasync.engagement.model import Approval, Directory, Engagement, ExporterUse, Limit, Profile
 from metasync.host import Host
-from metasync.store import codec, ledger, open_store, plans, runs, sync
+from metasync.store import codec, ledger, open_store, plans, runs
+from metasync.store import pending as pending_rows
 from metasync.store import tables as t
 from metasync.store.rows import PendingOperation
 from metasync.workspace import Workspace
@@ -431,14 +432,14 @@ class Bench:
             kind = self.engagement.profiles[profile].target_kind if row.kind != "container" else Kind.CONTAINER
             identity = connection.execute(select(t.join.c.identity_id).where(t.join.c.object_id == source)).scalar_one()
             target = ledger.place_of(connection, identity, self.directory_ids["fabrikam"], kind.value)
-            sync.put_pending(
+            pending_rows.put(
                 connection,
                 self.engagement_id,
                 profile,
                 1,
                 [source],
                 [
-                    sync.PendingRow(
+                    pending_rows.PendingRow(
                         object_id=source,
                         identity_id=identity,
                         directory_id=self.directory_ids["fabrikam"],
@@ -466,13 +467,13 @@ class Bench:
     def pend_members(self, group: int, operation: Operation, *keys: str, created: bool = False) -> None:
         """Members that a group shall gain or lose."""
         rows = [
-            sync.MemberRow(
+            pending_rows.MemberRow(
                 object_id=group, member_key=key, member_created=created, attribute="members", operation=operation, label=key, rule="members"
             )
             for key in keys
         ]
         with self.backend.write() as connection:
-            sync.put_members(connection, self.engagement_id, "groups", group, "members", rows, None)
+            pending_rows.put_members(connection, self.engagement_id, "groups", group, "members", rows, None)
 
     def settled(self) -> None:
         """Nothing is pending any more."""

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from metasync.contract import Operation
 from metasync.exporting.order import MEMBERS
 from metasync.exporting.shown import Showing
-from metasync.store import ledger, plans, runs, sync
+from metasync.store import dirty, ledger, plans, runs
 from metasync.store import written as written_rows
 from metasync.store.ledger import ChangeRow
 from metasync.workspace import Workspace
@@ -156,7 +156,7 @@ def _not_reimported(connection: Connection, workspace: Workspace, directory: str
     }
     plans.add_problems(connection, [problem])
     if row.object_id:
-        sync.mark(connection, workspace.engagement_id, [(row.profile, row.object_id, 0)])
+        dirty.mark(workspace.backend, connection, workspace.engagement_id, [(row.profile, row.object_id, 0)])
 
 
 def _clear(connection: Connection, workspace: Workspace, done: set[tuple[str, int]]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from metasync import dn
 from metasync.contract import Allow, AttributeSchema, Kind, Operation, Reference, Role, Unique, Values
 from metasync.equality import canonical, canonical_set
+from metasync.store.rows import LEAVING
 
 
 class Stage(IntEnum):
@@ -35,8 +36,6 @@ ROOM = 499
 """The deepest container, and the longest chain of names, that is still told apart."""
 MEMBERS = frozenset({Operation.MEMBER_ADD, Operation.MEMBER_REMOVE})
 EXPORTED = frozenset({Operation.PASSWORD, Operation.SID})
-LEAVING = "leaving"
-"""What the rule of a move begins with that takes an object out, and is therefore done last."""
 
 
 def stage_of(operation: Operation, kind: Kind, after: Mapping[str, Any], rules: Mapping[str, str], path: str = "") -> int:
@@ -49,6 +48,7 @@ def stage_of(operation: Operation, kind: Kind, after: Mapping[str, Any], rules: 
         return Stage.DELETE + (ROOM + 1 + ROOM - _depth(path) if kind is Kind.CONTAINER else 0)
     if operation in (Operation.CREATE, Operation.RESTORE):
         return Stage.CONTAINER + _depth(path) if kind is Kind.CONTAINER else Stage.CREATE
+    # Who moves out does so last.
     if operation is Operation.MOVE and any(words.startswith(LEAVING) for words in rules.values()):
         return Stage.OUT
     if after and all(is_reference(value) for value in after.values()):

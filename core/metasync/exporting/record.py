@@ -11,14 +11,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metasync.contract import Operation, Outcome, Result
-from metasync.exporting.order import EXPORTED, LEAVING, MEMBERS
+from metasync.exporting.order import EXPORTED, MEMBERS
 from metasync.exporting.pairs import pair_id
 from metasync.exporting.targets import Target
+from metasync.store import dirty, holds, joins, ledger, plans
 from metasync.store import exporters as exporter_rows
-from metasync.store import joins, ledger, plans, sync
 from metasync.store import written as written_rows
 from metasync.store.ledger import ChangeRow
 from metasync.store.plans import PlanRow
+from metasync.store.rows import LEAVING, RETURNING
 from metasync.workspace import Workspace
 
 Report = tuple[ChangeRow, Result]
@@ -26,8 +27,6 @@ ATTEMPTS = 3
 """After so many attempts a change rests, with a problem that says so."""
 REST = timedelta(minutes=15)
 BACKOFF = (timedelta(seconds=2), timedelta(seconds=10), REST)
-RETURNING = "returning"
-"""What the rule of a move begins with that reverses a step of leaving."""
 WHOLE = "*"
 
 
@@ -136,7 +135,7 @@ class Recorder:
     def _look_again(self, connection: Connection, row: ChangeRow) -> None:
         """What was not written is worked out anew."""
         if row.object_id and row.profile in self._workspace.engagement.profiles:
-            sync.mark(connection, self._workspace.engagement_id, [(row.profile, row.object_id, 0)])
+            dirty.mark(self._workspace.backend, connection, self._workspace.engagement_id, [(row.profile, row.object_id, 0)])
 
     def _later(
         self, connection: Connection, row: ChangeRow, state: str, text: str, due_at: datetime | None, attempts: int, now: datetime
@@ -209,12 +208,12 @@ class Recorder:
             was_undo = ledger.purpose_of(connection, original.plan_id) == "undo"
             for name in sorted(names):
                 if was_undo:
-                    plans.release(
+                    holds.release(
                         connection, engagement_id, profile=row.profile, objects=[row.object_id], attribute=name, run_id=original.run_id
                     )
                 else:
                     reason = f"run {self._run_id} took back what run {original.run_id} wrote"
-                    plans.add_hold(
+                    holds.add(
                         connection,
                         engagement_id,
                         profile=row.profile,

@@ -18,7 +18,8 @@ from metasync.importing import references
 from metasync.importing.marks import MEMBERS, Marks, Touched
 from metasync.importing.request import Request
 from metasync.importing.seen import Seen
-from metasync.store import codec, objects, problems, sync
+from metasync.store import codec, objects, problems
+from metasync.store import references as reference_rows
 from metasync.store.backend import Backend
 from metasync.store.normalise import storable
 from metasync.store.objects import Known, Link
@@ -428,7 +429,7 @@ class Comparison:
         objects.insert_links(self._backend, connection, self._directory_id, rows)
 
     def _touch_holders(self, connection: Connection, ids: Iterable[int], touched: Touched) -> None:
-        for holder, attribute, target, directory_id, kind in sync.holders(connection, list(ids)):
+        for holder, attribute, target, directory_id, kind in reference_rows.holders(connection, list(ids)):
             if directory_id == self._directory_id:
                 touched.reference(holder, Kind(kind), attribute, target)
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from metasync.contract import Kind
 from metasync.engagement.model import Profile
-from metasync.store import dirty, sync
+from metasync.store import dirty, waits
 from metasync.synchronising.needs import profiles_by_source, profiles_reading
 from metasync.workspace import Workspace
 
@@ -50,7 +50,7 @@ class Marks:
         self._profiles: Mapping[str, Profile] = {
             name: profile
             for name, profile in workspace.engagement.profiles.items()
-            if sync.basis(connection, workspace.engagement_id, name) is not None
+            if dirty.basis(connection, workspace.engagement_id, name) is not None
         }
         self._by_source = profiles_by_source(workspace.engagement)
         self._reading = [
@@ -70,7 +70,7 @@ class Marks:
         for profile in self._reading:
             rows.update(self._partners(connection, profile, touched.whole, groups))
         keys = [(self._directory_id, name, value) for name, value in touched.keys]
-        for name, object_id in sync.waiting_for(connection, keys):
+        for name, object_id in waits.on_keys(connection, keys):
             if name in self._profiles:
                 rows.add((name, object_id, dirty.WHOLE))
         if rows:

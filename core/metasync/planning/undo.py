@@ -18,7 +18,7 @@ from metasync.exporting.order import EXPORTED, is_reference, split_references
 from metasync.exporting.shown import Showing, Shown
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.plan import PlanSummary, frozen, joined_by
-from metasync.store import audit, joins, ledger, plans, runs, sync
+from metasync.store import audit, dirty, holds, joins, ledger, runs
 from metasync.store import written as written_rows
 from metasync.store.ledger import ChangeRow
 from metasync.store.rows import MARK_PREFIX
@@ -60,10 +60,10 @@ def release(
 ) -> int:
     """Let the next run act again on what an undo restored; how many holds there were."""
     with workspace.backend.write(durable=True) as connection:
-        found = plans.holds(connection, workspace.engagement_id, profile=profile, objects=objects, run_id=run_id, attribute=attribute)
+        found = holds.those(connection, workspace.engagement_id, profile=profile, objects=objects, run_id=run_id, attribute=attribute)
         if found:
-            plans.release(connection, workspace.engagement_id, profile=profile, objects=objects, run_id=run_id, attribute=attribute)
-            sync.mark(connection, workspace.engagement_id, sorted({(one.profile, one.object_id, 0) for one in found}))
+            holds.release(connection, workspace.engagement_id, profile=profile, objects=objects, run_id=run_id, attribute=attribute)
+            dirty.mark(workspace.backend, connection, workspace.engagement_id, sorted({(one.profile, one.object_id, 0) for one in found}))
             detail = {"holds": len(found), "profile": profile, "run": run_id, "attribute": attribute}
             audit.append(connection, workspace.engagement_id, workspace.author, "release", profile or "every profile", detail)
     return len(found)

@@ -1,31 +1,125 @@
-"""What an import marks to be synchronised again. What the synchroniser marks itself is in `sync`."""
+"""Queries of what is to be synchronised again: marks on whole source objects, or on single members of theirs."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, and_, delete, exists, insert, literal, or_, select, update
 
 from metasync.store.backend import Backend
 from metasync.store.joins import portions
-from metasync.store.tables import dirty, join
+from metasync.store.tables import dirty, join, object_, profile_state
 
 WHOLE = 0
 """`dirty.member_id` where the whole object is to be looked at."""
 
 
+def basis(connection: Connection, engagement_id: int, profile: str) -> str | None:
+    """Under what the profile was last marked as a whole."""
+    return connection.scalar(
+        select(profile_state.c.basis).where(profile_state.c.engagement_id == engagement_id, profile_state.c.profile == profile)
+    )
+
+
+def mark_whole(connection: Connection, engagement_id: int, profile: str, directory_ids: Collection[int], kind: str, basis_: str) -> None:
+    """Mark every source object of a profile, those included that it once joined and that are gone."""
+    whole = select(object_.c.engagement_id, literal(profile), object_.c.id, literal(WHOLE)).where(
+        object_.c.directory_id.in_(directory_ids), object_.c.kind == kind
+    )
+    connection.execute(delete(dirty).where(dirty.c.profile == profile, dirty.c.engagement_id == engagement_id, dirty.c.due_at.is_(None)))
+    missing = whole.where(~exists().where(dirty.c.profile == profile, dirty.c.object_id == object_.c.id, dirty.c.member_id == WHOLE))
+    connection.execute(insert(dirty).from_select(["engagement_id", "profile", "object_id", "member_id"], missing))
+    connection.execute(
+        update(dirty)
+        .where(dirty.c.profile == profile, dirty.c.engagement_id == engagement_id, dirty.c.due_at.is_not(None))
+        .values(due_at=None)
+    )
+    connection.execute(delete(profile_state).where(profile_state.c.engagement_id == engagement_id, profile_state.c.profile == profile))
+    connection.execute(insert(profile_state).values(engagement_id=engagement_id, profile=profile, basis=basis_))
+
+
 def mark(backend: Backend, connection: Connection, engagement_id: int, rows: Iterable[tuple[str, int, int]]) -> None:
     """Mark (profile, source object id, member id or `WHOLE`) as due now; what waited for a later time is due now too."""
     wanted = sorted(set(rows))
+    # Members do not wait for a time.
     by_profile: dict[str, list[int]] = {}
-    for profile, object_id, _ in wanted:
-        by_profile.setdefault(profile, []).append(object_id)
+    for profile, object_id, member_id in wanted:
+        if member_id == WHOLE:
+            by_profile.setdefault(profile, []).append(object_id)
     for profile, object_ids in by_profile.items():
         for part in portions(object_ids):
             waiting = (dirty.c.profile == profile) & dirty.c.object_id.in_(part) & dirty.c.due_at.is_not(None)
             connection.execute(update(dirty).where(waiting).values(due_at=None))
     columns = ("engagement_id", "profile", "object_id", "member_id")
     backend.insert(connection, dirty, columns, ((engagement_id, *row) for row in wanted), ignore=True)
+
+
+def mark_later(backend: Backend, connection: Connection, engagement_id: int, profile: str, times: Mapping[int, datetime]) -> None:
+    """Mark whole source objects as due at a time each; what is due sooner stays so."""
+    if not times:
+        return
+    query = backend.upsert(dirty)
+    sooner = dirty.c.due_at > query.excluded.due_at
+    query = query.on_conflict_do_update(
+        index_elements=[dirty.c.profile, dirty.c.object_id, dirty.c.member_id], set_={"due_at": query.excluded.due_at}, where=sooner
+    )
+    row = {"engagement_id": engagement_id, "profile": profile, "member_id": WHOLE}
+    connection.execute(query, [{**row, "object_id": object_id, "due_at": due_at} for object_id, due_at in times.items()])
+
+
+def due(connection: Connection, engagement_id: int, profile: str, now: datetime) -> list[tuple[int, int, str]]:
+    """(source object id, its directory, its anchor) of whole objects that are due, in the order that decides about unique values."""
+    query = (
+        select(object_.c.id, object_.c.directory_id, object_.c.anchor)
+        .join(dirty, dirty.c.object_id == object_.c.id)
+        .where(
+            dirty.c.engagement_id == engagement_id,
+            dirty.c.profile == profile,
+            dirty.c.member_id == WHOLE,
+            or_(dirty.c.due_at.is_(None), dirty.c.due_at <= now),
+        )
+        .order_by(object_.c.directory_id, object_.c.anchor)
+    )
+    return [(row.id, row.directory_id, row.anchor) for row in connection.execute(query)]
+
+
+def due_members(connection: Connection, engagement_id: int, profile: str) -> dict[int, set[int]]:
+    """source object id -> the members of it that are dirty by themselves."""
+    query = select(dirty.c.object_id, dirty.c.member_id).where(
+        dirty.c.engagement_id == engagement_id, dirty.c.profile == profile, dirty.c.member_id != WHOLE
+    )
+    found: dict[int, set[int]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.object_id, set()).add(row.member_id)
+    return found
+
+
+def clean(connection: Connection, profile: str, object_ids: Collection[int], now: datetime, *, members: bool = False) -> None:
+    """What is synchronised is not dirty any more; what is due later stays."""
+    for part in portions(object_ids):
+        about = and_(dirty.c.profile == profile, dirty.c.object_id.in_(part))
+        whole = and_(dirty.c.member_id == WHOLE, or_(dirty.c.due_at.is_(None), dirty.c.due_at <= now))
+        connection.execute(delete(dirty).where(about, dirty.c.member_id != WHOLE if members else whole))
+
+
+def of_identities(connection: Connection, identity_ids: Collection[int], profiles: Collection[str]) -> list[tuple[int, str, int]]:
+    """(identity, profile, source object) of whole objects that changed and were not looked at since. What merely waits for a time is not
+    among them."""
+    found: list[tuple[int, str, int]] = []
+    for part in portions(identity_ids):
+        query = (
+            select(join.c.identity_id, dirty.c.profile, dirty.c.object_id)
+            .join(dirty, dirty.c.object_id == join.c.object_id)
+            .where(
+                join.c.identity_id.in_(part),
+                dirty.c.profile.in_(sorted(profiles)),
+                dirty.c.member_id == WHOLE,
+                dirty.c.due_at.is_(None),
+            )
+        )
+        found += [(row.identity_id, row.profile, row.object_id) for row in connection.execute(query)]
+    return found
 
 
 def partners(

@@ -105,6 +105,12 @@ def get(connection: Connection, object_ids: Collection[int]) -> dict[int, Object
     return found
 
 
+def containers(connection: Connection, directory_id: int) -> list[ObjectRow]:
+    """Every container of a directory."""
+    query = select(object_.c.id).where(object_.c.directory_id == directory_id, object_.c.kind == Kind.CONTAINER.value)
+    return list(get(connection, list(connection.execute(query).scalars())).values())
+
+
 def images(connection: Connection, directory_id: int, *, after: int = 0) -> list[tuple[int, Kind, str, bytes]]:
     """(id, kind, anchor, blob) of the next objects of a directory; empty: that was all."""
     query = (

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select,
 
 from metasync.contract import Kind, Operation, Schema
 from metasync.store import codec
-from metasync.store.tables import approval, change, directory, hold, join, object_, pending, pending_member, plan, problem
+from metasync.store.tables import approval, change, directory, join, object_, pending, pending_member, plan, problem
 
 PORTION = 1000
 UNWRITTEN = ("planned", "approved")
@@ -415,70 +415,6 @@ def clear_problems(
         if codes:
             where.append(problem.c.code.in_(list(codes)))
         connection.execute(delete(problem).where(*where, problem.c.object_id.in_(rest[start : start + PORTION])))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HoldRow:
-    """What an undo restored, and the next run shall leave alone."""
-
-    profile: str
-    object_id: int
-    attribute: str
-    run_id: int
-    reason: str
-
-
-def holds(
-    connection: Connection,
-    engagement_id: int,
-    *,
-    profile: str | None = None,
-    objects: Collection[int] | None = None,
-    run_id: int | None = None,
-    attribute: str | None = None,
-) -> list[HoldRow]:
-    """The holds that these conditions name."""
-    query = select(hold).where(*_holds(engagement_id, profile, objects, run_id, attribute)).order_by(hold.c.id)
-    return [
-        HoldRow(profile=row.profile, object_id=row.object_id, attribute=row.attribute, run_id=row.run_id, reason=row.reason)
-        for row in connection.execute(query)
-    ]
-
-
-def release(
-    connection: Connection,
-    engagement_id: int,
-    *,
-    profile: str | None = None,
-    objects: Collection[int] | None = None,
-    run_id: int | None = None,
-    attribute: str | None = None,
-) -> None:
-    """Take holds back."""
-    connection.execute(delete(hold).where(*_holds(engagement_id, profile, objects, run_id, attribute)))
-
-
-def add_hold(connection: Connection, engagement_id: int, *, profile: str, object_id: int, attribute: str, run_id: int, reason: str) -> None:
-    """Hold one attribute of one object (`*`: the object) until it is released."""
-    where = (hold.c.profile == profile, hold.c.object_id == object_id, hold.c.attribute == attribute)
-    if connection.execute(update(hold).where(*where).values(run_id=run_id, reason=reason)).rowcount == 0:
-        row = {"engagement_id": engagement_id, "profile": profile, "object_id": object_id, "attribute": attribute}
-        connection.execute(insert(hold).values(**row, run_id=run_id, reason=reason))
-
-
-def _holds(
-    engagement_id: int, profile: str | None, objects: Collection[int] | None, run_id: int | None, attribute: str | None
-) -> list[Any]:
-    where: list[Any] = [hold.c.engagement_id == engagement_id]
-    if profile is not None:
-        where.append(hold.c.profile == profile)
-    if objects is not None:
-        where.append(hold.c.object_id.in_(list(objects)))
-    if run_id is not None:
-        where.append(hold.c.run_id == run_id)
-    if attribute is not None:
-        where.append(or_(hold.c.attribute == attribute, hold.c.attribute == "*"))
-    return where
 
 
 def _plan(row: Row[Any]) -> PlanRow:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select
 
 from metasync.store import clock
 from metasync.store.joins import portions
@@ -14,6 +14,7 @@ from metasync.store.rows import Problem, Severity
 from metasync.store.tables import problem
 
 IMPORT = "import"
+SYNCHRONISE = "synchronise"
 
 Known = Mapping[tuple[str, str, str], datetime]
 """(anchor, attribute, code) -> since when a problem stands."""
@@ -60,6 +61,45 @@ def add(
     ]
     if values:
         connection.execute(insert(problem), values)
+
+
+def replace_synchronised(
+    connection: Connection,
+    engagement_id: int,
+    profile: str,
+    run_id: int,
+    now: datetime,
+    object_ids: Collection[int],
+    rows: Sequence[Problem],
+    *,
+    code: str | None = None,
+) -> None:
+    """Replace the problems that the synchronisation of these objects found: all, or those with one code."""
+    about = and_(*_about(engagement_id, SYNCHRONISE, profile))
+    if code is not None:
+        about &= problem.c.code == code
+    for part in portions(object_ids):
+        connection.execute(delete(problem).where(about, problem.c.object_id.in_(part)))
+    if rows:
+        connection.execute(
+            insert(problem),
+            [
+                {
+                    "engagement_id": engagement_id,
+                    "area": SYNCHRONISE,
+                    "of": profile,
+                    "object_id": row.object_id,
+                    "anchor": row.anchor,
+                    "attribute": row.attribute,
+                    "code": row.code,
+                    "text": row.text,
+                    "severity": row.severity.value,
+                    "run_id": run_id,
+                    "since": now,
+                }
+                for row in rows
+            ],
+        )
 
 
 def clear_others(connection: Connection, engagement_id: int, area: str, of: str, runs: Collection[int]) -> None:

@@ -11,6 +11,10 @@ from metasync.contract import Kind, Operation, Values
 
 MARK_PREFIX = "metasync:"
 """What our durable mark begins with, in the attribute that a directory's `mark:` names; then the create's tag of 32 hex digits."""
+LEAVING = "leaving: "
+"""What the rule of a leaving step begins with; the ledger records such steps in the join, so that they can be reversed."""
+RETURNING = "returning"
+"""The rule of a step that reverses one."""
 
 
 class State(StrEnum):
@@ -21,6 +25,24 @@ class State(StrEnum):
     """It exists, or may exist, but the last import did not read it: the request changed, or it became unreadable."""
     GONE = "gone"
     """The directory deleted it; the row is its tombstone, and holds what was last known."""
+
+
+class Status(StrEnum):
+    """How a source object stands under a profile. Every object is in exactly one, with a reason in words (I5)."""
+
+    IN_STEP = "in step"
+    PENDING = "pending"
+    WAITING = "waiting"
+    """In scope, without partner, and the profile may not create one."""
+    OUT_OF_SCOPE = "out of scope"
+    LEAVING = "leaving"
+    LEFT = "left"
+    HELD = "held"
+    IGNORED = "ignored"
+    SKIPPED = "skipped"
+    UNREAD = "unread"
+    PROBLEM = "problem"
+    IN_FLIGHT = "in flight"
 
 
 class Severity(StrEnum):

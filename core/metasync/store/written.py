@@ -12,6 +12,8 @@ from metasync.contract import Operation
 from metasync.store import codec, ledger
 from metasync.store.tables import change, link, object_
 
+UNCONFIRMED = ("in_flight", "written")
+
 
 def written(
     connection: Connection,
@@ -193,3 +195,31 @@ def undone(connection: Connection, change_id: int) -> list[ledger.ChangeRow]:
     return [
         ledger.as_change_row(row) for row in connection.execute(select(change).where(change.c.undone_by == change_id).order_by(change.c.id))
     ]
+
+
+def unconfirmed(
+    connection: Connection, directory_id: int, anchors: Collection[str]
+) -> dict[str, list[tuple[Operation, dict[str, Any], str]]]:
+    """anchor -> (operation, after, state) of changes that no import has shown yet, oldest first. Undone and refused ones are not among
+    them."""
+    found: dict[str, list[tuple[Operation, dict[str, Any], str]]] = {}
+    for part in ledger.portions(anchors):
+        query = (
+            select(change.c.anchor, change.c.operation, change.c.before, change.c.after, change.c.state)
+            .where(change.c.directory_id == directory_id, change.c.anchor.in_(part), change.c.state.in_(UNCONFIRMED))
+            .order_by(change.c.written_at, change.c.id)
+        )
+        for row in connection.execute(query):
+            # A member that was removed stands in `before`.
+            image = row.before if row.operation == Operation.MEMBER_REMOVE else row.after
+            found.setdefault(row.anchor, []).append((Operation(row.operation), codec.decode(image), row.state))
+    return found
+
+
+def in_flight(connection: Connection, profile: str, object_ids: Collection[int]) -> set[int]:
+    """Source objects with a change whose outcome is not known yet: they are not planned anew before it is."""
+    found: set[int] = set()
+    for part in ledger.portions(object_ids):
+        query = select(change.c.object_id).where(change.c.profile == profile, change.c.object_id.in_(part), change.c.state == "in_flight")
+        found |= set(connection.execute(query).scalars())
+    return found

@@ -11,8 +11,9 @@ from enum import Enum, auto
 
 from sqlalchemy import Connection
 
-from metasync.store import sync
-from metasync.synchronising.scope import HOLDS_ON, Status
+from metasync.store import dirty, states
+from metasync.store.rows import Status
+from metasync.synchronising.scope import HOLDS_ON
 from metasync.synchronising.units import Unit
 
 
@@ -38,12 +39,12 @@ class Family:
         identities = {unit.identity_id for unit in units if unit.identity_id is not None}
         members: dict[int, set[tuple[str, int]]] = {}
         statuses: dict[tuple[str, int], str | _Unknown] = {}
-        for identity, found in sync.statuses_of_identities(connection, identities).items():
+        for identity, found in states.of_identities(connection, identities).items():
             for name, object_id, status in found:
                 if name in profiles:
                     members.setdefault(identity, set()).add((name, object_id))
                     statuses[name, object_id] = status
-        for identity, name, object_id in sync.dirty_of_identities(connection, identities, profiles):
+        for identity, name, object_id in dirty.of_identities(connection, identities, profiles):
             members.setdefault(identity, set()).add((name, object_id))
             statuses[name, object_id] = NOT_YET
         return cls(members=members, statuses=statuses)

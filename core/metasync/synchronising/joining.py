@@ -9,13 +9,12 @@ from sqlalchemy import Connection
 
 from metasync.contract import Kind
 from metasync.engagement.model import Action
-from metasync.store import joins, sync
+from metasync.store import joins, matching, objects, waits
 from metasync.store.joins import JoinRow
 from metasync.store.normalise import normalise
-from metasync.store.rows import Severity, State
+from metasync.store.rows import Severity, State, Status
 from metasync.synchronising.match import Claims, KeyedLookups, Matched, keyed
 from metasync.synchronising.program import ObjectError
-from metasync.synchronising.scope import Status
 from metasync.synchronising.setting import Setting, stopped
 from metasync.synchronising.units import Unit
 
@@ -79,7 +78,7 @@ class Joining:
                     continue
                 if value is not None and not isinstance(value, tuple) and normalise(value):
                     asking.append((unit, normalise(value)))
-            found = sync.look_up(connection, directory_id, merge.key, {value for _, value in asking})
+            found = matching.look_up(connection, directory_id, merge.key, {value for _, value in asking})
             taken = joins.of_objects(connection, {one.id for rows in found.values() for one in rows})
             claimed: dict[int, int] = {}
             for _, value in asking:
@@ -179,7 +178,7 @@ class Joining:
         """Whom another profile is about to create in the same target is not created twice."""
         others = self.at.same_target - {self.at.profile.name}
         sought = {key for unit in units for key in unit.waits} if others else set()
-        creating = sync.creating(connection, sought, others)
+        creating = waits.creating(connection, sought, others)
         for unit in units:
             names = sorted({name for key in unit.waits for name in creating.get(key, ())})
             if names:
@@ -211,5 +210,5 @@ class Joining:
                 f"match {matched.words}",
                 self.at.profile.name,
             )
-            marked = sync.objects(connection, [candidate.id])[candidate.id].mark is not None
+            marked = objects.get(connection, [candidate.id])[candidate.id].mark is not None
             joins.add(connection, [{**values, "created": marked}])

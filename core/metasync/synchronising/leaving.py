@@ -10,12 +10,9 @@ from typing import Any
 
 from metasync.contract import Operation
 from metasync.engagement.model import Cause, Leave, LeavingStep, Returning
-from metasync.store.rows import PendingOperation, Problem, Severity
+from metasync.store.rows import LEAVING, RETURNING, PendingOperation, Problem, Severity
 from metasync.synchronising.images import Image
 
-LEAVING = "leaving: "
-"""What the rule of a leaving step begins with; the ledger records such steps in the join, so that they can be reversed."""
-RETURNING = "returning"
 TAKEN_BACK = "taken back"
 """In the record of a step: somebody else reversed it. It is neither done again nor, on return, reversed once more."""
 

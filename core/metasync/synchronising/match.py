@@ -14,14 +14,15 @@ from sqlalchemy import Connection
 
 from metasync.contract import Lookup
 from metasync.engagement.model import Engagement, Profile
-from metasync.store import codec, joins, sync
+from metasync.store import codec, joins, matching, objects
 from metasync.store.joins import DecisionRow, JoinRow
+from metasync.store.matching import Candidate
 from metasync.store.normalise import normalise
-from metasync.store.sync import Candidate
+from metasync.store.rows import Status
 from metasync.synchronising.images import source_name
 from metasync.synchronising.needs import target_key
 from metasync.synchronising.pairing import pairing_file
-from metasync.synchronising.scope import Status, is_named
+from metasync.synchronising.scope import is_named
 from metasync.synchronising.units import Unit
 
 KeyedLookups = list[list[tuple[str, str]]]
@@ -146,7 +147,7 @@ class Matching:
                     by_name.setdefault(name, set()).add(value)
         found: dict[tuple[str, str], list[Candidate]] = {}
         for name, values in by_name.items():
-            for value, candidates in sync.look_up(connection, self.target_id, name, values).items():
+            for value, candidates in matching.look_up(connection, self.target_id, name, values).items():
                 found[name, value] = candidates
         return found
 
@@ -219,7 +220,7 @@ class Matching:
         """Law 3."""
         if not one.privileged:
             return False
-        attributes = codec.decode(sync.objects(connection, [one.id])[one.id].blob)
+        attributes = codec.decode(objects.get(connection, [one.id])[one.id].blob)
         return not is_named(self.allowed, one.anchor, attributes)
 
     def _privileged(self, one: Candidate) -> Matched:
@@ -252,9 +253,9 @@ class Matching:
 
     def _pair(self, connection: Connection, unit: Unit, attribute: str, value: str, reason: str) -> Matched:
         if attribute == "anchor":
-            candidates = sync.by_anchor(connection, self.target_id, value)
+            candidates = matching.by_anchor(connection, self.target_id, value)
         else:
-            candidates = sync.look_up(connection, self.target_id, attribute, [normalise(value)]).get(normalise(value), [])
+            candidates = matching.look_up(connection, self.target_id, attribute, [normalise(value)]).get(normalise(value), [])
         candidates = [one for one in candidates if one.kind is self.profile.target_kind]
         if len(candidates) != 1:
             words = f"it was paired by hand ({reason}) with {attribute} {value}, and {self.target} has {len(candidates)} such objects"

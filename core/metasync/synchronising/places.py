@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from metasync.contract import MetasyncError
 from metasync.dn import folded
-from metasync.store import codec, sync
+from metasync.store import codec, objects, pins
 from metasync.store.rows import State
 from metasync.synchronising.program import Places
 
@@ -29,16 +29,16 @@ def resolve_places(connection: Connection, workspace: Workspace, profile: Profil
     directory_id = workspace.directory_ids[source]
     by_anchor: dict[str, tuple[State, str]] = {}
     by_path: dict[str, str] = {}
-    for row in sync.containers(connection, directory_id):
+    for row in objects.containers(connection, directory_id):
         path = container_path(codec.decode(row.blob))
         if path is not None:
             by_anchor[row.anchor] = (row.state, path)
             if row.state is not State.GONE:
                 by_path[folded(path)] = row.anchor
-    pins = sync.pins(connection, workspace.engagement_id, profile.name)
+    pinned_paths = pins.of_profile(connection, workspace.engagement_id, profile.name)
     now: dict[str, str] = {}
     for path in dict.fromkeys(paths):
-        pinned = pins.get(path)
+        pinned = pinned_paths.get(path)
         if pinned is not None and pinned[0] == directory_id:
             state, present = by_anchor.get(pinned[1], (State.GONE, path))
             if state is State.GONE:
@@ -51,7 +51,7 @@ def resolve_places(connection: Connection, workspace: Workspace, profile: Profil
         now[path] = path
         anchor = by_path.get(folded(path))
         if pin and anchor is not None and pinned is None:
-            sync.add_pin(connection, workspace.engagement_id, profile.name, path, directory_id, anchor)
+            pins.add(connection, workspace.engagement_id, profile.name, path, directory_id, anchor)
     return Places(under=tuple(now[path] for path in profile.scope.under), mirror={now[path]: place for path, place in mirror.items()})
 
 

@@ -7,11 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from metasync.store import sync
-from metasync.store.rows import Problem, State
+from metasync.store import dirty, references, states
+from metasync.store import pending as pending_rows
+from metasync.store import problems as problem_rows
+from metasync.store import written as written_rows
+from metasync.store.rows import Problem, State, Status
 from metasync.synchronising.program import ObjectError, Program, evaluate
 from metasync.synchronising.references import UNRESOLVED, References, with_references
-from metasync.synchronising.scope import Status
 from metasync.synchronising.setting import Setting, label_of
 from metasync.synchronising.units import Unit
 
@@ -26,24 +28,24 @@ class ReferencePass:
         """Managers and members of what was worked, and of whatever refers to somebody that came or went."""
         if not any(program.references for program in self.at.programs.values()):
             with self.at.workspace.backend.write() as connection:
-                stale = sync.due_members(connection, self.at.engagement_id, self.at.profile.name)
-                sync.clean(connection, self.at.profile.name, stale, self.at.now, members=True)
+                stale = dirty.due_members(connection, self.at.engagement_id, self.at.profile.name)
+                dirty.clean(connection, self.at.profile.name, stale, self.at.now, members=True)
             return
         with self.at.workspace.backend.read() as connection:
-            by_member = sync.due_members(connection, self.at.engagement_id, self.at.profile.name)
+            by_member = dirty.due_members(connection, self.at.engagement_id, self.at.profile.name)
         ids = sorted(self.at.worked | set(by_member))
         worker = References(self.at.profile.name, self.at.target_id, self.at.names, self.at.source_ids)
         for part in self.at.portions(ids):
             with self.at.workspace.backend.write() as connection:
                 self._references_of(connection, part, by_member, worker)
-                sync.clean(connection, self.at.profile.name, part, self.at.now, members=True)
+                dirty.clean(connection, self.at.profile.name, part, self.at.now, members=True)
 
     def _references_of(self, connection: Connection, ids: list[int], by_member: Mapping[int, set[int]], worker: References) -> None:
-        pending = sync.pending_of(connection, self.at.profile.name, ids)
+        pending = pending_rows.of_objects(connection, self.at.profile.name, ids)
         units = []
-        states = sync.states(connection, self.at.profile.name, ids)
+        stood = states.of_objects(connection, self.at.profile.name, ids)
         for unit in self.at.loader.load(connection, ids):
-            row, state = pending.get(unit.id), states.get(unit.id)
+            row, state = pending.get(unit.id), stood.get(unit.id)
             unit.creates = row is not None and row.anchor is None
             live = unit.target is not None and unit.target.state is State.LIVE
             # Without wanted values the main part left the object to somebody else, or to itself.
@@ -51,7 +53,7 @@ class ReferencePass:
             if kept and (live or unit.creates):
                 units.append(unit)
         anchors = [unit.target.anchor for unit in units if unit.target is not None]
-        written = sync.written(connection, self.at.target_id, anchors)
+        written = written_rows.unconfirmed(connection, self.at.target_id, anchors)
         singles: dict[int, list[Any]] = {unit.id: [] for unit in units}
         problems: dict[int, list[Problem]] = {unit.id: [] for unit in units}
         for unit in units:
@@ -70,7 +72,7 @@ class ReferencePass:
                     problems[unit_id] += found
                     if operation is not None:
                         singles[unit_id].append(operation)
-        self._write_references(connection, units, pending, singles, problems, states)
+        self._write_references(connection, units, pending, singles, problems)
 
     def _hold_back(self, unit: Unit) -> list[Problem]:
         """A false `when` leaves a reference alone, as a hold does."""
@@ -87,9 +89,9 @@ class ReferencePass:
             unit.held |= {attribute}
         return problems
 
-    def _current(self, connection: Connection, units: Sequence[Unit], attribute: str) -> dict[int, dict[str, sync.Present]]:
+    def _current(self, connection: Connection, units: Sequence[Unit], attribute: str) -> dict[int, dict[str, references.Present]]:
         by_target = {unit.target.object_id: unit.id for unit in units if unit.target is not None and unit.target.object_id is not None}
-        found = sync.present(connection, list(by_target), attribute, self.at.source_ids)
+        found = references.present(connection, list(by_target), attribute, self.at.source_ids)
         return {by_target[target]: values for target, values in found.items()}
 
     def _members_of(
@@ -100,7 +102,7 @@ class ReferencePass:
         mapping: Any,
         units: Sequence[Unit],
         by_member: Mapping[int, set[int]],
-        current: Mapping[int, Mapping[str, sync.Present]],
+        current: Mapping[int, Mapping[str, references.Present]],
         written: Mapping[str, Any],
     ) -> None:
         by_id = {unit.id: unit for unit in units}
@@ -113,21 +115,20 @@ class ReferencePass:
             for unit_id, (wanted, _) in worker.wanted(connection, some, mapping, only).items():
                 unit = by_id[unit_id]
                 if mapping.attribute in unit.held:
-                    sync.put_members(connection, self.at.engagement_id, self.at.profile.name, unit_id, mapping.attribute, [], None)
+                    pending_rows.put_members(connection, self.at.engagement_id, self.at.profile.name, unit_id, mapping.attribute, [], None)
                     continue
                 since = written.get(unit.target.anchor, ()) if unit.target is not None else ()
                 members = None if only is None else {one: standing.get(one, set()) for one in by_member[unit_id]}
                 rows, keys = worker.members(program, unit, mapping, wanted, current.get(unit_id, {}), since, members)
-                sync.put_members(connection, self.at.engagement_id, self.at.profile.name, unit_id, mapping.attribute, rows, keys)
+                pending_rows.put_members(connection, self.at.engagement_id, self.at.profile.name, unit_id, mapping.attribute, rows, keys)
 
     def _write_references(
         self,
         connection: Connection,
         units: Sequence[Unit],
-        pending: Mapping[int, sync.PendingRow],
+        pending: Mapping[int, pending_rows.PendingRow],
         singles: Mapping[int, list[Any]],
         problems: Mapping[int, list[Problem]],
-        states: Mapping[int, sync.SyncState],
     ) -> None:
         rows, changed = [], []
         for unit in units:
@@ -137,7 +138,7 @@ class ReferencePass:
                 continue
             changed.append(unit.id)
             rows.append(
-                sync.PendingRow(
+                pending_rows.PendingRow(
                     object_id=unit.id,
                     identity_id=unit.identity_id,
                     directory_id=self.at.target_id,
@@ -148,7 +149,8 @@ class ReferencePass:
                     operations=operations,
                 )
             )
-        sync.put_pending(connection, self.at.engagement_id, self.at.profile.name, self.at.run_id, changed, rows)
+        pending_rows.put(connection, self.at.engagement_id, self.at.profile.name, self.at.run_id, changed, rows)
         found = [one for unit in units for one in problems[unit.id]]
         ids = [unit.id for unit in units]
-        sync.put_problems(connection, self.at.engagement_id, self.at.profile.name, self.at.run_id, self.at.now, ids, found, code=UNRESOLVED)
+        name, run_id, now = self.at.profile.name, self.at.run_id, self.at.now
+        problem_rows.replace_synchronised(connection, self.at.engagement_id, name, run_id, now, ids, found, code=UNRESOLVED)

@@ -15,9 +15,10 @@ from sqlalchemy import Connection
 
 from metasync.contract import Kind, Operation, Reference
 from metasync.engagement.model import Strength
-from metasync.store import sync
+from metasync.store import references
+from metasync.store.pending import MemberRow
+from metasync.store.references import Followed, Present
 from metasync.store.rows import PendingOperation, Problem, Severity
-from metasync.store.sync import Followed, MemberRow, Present
 from metasync.synchronising.diff import rule_words
 from metasync.synchronising.fit import attribute_schema
 from metasync.synchronising.images import CREATED_FOR, source_name
@@ -61,8 +62,8 @@ class References:
             holders = {holder: unit.id for unit in units if (holder := _holder(unit, root)) is not None}
             only = None if members is None else {one for wanted_ in members.values() for one in wanted_}
             if only is not None and root != "source":
-                only = sync.family(connection, only)
-            for one in sync.followed(connection, list(holders), attribute, self.target_id, only):
+                only = references.family(connection, only)
+            for one in references.followed(connection, list(holders), attribute, self.target_id, only):
                 unit_id = holders[one.holder_id]
                 if not mapping.union and decides.setdefault(unit_id, (root, attribute)) != (root, attribute):
                     continue
@@ -75,7 +76,7 @@ class References:
 
     def stand_ins(self, connection: Connection, members: Collection[int]) -> dict[int, set[str]]:
         """member -> the keys that it may stand under."""
-        found = sync.stand_ins(connection, members, self.target_id)
+        found = references.stand_ins(connection, members, self.target_id)
         own = {f"{number}/": name for number, name in self.names.items()}
         for keys in found.values():
             for key in list(keys):

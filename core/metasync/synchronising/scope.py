@@ -5,33 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from metasync.dn import folded, is_under
 from metasync.engagement.model import Cause, Origin
-from metasync.store.rows import State
+from metasync.store.rows import State, Status
 from metasync.synchronising.program import Program
 from metasync.synchronising.units import Unit
-
-
-class Status(StrEnum):
-    """How a source object stands under a profile. Every object is in exactly one, with a reason in words (I5)."""
-
-    IN_STEP = "in step"
-    PENDING = "pending"
-    WAITING = "waiting"
-    """In scope, without partner, and the profile may not create one."""
-    OUT_OF_SCOPE = "out of scope"
-    LEAVING = "leaving"
-    LEFT = "left"
-    HELD = "held"
-    IGNORED = "ignored"
-    SKIPPED = "skipped"
-    UNREAD = "unread"
-    PROBLEM = "problem"
-    IN_FLIGHT = "in flight"
-
 
 HOLDS_ON = (
     Status.IN_STEP,

@@ -10,10 +10,10 @@ from typing import Any
 
 from metasync.contract import Kind, Schema
 from metasync.engagement.model import Engagement, Profile
+from metasync.store.rows import Status
 from metasync.synchronising.match import ByHand, Matching
 from metasync.synchronising.needs import profiles_by_source
 from metasync.synchronising.program import ObjectError, Program
-from metasync.synchronising.scope import Status
 from metasync.synchronising.units import Loader, Unit
 from metasync.workspace import Workspace
 

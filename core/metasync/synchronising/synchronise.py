@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from metasync.contract import Kind, MetasyncError, Schema, Taken
 from metasync.engagement.model import Profile
-from metasync.store import codec, directories, joins, objects, sync
+from metasync.store import codec, directories, dirty, joins, objects, waits
 from metasync.store.rows import State
 from metasync.synchronising.joining import Joining
 from metasync.synchronising.match import Claims, KeyedLookups, by_hand, keyed
@@ -121,8 +121,8 @@ def _mark_whole(connection: Connection, setting: Setting) -> None:
         basis.update(repr((program.places.under, sorted(program.places.mirror.items()))).encode())
     basis.update(repr(setting.hand.pair_keys).encode())
     digest = basis.hexdigest()
-    if sync.basis(connection, setting.engagement_id, setting.profile.name) != digest:
-        sync.mark_whole(
+    if dirty.basis(connection, setting.engagement_id, setting.profile.name) != digest:
+        dirty.mark_whole(
             connection, setting.engagement_id, setting.profile.name, setting.source_ids, setting.profile.source_kind.value, digest
         )
 
@@ -142,7 +142,7 @@ class MainPass:
         claims, rivals = self._claims(due)
         if rivals:
             with self.at.workspace.backend.write() as connection:
-                sync.mark(connection, self.at.engagement_id, [(self.at.profile.name, one, 0) for one in rivals])
+                dirty.mark(self.at.workspace.backend, connection, self.at.engagement_id, [(self.at.profile.name, one, 0) for one in rivals])
             due = self._due()
             claims, _ = self._claims(due)
         with ExitStack() as stack:
@@ -168,7 +168,7 @@ class MainPass:
         with self.at.workspace.backend.read() as connection:
             return [
                 one
-                for one, directory_id, _ in sync.due(connection, self.at.engagement_id, self.at.profile.name, self.at.now)
+                for one, directory_id, _ in dirty.due(connection, self.at.engagement_id, self.at.profile.name, self.at.now)
                 if directory_id in self.at.programs
             ]
 
@@ -201,7 +201,7 @@ class MainPass:
                     claims.add(unit, keys, {one.id for of_rule in keys for key in of_rule for one in hits.get(key, ())})
                     sought |= {(self.at.target_id, name, value) for of_rule in keys for name, value in of_rule}
         with self.at.workspace.backend.read() as connection:
-            waiting = sync.waiting_for(connection, list(sought), but=due)
+            waiting = waits.on_keys(connection, list(sought), but=due)
         return claims, [one for profile, one in waiting if profile == self.at.profile.name]
 
     def _portion(self, connection: Connection, ids: list[int], claims: Claims, unique: UniqueValues) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metasync.contract import AttributeSchema, Taken, Unique
-from metasync.store import sync
+from metasync.store import matching, reservations
+from metasync.store import pending as pending_rows
 from metasync.store.normalise import normalise
 from metasync.synchronising.needs import BETWEEN, in_parent
 from metasync.synchronising.program import ObjectError
@@ -48,11 +49,11 @@ class UniqueValues:
     connector: Taken | None = None
     """Asked for values of what is not imported, if it can tell."""
     taken_before: dict[tuple[str, str], bool] = field(default_factory=dict)
-    _bearers: dict[tuple[str, str], list[sync.Candidate]] = field(default_factory=dict)
-    _held: dict[tuple[str, str], sync.Reservation | None] = field(default_factory=dict)
-    _own: dict[tuple[int, str], list[sync.Reservation]] = field(default_factory=dict)
+    _bearers: dict[tuple[str, str], list[matching.Candidate]] = field(default_factory=dict)
+    _held: dict[tuple[str, str], reservations.Reservation | None] = field(default_factory=dict)
+    _own: dict[tuple[int, str], list[reservations.Reservation]] = field(default_factory=dict)
     _fetched: set[int] = field(default_factory=set)
-    _new: dict[tuple[str, str], sync.Reservation] = field(default_factory=dict)
+    _new: dict[tuple[str, str], reservations.Reservation] = field(default_factory=dict)
     freed: list[tuple[str, str]] = field(default_factory=list)
     """(name in the index, value) of what nobody wants any more."""
     _given_up: dict[tuple[str, str], set[int]] = field(default_factory=dict)
@@ -80,7 +81,7 @@ class UniqueValues:
 
     def let_go(self, identity_id: int, profiles: Collection[str]) -> None:
         """This identity has no object in the directory any more."""
-        for attribute, folded in sync.release_names(self.connection, self.directory_id, identity_id, profiles, self.now):
+        for attribute, folded in reservations.release_all(self.connection, self.directory_id, identity_id, profiles, self.now):
             self._free(attribute, folded)
 
     def _free(self, attribute: str, folded: str) -> None:
@@ -88,7 +89,7 @@ class UniqueValues:
 
     def fetch(self, identity_ids: Collection[int], values: Collection[tuple[AttributeSchema, str, Any]]) -> None:
         """Ask the database at once for what `resolve` will ask one by one: (attribute, value, parent)."""
-        self._own |= sync.reservations_of(self.connection, self.directory_id, identity_ids)
+        self._own |= reservations.of_identities(self.connection, self.directory_id, identity_ids)
         self._fetched |= set(identity_ids)
         by_name: dict[str, tuple[AttributeSchema, set[str]]] = {}
         for known, value, place in values:
@@ -96,17 +97,17 @@ class UniqueValues:
             if (known.name, folded) not in self._bearers:
                 by_name.setdefault(known.name, (known, set()))[1].add(folded)
         for name, (known, foldeds) in by_name.items():
-            bearers = sync.look_up(self.connection, self.directory_id, _key(known), foldeds)
-            held = sync.reservations(self.connection, self.directory_id, name, foldeds)
+            bearers = matching.look_up(self.connection, self.directory_id, _key(known), foldeds)
+            held = reservations.of_values(self.connection, self.directory_id, name, foldeds)
             for folded in foldeds:
                 self._bearers[name, folded] = bearers.get(folded, [])
                 self._held.setdefault((name, folded), held.get(folded))
 
     def flush(self) -> None:
         """Write what was reserved since the last time."""
-        sync.release_reservations(self.connection, self._unwanted, self.now)
+        reservations.release(self.connection, self._unwanted, self.now)
         self._unwanted.clear()
-        sync.reserve(self.connection, self.engagement_id, self.directory_id, list(self._new.values()))
+        reservations.reserve(self.connection, self.engagement_id, self.directory_id, list(self._new.values()))
         self._new.clear()
 
     def resolve(
@@ -198,9 +199,9 @@ class UniqueValues:
         return held.released is not None and held.released + self.reserve <= self.now
 
     def _give_up_pending(self, known: AttributeSchema, key: tuple[str, str], own: int | None) -> None:
-        """Whoever bears the value may have been found to give it up in an earlier portion, or in an earlier pass that nobody exported yet."""
+        """Whoever bears the value may have been found to give it up in an earlier portion, or in a pass that nobody exported yet."""
         asked = {bearer.id for bearer in self._bearers[key] if bearer.id != own} - self._worked - self._given_up.get(key, set())
-        for row in sync.pending_on(self.connection, asked):
+        for row in pending_rows.on_targets(self.connection, asked):
             lost = {
                 name for one in row.operations for name in one.after if name in one.before and _differ(one.before[name], one.after[name])
             }
@@ -221,7 +222,7 @@ class UniqueValues:
         if not free:
             return
         folded = _folded(value, within, known)
-        row = sync.Reservation(
+        row = reservations.Reservation(
             id=0, attribute=known.name, value=folded, shown=value, base=base, identity_id=identity_id, released=None, profile=profile
         )
         self._held[known.name, folded] = self._new[known.name, folded] = row

@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from metasync.contract import Kind, Operation, Reference, Schema, Type
 from metasync.engagement.model import Cause
 from metasync.expressions import Expression
-from metasync.store import codec, joins, sync
+from metasync.store import codec, holds, joins, objects, references, states
+from metasync.store import written as written_rows
 from metasync.store.joins import JoinRow
 from metasync.store.rows import ObjectRow, PendingOperation, Problem, State
 from metasync.synchronising.images import Image, Written, overlay
@@ -35,7 +36,7 @@ class Unit:
     row: ObjectRow
     source: Image
     program: Program
-    before: sync.SyncState | None = None
+    before: states.SyncState | None = None
     identity_id: int | None = None
     joins: list[JoinRow] = field(default_factory=list)
     partners: dict[str, Image] = field(default_factory=dict)
@@ -128,24 +129,24 @@ class Loader:
 
     def load(self, connection: Connection, object_ids: Collection[int]) -> list[Unit]:
         """Units in the order of the ids given; ids that are no objects any more are left out."""
-        rows = sync.objects(connection, object_ids)
-        states = sync.states(connection, self.profile.name, rows)
-        held = sync.holds(connection, self.profile.name, rows)
-        flying = sync.in_flight(connection, self.profile.name, rows)
+        rows = objects.get(connection, object_ids)
+        before = states.of_objects(connection, self.profile.name, rows)
+        held = holds.of_objects(connection, self.profile.name, rows)
+        flying = written_rows.in_flight(connection, self.profile.name, rows)
         own = joins.of_objects(connection, rows)
         by_identity = joins.of_identities(connection, {row.identity_id for row in own.values()})
         others = {one.object_id for rows_ in by_identity.values() for one in rows_ if one.object_id and one.object_id not in rows}
-        partners = sync.objects(connection, others) | rows
-        links = sync.links(connection, partners, self.reference_attributes)
+        partners = objects.get(connection, others) | rows
+        links = references.of_objects(connection, partners, self.reference_attributes)
         anchors = {one.anchor for rows_ in by_identity.values() for one in rows_ if one.directory_id == self.target_id}
-        written = sync.written(connection, self.target_id, anchors)
+        written = written_rows.unconfirmed(connection, self.target_id, anchors)
         units = []
         for object_id in object_ids:
             row = rows.get(object_id)
             program = self.programs.get(row.directory_id) if row else None
             if row is None or program is None:
                 continue
-            unit = Unit(row=row, source=self.image(row, links), program=program, before=states.get(object_id))
+            unit = Unit(row=row, source=self.image(row, links), program=program, before=before.get(object_id))
             unit.held, unit.in_flight = frozenset(held.get(object_id, ())), object_id in flying
             if object_id in own:
                 unit.identity_id = own[object_id].identity_id

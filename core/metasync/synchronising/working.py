@@ -12,13 +12,13 @@ from metasync.engagement.model import Action, Cause, Leave, Strength
 from metasync.expressions import CLEAR, KEEP
 from metasync.store import codec
 from metasync.store.normalise import normalise
-from metasync.store.rows import State
+from metasync.store.rows import State, Status
 from metasync.synchronising import diff, leaving
 from metasync.synchronising.family import Family
 from metasync.synchronising.fit import attribute_schema
 from metasync.synchronising.images import source_name
 from metasync.synchronising.program import ObjectError, evaluate
-from metasync.synchronising.scope import Status, Verdict, is_named
+from metasync.synchronising.scope import Verdict, is_named
 from metasync.synchronising.setting import Setting, stopped
 from metasync.synchronising.unique import UniqueValues, ValueTaken, expanded
 from metasync.synchronising.units import Unit

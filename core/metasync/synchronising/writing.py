@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metasync.contract import Kind, Operation
-from metasync.store import dirty, joins, sync
-from metasync.store.rows import Severity, State
-from metasync.synchronising.scope import HOLDS_ON, Status
+from metasync.store import dirty, joins, problems, references, states, waits
+from metasync.store import pending as pending_rows
+from metasync.store.rows import Severity, State, Status
+from metasync.synchronising.scope import HOLDS_ON
 from metasync.synchronising.setting import Setting, label_of
 from metasync.synchronising.units import Unit
 
@@ -23,7 +24,7 @@ class Writing:
 
     def existing(self, connection: Connection, units: Sequence[Unit]) -> dict[int, str]:
         """unit -> what stood for it in the target before this pass: an anchor, `planned`, or nothing."""
-        before = sync.pending_of(connection, self.at.profile.name, [unit.id for unit in units])
+        before = pending_rows.of_objects(connection, self.at.profile.name, [unit.id for unit in units])
         found = {}
         for unit in units:
             planned = "planned" if unit.id in before and before[unit.id].anchor is None else ""
@@ -33,7 +34,7 @@ class Writing:
     def write(self, connection: Connection, units: Sequence[Unit], existed: Mapping[int, str], freed: Sequence[tuple[str, str]]) -> None:
         name, ids = self.at.profile.name, [unit.id for unit in units]
         pending = [
-            sync.PendingRow(
+            pending_rows.PendingRow(
                 object_id=unit.id,
                 identity_id=unit.identity_id,
                 directory_id=self.at.target_id,
@@ -46,37 +47,35 @@ class Writing:
             for unit in units
             if unit.operations
         ]
-        sync.put_pending(connection, self.at.engagement_id, name, self.at.run_id, ids, pending)
-        sync.drop_members(connection, name, [unit.id for unit in units if not _may_have_members(unit)])
+        pending_rows.put(connection, self.at.engagement_id, name, self.at.run_id, ids, pending)
+        pending_rows.drop_members(connection, name, [unit.id for unit in units if not _may_have_members(unit)])
         self._free_rivals(connection, units)
-        waits = [(unit.id, *wait) for unit in units for wait in unit.waits]
-        sync.put_wanted(connection, self.at.engagement_id, name, ids, waits)
-        waiting = sync.waiting_for(connection, [(self.at.target_id, *key) for key in freed])
-        problems = [problem for unit in units for problem in unit.problems]
-        sync.put_problems(connection, self.at.engagement_id, name, self.at.run_id, self.at.now, ids, problems)
-        sync.put_states(connection, self.at.engagement_id, name, self.at.run_id, [_state(unit) for unit in units])
+        waits.put(connection, self.at.engagement_id, name, ids, [(unit.id, *wait) for unit in units for wait in unit.waits])
+        waiting = waits.on_keys(connection, [(self.at.target_id, *key) for key in freed])
+        found = [problem for unit in units for problem in unit.problems]
+        problems.replace_synchronised(connection, self.at.engagement_id, name, self.at.run_id, self.at.now, ids, found)
+        states.put(connection, self.at.engagement_id, name, self.at.run_id, [_state(unit) for unit in units])
         for unit in units:
             if unit.done is not None and unit.target_join is not None and unit.done != list(unit.target_join.done):
                 joins.set_done(connection, unit.target_join.id, unit.done)
-        sync.clean(connection, name, ids, self.at.now)
-        sync.mark(connection, self.at.engagement_id, [(profile, one, 0) for profile, one in waiting])
-        for unit in units:
-            if unit.due_at is not None:
-                sync.mark(connection, self.at.engagement_id, [(name, unit.id, 0)], unit.due_at)
+        dirty.clean(connection, name, ids, self.at.now)
+        dirty.mark(self.at.workspace.backend, connection, self.at.engagement_id, [(profile, one, 0) for profile, one in waiting])
+        times = {unit.id: unit.due_at for unit in units if unit.due_at is not None}
+        dirty.mark_later(self.at.workspace.backend, connection, self.at.engagement_id, name, times)
         self._tell_holders(connection, units, existed)
         self._tell_siblings(connection, units)
         self.at.worked |= set(ids)
         self.at.outcome.looked_at += len(ids)
         self.at.outcome.pending += len(pending)
-        self.at.outcome.problems += sum(1 for problem in problems if problem.severity is not Severity.NOTICE)
+        self.at.outcome.problems += sum(1 for problem in found if problem.severity is not Severity.NOTICE)
 
     def _free_rivals(self, connection: Connection, units: Sequence[Unit]) -> None:
         """Whoever no longer waits for a key may have been in somebody's way."""
-        before = sync.wanted_keys(connection, self.at.profile.name, [unit.id for unit in units])
+        before = waits.of_objects(connection, self.at.profile.name, [unit.id for unit in units])
         left = {key for unit in units for key in before.get(unit.id, set()) - set(unit.waits)}
         if left:
-            rivals = sync.waiting_for(connection, list(left), but=[unit.id for unit in units])
-            sync.mark(connection, self.at.engagement_id, [(name, one, 0) for name, one in rivals])
+            rivals = waits.on_keys(connection, list(left), but=[unit.id for unit in units])
+            dirty.mark(self.at.workspace.backend, connection, self.at.engagement_id, [(name, one, 0) for name, one in rivals])
 
     def _tell_holders(self, connection: Connection, units: Sequence[Unit], existed: Mapping[int, str]) -> None:
         """Who came to exist in the target, or ceased to: those that refer to him look again, at him alone."""
@@ -91,7 +90,7 @@ class Writing:
             return
         marks = []
         groups: dict[int, set[int]] = {}
-        for holder, _, member, directory_id, kind in sync.holders(connection, changed):
+        for holder, _, member, directory_id, kind in references.holders(connection, changed):
             if directory_id == self.at.target_id:
                 groups.setdefault(holder, set()).add(changed[member])
             for profile in self.at.by_source.get((self.at.names.get(directory_id, ""), Kind(kind)), ()):
@@ -102,12 +101,12 @@ class Writing:
                 sources = [self.at.workspace.directory_ids[source] for source in one.sources]
                 for holder, partner in dirty.partners(connection, groups, sources, one.source_kind):
                     marks += [(one.name, partner, member) for member in groups[holder]]
-        sync.mark(connection, self.at.engagement_id, marks)
+        dirty.mark(self.at.workspace.backend, connection, self.at.engagement_id, marks)
 
     def _tell_siblings(self, connection: Connection, units: Sequence[Unit]) -> None:
         """When one profile lets go of an identity, or takes hold, the others with the same target must look again."""
         turned = [unit for unit in units if unit.identity_id is not None and _turned(unit)]
-        others = sync.statuses_of_identities(connection, {unit.identity_id for unit in turned if unit.identity_id is not None})
+        others = states.of_identities(connection, {unit.identity_id for unit in turned if unit.identity_id is not None})
         marks = [
             (name, one, 0)
             for unit in turned
@@ -116,7 +115,7 @@ class Writing:
             and (name, one) != (self.at.profile.name, unit.id)
             and (unit.status in HOLDS_ON or status != Status.LEFT)
         ]
-        sync.mark(connection, self.at.engagement_id, marks)
+        dirty.mark(self.at.workspace.backend, connection, self.at.engagement_id, marks)
 
 
 def _turned(unit: Unit) -> bool:
@@ -129,10 +128,10 @@ def _may_have_members(unit: Unit) -> bool:
     return unit.status in (Status.IN_STEP, Status.PENDING) and unit.desired is not None
 
 
-def _state(unit: Unit) -> sync.SyncState:
+def _state(unit: Unit) -> states.SyncState:
     before = unit.before
     keep = before.enabled if before else None
-    return sync.SyncState(
+    return states.SyncState(
         object_id=unit.id,
         digest=unit.row.digest,
         status=unit.status or Status.PROBLEM,

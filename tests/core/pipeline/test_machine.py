@@ -36,9 +36,9 @@ from metasync.planning import approve
 from metasync.planning.approval import ApprovalRefused
 from metasync.runs import dispatch, run
 from metasync.store import audit, clock
+from metasync.store.rows import Status
 from metasync.store.tables import directory, object_, sync_state
 from metasync.synchronising import setting
-from metasync.synchronising.scope import Status
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory, WriteFault
 from metasync.testing.staff import BASE, DOCUMENT, PEOPLE, profile

@@ -11,8 +11,8 @@ from metasync.contract import Kind
 from metasync.decisions import ignore
 from metasync.explain import explain
 from metasync.naming import find_object
+from metasync.store.rows import Status
 from metasync.store.tables import directory, object_, sync_state
-from metasync.synchronising.scope import Status
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
 from metasync.testing.staff import PEOPLE, anchor, person, profile

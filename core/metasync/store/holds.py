@@ -1,0 +1,87 @@
+"""Queries of holds: what an undo restored, and synchronising leaves alone until it is released."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, or_, select, update
+
+from metasync.store.joins import portions
+from metasync.store.tables import hold
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HoldRow:
+    """What an undo restored, and the next run shall leave alone."""
+
+    profile: str
+    object_id: int
+    attribute: str
+    run_id: int
+    reason: str
+
+
+def those(
+    connection: Connection,
+    engagement_id: int,
+    *,
+    profile: str | None = None,
+    objects: Collection[int] | None = None,
+    run_id: int | None = None,
+    attribute: str | None = None,
+) -> list[HoldRow]:
+    """The holds that these conditions name."""
+    query = select(hold).where(*_those(engagement_id, profile, objects, run_id, attribute)).order_by(hold.c.id)
+    return [
+        HoldRow(profile=row.profile, object_id=row.object_id, attribute=row.attribute, run_id=row.run_id, reason=row.reason)
+        for row in connection.execute(query)
+    ]
+
+
+def of_objects(connection: Connection, profile: str, object_ids: Collection[int]) -> dict[int, set[str]]:
+    """source object -> attributes that an undo holds; `*`: the object itself."""
+    found: dict[int, set[str]] = {}
+    for part in portions(object_ids):
+        for row in connection.execute(
+            select(hold.c.object_id, hold.c.attribute).where(hold.c.profile == profile, hold.c.object_id.in_(part))
+        ):
+            found.setdefault(row.object_id, set()).add(row.attribute)
+    return found
+
+
+def add(connection: Connection, engagement_id: int, *, profile: str, object_id: int, attribute: str, run_id: int, reason: str) -> None:
+    """Hold one attribute of one object (`*`: the object) until it is released."""
+    where = (hold.c.profile == profile, hold.c.object_id == object_id, hold.c.attribute == attribute)
+    if connection.execute(update(hold).where(*where).values(run_id=run_id, reason=reason)).rowcount == 0:
+        row = {"engagement_id": engagement_id, "profile": profile, "object_id": object_id, "attribute": attribute}
+        connection.execute(insert(hold).values(**row, run_id=run_id, reason=reason))
+
+
+def release(
+    connection: Connection,
+    engagement_id: int,
+    *,
+    profile: str | None = None,
+    objects: Collection[int] | None = None,
+    run_id: int | None = None,
+    attribute: str | None = None,
+) -> None:
+    """Take holds back."""
+    connection.execute(delete(hold).where(*_those(engagement_id, profile, objects, run_id, attribute)))
+
+
+def _those(
+    engagement_id: int, profile: str | None, objects: Collection[int] | None, run_id: int | None, attribute: str | None
+) -> list[Any]:
+    where: list[Any] = [hold.c.engagement_id == engagement_id]
+    if profile is not None:
+        where.append(hold.c.profile == profile)
+    if objects is not None:
+        where.append(hold.c.object_id.in_(list(objects)))
+    if run_id is not None:
+        where.append(hold.c.run_id == run_id)
+    if attribute is not None:
+        where.append(or_(hold.c.attribute == attribute, hold.c.attribute == "*"))
+    return where

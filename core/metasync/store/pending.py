@@ -1,0 +1,144 @@
+"""Queries of what profiles want to do: operations by object, members of groups one by one. Plans freeze it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, insert, select
+
+from metasync.contract import Kind, Operation
+from metasync.store import codec
+from metasync.store.joins import portions
+from metasync.store.rows import PendingOperation
+from metasync.store.tables import pending, pending_member
+
+
+@dataclass(kw_only=True, slots=True)
+class PendingRow:
+    """What one profile wants to do to one object."""
+
+    object_id: int
+    identity_id: int | None
+    directory_id: int
+    kind: Kind
+    target_id: int | None
+    anchor: str | None
+    label: str
+    operations: list[PendingOperation]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemberRow:
+    """One member to be added or removed."""
+
+    object_id: int
+    member_key: str
+    member_created: bool
+    attribute: str
+    operation: Operation
+    label: str
+    rule: str
+
+
+def of_objects(connection: Connection, profile: str, object_ids: Collection[int]) -> dict[int, PendingRow]:
+    """source object -> what is pending for it."""
+    found = {}
+    for part in portions(object_ids):
+        for row in connection.execute(select(pending).where(pending.c.profile == profile, pending.c.object_id.in_(part))):
+            found[row.object_id] = _pending_row(row)
+    return found
+
+
+def on_targets(connection: Connection, target_ids: Collection[int]) -> list[PendingRow]:
+    """What any profile wants to do to these target objects."""
+    return [
+        _pending_row(row)
+        for part in portions(target_ids)
+        for row in connection.execute(select(pending).where(pending.c.target_id.in_(part)).order_by(pending.c.id))
+    ]
+
+
+def put(
+    connection: Connection, engagement_id: int, profile: str, run_id: int, object_ids: Collection[int], rows: Sequence[PendingRow]
+) -> None:
+    """Replace what is pending for these objects (members excepted)."""
+    for part in portions(object_ids):
+        connection.execute(delete(pending).where(pending.c.profile == profile, pending.c.object_id.in_(part)))
+    live = [row for row in rows if row.operations]
+    if live:
+        connection.execute(
+            insert(pending),
+            [
+                {
+                    "engagement_id": engagement_id,
+                    "profile": profile,
+                    "object_id": row.object_id,
+                    "identity_id": row.identity_id,
+                    "directory_id": row.directory_id,
+                    "kind": row.kind.value,
+                    "target_id": row.target_id,
+                    "anchor": row.anchor,
+                    "label": row.label,
+                    "operations": codec.encode_operations(row.operations),
+                    "run_id": run_id,
+                }
+                for row in live
+            ],
+        )
+
+
+def put_members(
+    connection: Connection,
+    engagement_id: int,
+    profile: str,
+    object_id: int,
+    attribute: str,
+    rows: Sequence[MemberRow],
+    keys: Collection[str] | None,
+) -> None:
+    """Replace the pending members of a group: all, or only those keys."""
+    about = and_(pending_member.c.profile == profile, pending_member.c.object_id == object_id, pending_member.c.attribute == attribute)
+    if keys is None:
+        connection.execute(delete(pending_member).where(about))
+    else:
+        for part in portions(keys):
+            connection.execute(delete(pending_member).where(about, pending_member.c.member_key.in_(part)))
+    if rows:
+        connection.execute(
+            insert(pending_member),
+            [
+                {
+                    "engagement_id": engagement_id,
+                    "profile": profile,
+                    "object_id": row.object_id,
+                    "member_key": row.member_key,
+                    "member_created": row.member_created,
+                    "attribute": row.attribute,
+                    "operation": row.operation.value,
+                    "label": row.label,
+                    "rule": row.rule,
+                }
+                for row in rows
+            ],
+        )
+
+
+def drop_members(connection: Connection, profile: str, object_ids: Collection[int]) -> None:
+    """Nothing is pending for the members of these groups any more."""
+    for part in portions(object_ids):
+        connection.execute(delete(pending_member).where(pending_member.c.profile == profile, pending_member.c.object_id.in_(part)))
+
+
+def _pending_row(row: Any) -> PendingRow:
+    return PendingRow(
+        object_id=row.object_id,
+        identity_id=row.identity_id,
+        directory_id=row.directory_id,
+        kind=Kind(row.kind),
+        target_id=row.target_id,
+        anchor=row.anchor,
+        label=row.label,
+        operations=list(codec.decode_operations(row.operations)),
+    )

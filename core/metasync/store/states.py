@@ -1,0 +1,84 @@
+"""Queries of how each source object stood after its profile last synchronised it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from metasync.store.joins import portions
+from metasync.store.tables import join, sync_state
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyncState:
+    """What the last synchronisation of one object by one profile ended with."""
+
+    object_id: int
+    digest: bytes
+    status: str
+    reason: str
+    enabled: bool | None = None
+    desired: bytes | None = None
+    left_cause: str | None = None
+    left_since: datetime | None = None
+
+
+def of_objects(connection: Connection, profile: str, object_ids: Collection[int]) -> dict[int, SyncState]:
+    """How each object stood after the last synchronisation."""
+    found = {}
+    for part in portions(object_ids):
+        for row in connection.execute(select(sync_state).where(sync_state.c.profile == profile, sync_state.c.object_id.in_(part))):
+            found[row.object_id] = SyncState(
+                object_id=row.object_id,
+                digest=row.digest,
+                status=row.status,
+                reason=row.reason,
+                enabled=row.enabled,
+                desired=row.desired,
+                left_cause=row.left_cause,
+                left_since=row.left_since,
+            )
+    return found
+
+
+def of_identities(connection: Connection, identity_ids: Collection[int]) -> dict[int, list[tuple[str, int, str]]]:
+    """identity -> (profile, source object, status) of every profile that ever looked at one of its objects."""
+    found: dict[int, list[tuple[str, int, str]]] = {}
+    for part in portions(identity_ids):
+        query = (
+            select(join.c.identity_id, sync_state.c.profile, sync_state.c.object_id, sync_state.c.status)
+            .join(sync_state, sync_state.c.object_id == join.c.object_id)
+            .where(join.c.identity_id.in_(part))
+        )
+        for row in connection.execute(query):
+            found.setdefault(row.identity_id, []).append((row.profile, row.object_id, row.status))
+    return found
+
+
+def put(connection: Connection, engagement_id: int, profile: str, run_id: int, rows: Sequence[SyncState]) -> None:
+    """Replace the states of these objects."""
+    for part in portions([row.object_id for row in rows]):
+        connection.execute(delete(sync_state).where(sync_state.c.profile == profile, sync_state.c.object_id.in_(part)))
+    if rows:
+        connection.execute(
+            insert(sync_state),
+            [
+                {
+                    "engagement_id": engagement_id,
+                    "profile": profile,
+                    "object_id": row.object_id,
+                    "digest": row.digest,
+                    "status": row.status,
+                    "reason": row.reason,
+                    "enabled": row.enabled,
+                    "desired": row.desired,
+                    "left_cause": row.left_cause,
+                    "left_since": row.left_since,
+                    "run_id": run_id,
+                }
+                for row in rows
+            ],
+        )

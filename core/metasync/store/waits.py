@@ -1,0 +1,70 @@
+"""Queries of keys that source objects wait for: values by which their partner would be found, once somebody has them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import Connection, and_, delete, insert, select
+
+from metasync.store.joins import portions
+from metasync.store.rows import Status
+from metasync.store.tables import sync_state, wanted
+
+CREATING = (Status.IN_STEP, Status.PENDING, Status.IN_FLIGHT)
+"""How an object stands for which another one is created, or was."""
+
+
+def of_objects(connection: Connection, profile: str, object_ids: Collection[int]) -> dict[int, set[tuple[int, str, str]]]:
+    """source object -> (directory, key name, value) that it waited for."""
+    found: dict[int, set[tuple[int, str, str]]] = {}
+    for part in portions(object_ids):
+        for row in connection.execute(select(wanted).where(wanted.c.profile == profile, wanted.c.object_id.in_(part))):
+            found.setdefault(row.object_id, set()).add((row.directory_id, row.name, row.value))
+    return found
+
+
+def on_keys(connection: Connection, keys: Collection[tuple[int, str, str]], but: Collection[int] = ()) -> list[tuple[str, int]]:
+    """(profile, source object) that wait for one of these keys (directory, name, value)."""
+    found: set[tuple[str, int]] = set()
+    without = set(but)
+    by_name: dict[tuple[int, str], list[str]] = {}
+    for directory_id, name, value in keys:
+        by_name.setdefault((directory_id, name), []).append(value)
+    for (directory_id, name), values in by_name.items():
+        for part in portions(values):
+            query = select(wanted.c.profile, wanted.c.object_id).where(
+                wanted.c.directory_id == directory_id, wanted.c.name == name, wanted.c.value.in_(part)
+            )
+            found |= {(row.profile, row.object_id) for row in connection.execute(query) if row.object_id not in without}
+    return sorted(found)
+
+
+def creating(
+    connection: Connection, keys: Collection[tuple[int, str, str]], profiles: Collection[str]
+) -> dict[tuple[int, str, str], set[str]]:
+    """(directory, name, value) -> those of the profiles that are creating an object with it, or did and no import has shown it yet."""
+    found: dict[tuple[int, str, str], set[str]] = {}
+    same = and_(sync_state.c.profile == wanted.c.profile, sync_state.c.object_id == wanted.c.object_id)
+    for directory_id, name in sorted({(directory_id, name) for directory_id, name, _ in keys}):
+        for part in portions([value for one, other, value in keys if (one, other) == (directory_id, name)]):
+            about = (wanted.c.directory_id == directory_id) & (wanted.c.name == name) & wanted.c.value.in_(part)
+            query = select(wanted.c.value, wanted.c.profile).join(sync_state, same).where(about, wanted.c.profile.in_(sorted(profiles)))
+            for row in connection.execute(query.where(sync_state.c.status.in_(CREATING))):
+                found.setdefault((directory_id, name, row.value), set()).add(row.profile)
+    return found
+
+
+def put(
+    connection: Connection, engagement_id: int, profile: str, object_ids: Collection[int], rows: Sequence[tuple[int, int, str, str]]
+) -> None:
+    """Replace what these objects wait for: (object, directory, key name, value)."""
+    for part in portions(object_ids):
+        connection.execute(delete(wanted).where(wanted.c.profile == profile, wanted.c.object_id.in_(part)))
+    if rows:
+        connection.execute(
+            insert(wanted),
+            [
+                {"engagement_id": engagement_id, "profile": profile, "object_id": one, "directory_id": where, "name": name, "value": value}
+                for one, where, name, value in sorted(set(rows))
+            ],
+        )
