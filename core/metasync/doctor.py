@@ -17,8 +17,9 @@ from metasync import __version__
 from metasync.contract import MetasyncError
 from metasync.engagement import document
 from metasync.host import Host
-from metasync.opening import Settings, open_workspace, store
+from metasync.opening import PluginsNotInUse, Settings, open_workspace, store
 from metasync.store import audit, looking
+from metasync.words import counted
 
 LOW_SPACE = 500 * 1024 * 1024
 OPEN_TO_OTHERS = 0o077
@@ -49,6 +50,9 @@ def doctor(settings: Settings) -> list[Finding]:
         settings.report(number, len(looks), f"doctor: {what}")
         try:
             found += look(settings)
+        except PluginsNotInUse:
+            # Each plugin's own line says why already.
+            found.append(Finding(level="error", what=what, text="not looked at before all plugins are in use"))
         except MetasyncError as error:
             found.append(Finding(level="error", what=what, text=str(error)))
     return found
@@ -100,7 +104,11 @@ def _audit(settings: Settings) -> Iterator[Finding]:
     for one in broken[:5]:
         yield Finding(level="error", what="audit log", text=one.text)
     if not broken:
-        yield Finding(level="good", what="audit log", text=f"{number} rows hold, last hash {last[:16] or 'none'}")
+        yield Finding(
+            level="good",
+            what="audit log",
+            text=f"{counted(number, 'row')} {'holds' if number == 1 else 'hold'}, last hash {last[:16] or 'none'}",
+        )
 
 
 def _document(settings: Settings) -> Iterator[Finding]:

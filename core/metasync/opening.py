@@ -30,6 +30,10 @@ class NotLoaded(UsageError):
     """The document was never loaded; load it first: `metasync load FILE`."""
 
 
+class PluginsNotInUse(UsageError):
+    """A plugin of the document is not in use."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the options and the environment say."""
@@ -110,7 +114,7 @@ def refuse_broken(host: Host) -> None:
     broken = [one for one in host.plugins if not one.working]
     if broken:
         listed = "\n".join(f"  {one.name}: {one.state}: {one.reason}" for one in broken)
-        raise UsageError(f"these plugins of the document are not in use; correct that, or take them out of `plugins:`\n{listed}")
+        raise PluginsNotInUse(f"these plugins of the document are not in use; correct that, or take them out of `plugins:`\n{listed}")
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def test_sql_stands_in_the_store_alone() -> None:
 
 
 def test_the_command_line_calls_the_service_alone() -> None:
-    allowed = ("metasync.cli", "metasync.contract", "metasync.service")
+    allowed = ("metasync.cli", "metasync.contract", "metasync.service", "metasync.words")
     wrong = [
         f"{path}:{line}: {module}.{name}"
         for path in modules(ENGINE / "cli")

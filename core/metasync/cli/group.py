@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -17,6 +18,21 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Keeping": ("plugin", "secrets", "audit"),
 }
 
+OTHER_WORDS = {
+    "apply": "export",
+    "diff": "plan",
+    "history": "runs",
+    "log": "runs",
+    "preview": "plan",
+    "rollback": "undo",
+    "status": "runs",
+    "sync": "run",
+    "synchronise": "run",
+    "synchronize": "run",
+    "validate": "check",
+}
+"""What other tools call a verb -> ours."""
+
 
 class Metasync(click.Group):
     """All verbs, in sections; those of plugins last."""
@@ -28,6 +44,15 @@ class Metasync(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
         return own or self._from_plugins(ctx).get(cmd_name)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            other = OTHER_WORDS.get(args[0].lower())
+            near = [other] if other else get_close_matches(args[0], self.list_commands(ctx), n=2, cutoff=0.6)
+            meant = f"Did you mean {' or '.join(f'`metasync {name}`' for name in near)}?" if near else "See `metasync --help`."
+            raise click.UsageError(f"{error.message} {meant}", ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         take_common(ctx)

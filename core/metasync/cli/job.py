@@ -9,9 +9,9 @@ import click
 
 from metasync import service
 from metasync.cli.group import metasync
-from metasync.cli.output import counted
 from metasync.cli.session import Session, reason_option, verb
 from metasync.cli.tables import imports_table, plan_as_json, plan_table, settle, states_line
+from metasync.words import counted
 
 PROFILES = click.argument("profile", nargs=-1)
 

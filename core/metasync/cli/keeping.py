@@ -9,8 +9,9 @@ import click
 
 from metasync import service
 from metasync.cli.group import metasync
-from metasync.cli.output import counted, styled
+from metasync.cli.output import styled
 from metasync.cli.session import Exit, Session, verb
+from metasync.words import counted
 
 
 @metasync.group("plugin")
@@ -150,6 +151,9 @@ def secrets_list(session: Session) -> None:
     """List the names of secrets, and where each is found."""
     found = service.secret_names(session.settings)
     session.out.json(found)
+    if not found:
+        session.out.line("the document refers to no secret, and none is kept")
+        return
     rows = []
     for one in found:
         where = one.where or ("not needed" if not one.needed_by else "missing")
@@ -174,4 +178,4 @@ def audit_verify(session: Session) -> None:
     if broken:
         session.worse(Exit.FAILED)
     else:
-        session.out.line(f"the audit log holds: {number} rows, last hash {last or 'none'}", "good")
+        session.out.line(f"the audit log holds: {counted(number, 'row')}, last hash {last or 'none'}", "good")

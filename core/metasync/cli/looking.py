@@ -6,9 +6,10 @@ import click
 
 from metasync import service
 from metasync.cli.group import metasync
-from metasync.cli.output import counted, styled, when
+from metasync.cli.output import styled, when
 from metasync.cli.session import Exit, Session, reason_option, verb
 from metasync.cli.tables import plan_as_json, plan_table, show_plan, states_line
+from metasync.words import counted
 
 OBJECT = click.argument("name", metavar="OBJECT")
 LIMIT = click.option("--limit", type=click.IntRange(min=1), default=50, metavar="N", help="Show at most N.")
@@ -278,5 +279,8 @@ def wave_list(session: Session) -> None:
     """
     found = session.ask(lambda workspace: list(workspace.engagement.waves.values()))
     session.out.json([{"wave": one.name, "file": one.file, "key": one.key, "acts": False} for one in found])
+    if not found:
+        session.out.line("the document has no waves; they do not act yet")
+        return
     session.out.table(("Wave", "File", "Key", "State"), [(one.name, one.file, one.key, "waiting") for one in found])
     session.out.say("waves do not act yet: everybody is waiting", "notice")

@@ -163,11 +163,6 @@ def when(moment: datetime | None) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ") if moment else ""
 
 
-def counted(number: int, word: str, many: str = "") -> str:
-    """`1 change`, `2 changes`."""
-    return f"{number} {word if number == 1 else many or word + 's'}"
-
-
 class Reporter:
     """Shows how far a command is: bars on a terminal, else one line per step. Called from several threads."""
 

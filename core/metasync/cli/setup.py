@@ -8,8 +8,9 @@ import click
 
 from metasync import service
 from metasync.cli.group import metasync
-from metasync.cli.output import Output, Reporter, counted, styled
+from metasync.cli.output import Output, Reporter, styled
 from metasync.cli.session import Exit, Session, verb
+from metasync.words import counted
 
 FILE = click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 

@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from metasync import service
-from metasync.cli.output import Output, clean, counted, shown, styled
+from metasync.cli.output import Output, clean, shown, styled
 from metasync.cli.session import Exit, Session
 from metasync.contract import Operation, Reference
+from metasync.words import counted
 
 ALARMING = frozenset({Operation.DELETE, Operation.DISABLE, Operation.CLEAR, Operation.MEMBER_REMOVE})
 GOOD = ("confirmed", "written")

@@ -110,6 +110,9 @@ def read(path: str | Path) -> Document:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise DocumentError([_at_start(name, "it is not a file")])
             content = file.read(LARGEST_BYTES + 1)
+    except FileNotFoundError as error:
+        text = "there is no such file; name the document with `--engagement FILE`, or write an example with `metasync init`"
+        raise DocumentError([_at_start(name, text)]) from error
     except OSError as error:
         raise DocumentError([_at_start(name, f"it cannot be read: {error.strerror}")]) from error
     if len(content) > LARGEST_BYTES:

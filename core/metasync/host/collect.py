@@ -13,6 +13,7 @@ from marshmallow import Schema
 
 from metasync.contract import Connector, Dispatcher, Exporter, Matcher, Rewrite, SecretProvider, capabilities
 from metasync.contract.hookspecs import CONTRACT_VERSION
+from metasync.expressions import RESERVED
 
 
 class Unfit(Exception):
@@ -121,6 +122,8 @@ def _named(rules: Area, given: Any) -> dict[str, Any]:
         name = getattr(thing, "name", None)
         if not isinstance(name, str) or not name:
             raise Unfit(f"{rules.hook} returned {thing!r}, which has no `name`")
+        if rules.word == "rewrite" and name in RESERVED:
+            raise Unfit(f"it registers the rewrite `{name}`, a name that expressions keep for themselves; its author must choose another")
         if name in named:
             raise Unfit(f"it registers the {rules.word} `{name}` twice")
         if rules.word in ("connector", "matcher", "exporter"):

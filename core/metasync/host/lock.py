@@ -20,6 +20,10 @@ class LockError(MetasyncError):
     """metasync.lock cannot be read; write it again with `metasync plugin lock`."""
 
 
+class NothingToLock(MetasyncError):
+    """No plugin can be pinned; install their wheels, then lock again."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Locked:
     """What the lock says of one plugin."""
@@ -68,7 +72,8 @@ def _locked(row: Any) -> Locked:
 def write_lock(path: Path, plugins: Iterable[PluginInfo]) -> tuple[PluginInfo, ...]:
     """Pin every verified plugin with what it registers; give those back that cannot be pinned (unsigned, or not working).
 
-    The file is replaced in one step, so that an interrupted write leaves the old lock.
+    The file is replaced in one step, so that an interrupted write leaves the old lock. Where nothing can be pinned it stays as it is:
+    raises `NothingToLock`, since a lock that holds nothing refuses every plugin.
     """
     left: list[PluginInfo] = []
     rows: dict[str, Any] = {}
@@ -82,6 +87,11 @@ def write_lock(path: Path, plugins: Iterable[PluginInfo]) -> tuple[PluginInfo, .
             "digest": info.digest,
             "grants": sorted(info.grants),
         }
+    if left and not rows:
+        said = "\n".join(f"  {info.name}: {info.state}: {info.reason}" for info in left)
+        unsigned = " ".join(info.distribution for info in left if info.state is State.UNSIGNED and info.distribution)
+        advice = f"\nInstall wheels instead (`pip install {unsigned}`, without -e), then lock again" if unsigned else ""
+        raise NothingToLock(f"no plugin can be pinned, so {path.name} was not written:\n{said}{advice}")
     content = {"form": FORM, "contract": CONTRACT_VERSION, "plugins": rows}
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     temporary = path.with_name(path.name + ".new")

@@ -104,7 +104,8 @@ class Host:
         for candidate in _candidates(allow, lock_file, development, search):
             info = _load(manager, shelf, candidate) if candidate.info.working else candidate.info
             if not info.working:
-                _log.warning("plugin %s is %s: %s", info.name, info.state, info.reason)
+                # Whoever asked for the plugins says it to the person, or lists it; this is for those who read logs.
+                _log.info("plugin %s is %s: %s", info.name, info.state, info.reason)
             plugins.append(info)
         return cls(manager, shelf, plugins)
 

@@ -170,7 +170,13 @@ def test_undo_of_an_unknown_run_says_so(in_step: Shell) -> None:
 def test_waves_say_that_they_do_not_act_yet(in_step: Shell) -> None:
     assert "does not act yet" in in_step("undo", "--wave", "one", code=2).err
     assert "does not act yet" in in_step("plan", "--wave", "one", code=2).err
-    assert "do not act yet" in in_step("wave", "list").err
+    assert in_step("wave", "list").out == "the document has no waves; they do not act yet\n"
+    text = (in_step.folder / "metasync.yaml").read_text(encoding="utf-8")
+    in_step.write(f"{text}\nwaves: {{leeds: {{file: leeds.csv, key: mail}}}}\n")
+    in_step("load")
+    listed = in_step("wave", "list")
+    assert "leeds" in listed.out
+    assert "do not act yet" in listed.err
 
 
 def test_a_run_that_is_not_running_cannot_be_stopped(in_step: Shell) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from metasync.host import LOCK_NAME, Host, LockError, State, write_lock
+from metasync.host import LOCK_NAME, Host, LockError, NothingToLock, State, verify_all, write_lock
 
 Install = Callable[..., Path]
 
@@ -76,9 +76,23 @@ def test_a_plugin_that_registers_more_than_it_was_granted_is_refused(site: Path,
 
 def test_what_does_not_work_is_not_locked_and_is_named(site: Path, install: Install, lock: Path) -> None:
     install("probe", source="raise RuntimeError")
-    left = write_lock(lock, load(site, lock).plugins)
+    install("good")
+    left = write_lock(lock, load(site, lock, probe="", good="").plugins)
     assert [info.name for info in left] == ["probe"]
-    assert json.loads(lock.read_text())["plugins"] == {}
+    assert list(json.loads(lock.read_text())["plugins"]) == ["good"]
+
+
+@pytest.mark.parametrize("before", [None, "what was pinned before"])
+def test_where_nothing_can_be_pinned_the_lock_stays_as_it_is_and_the_error_says_what_to_do(
+    site: Path, install: Install, lock: Path, before: str | None
+) -> None:
+    install("probe", editable=True)
+    if before:
+        lock.write_text(before)
+    plugins = verify_all({"probe": ""}, None, True, search=[str(site)])
+    with pytest.raises(NothingToLock, match=r"an editable install(.|\n)*pip install metasync-probe"):
+        write_lock(lock, plugins)
+    assert (lock.read_text() if lock.exists() else None) == before
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"form": 2, "plugins": {}}', '{"form": 1, "plugins": {"probe": {}}}', "\x00"])

@@ -104,6 +104,27 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_harms_nothing_else(site: 
     host.tell("metasync_planned", notice=RunNotice(engagement="e", run=1))
 
 
+@pytest.mark.parametrize("name", ["size", "matches", "clear", "map", "int"])
+def test_a_rewrite_whose_name_expressions_keep_for_themselves_breaks_its_plugin(name: str) -> None:
+    host = Host.of(Speaks(name), Speaks("shout"))
+    broken, sound = host.plugins
+    assert broken.state is State.BROKEN
+    assert f"`{name}`, a name that expressions keep for themselves" in broken.reason
+    assert sound.working
+    assert list(host.rewrites) == ["shout"]
+
+
+def test_what_is_wrong_with_a_plugin_is_said_by_whoever_asked_and_not_printed_beside_it(
+    site: Path, install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    install("probe", editable=True)
+    load(site, {"probe": ""})
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    with caplog.at_level(logging.INFO):
+        load(site, {"probe": ""})
+    assert "plugin probe is refused" in caplog.text
+
+
 def test_a_plugin_that_registers_a_name_again_is_broken_and_keeps_nothing(site: Path, install: Install) -> None:
     install("first")
     install(
