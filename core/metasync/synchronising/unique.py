@@ -79,6 +79,15 @@ class UniqueValues:
         self._given_up.setdefault(key, set()).add(own)
         self._givers.setdefault(key, set()).add(identity_id)
 
+    def want_only(self, known: AttributeSchema, values: Collection[tuple[str, Any]], *, identity_id: int) -> None:
+        """(value, parent) that this identity has or wants. Whatever else was planned for it, and never written, is free for others."""
+        kept = {_folded(value, place, known) for value, place in values}
+        for held in self._own.get((identity_id, known.name), []):
+            if held.id and held.released is None and held.value not in kept:
+                self._unwanted.add(held.id)
+                self._givers.setdefault((known.name, held.value), set()).add(identity_id)
+                self._free(known.name, held.value)
+
     def let_go(self, identity_id: int, profiles: Collection[str]) -> None:
         """This identity has no object in the directory any more."""
         for attribute, folded in reservations.release_all(self.connection, self.directory_id, identity_id, profiles, self.now):

@@ -50,6 +50,8 @@ class Working:
                     values.append((known, expanded(pattern, value, 2, known.max_length), place))
             _give_up(unit, unique)
         unique.fetch({unit.identity_id for unit in units if unit.identity_id is not None}, values)
+        for unit in units:
+            _forget(unit, unique)
 
     def _compute(self, unit: Unit) -> tuple[dict[str, Any], str | None]:
         """What the target object shall hold, before unique values are decided, and where it belongs (None: where it is)."""
@@ -260,6 +262,21 @@ def _give_up(unit: Unit, unique: UniqueValues) -> None:
         another = not isinstance(wanted, str) or normalise(wanted) != normalise(current)
         if another or (known.unique is Unique.PARENT and moves != place):
             unique.give_up(known, current, place, own=target.object_id, identity_id=unit.identity_id)
+
+
+def _forget(unit: Unit, unique: UniqueValues) -> None:
+    """What was planned once, and is neither there nor wanted any more, holds nobody up, also not those who exchange values in a ring."""
+    if unit.identity_id is None or unit.status or not unit.wanted:
+        return
+    present = unit.target.attributes if unit.target is not None else {}
+    place = unit.wanted.get("path") or present.get("path") or unit.place
+    for name, mapping in unit.program.mappings.items():
+        known, wanted = unit.program.target_schema.attributes.get(name), unit.wanted.get(name, KEEP)
+        fixed = mapping.unique or mapping.strength is not Strength.ENFORCED or name in unit.held or wanted is KEEP
+        if known is None or known.unique is None or fixed:
+            continue
+        kept = [(value, where) for value, where in ((wanted, place), (present.get(name), present.get("path"))) if isinstance(value, str)]
+        unique.want_only(known, kept, identity_id=unit.identity_id)
 
 
 def _may_enable(unit: Unit, value: Any) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from metasync.contract import Kind
+from metasync.synchronising import setting
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
 from metasync.testing.staff import DOCUMENT, PEOPLE, anchor, person, profile, shown, values
@@ -147,4 +150,22 @@ def test_who_changes_the_name_gets_the_plain_one_when_it_is_free(make: MakeEngin
     hr.change(source, sn="jones")
     assert shown(engine.cycle()) == [("sign-in change", "Anna")]
     assert sams(ad) == {"Anna": "jones"}
+    assert engine.plan() == {}
+
+
+@pytest.mark.parametrize("portion", [1, 500])
+def test_people_who_were_only_planned_may_exchange_names_and_addresses_in_a_ring(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory, monkeypatch: pytest.MonkeyPatch, portion: int
+) -> None:
+    """What was reserved for a plan that nobody wrote holds nobody up."""
+    monkeypatch.setattr(setting, "PORTION", portion)
+    names = ("Anna", "Berta", "Clara")
+    sources = [person(hr, name) for name in names]
+    engine = make(profile(match=[{"source": "employeeID", "target": "employeeID"}]))
+    engine.import_()
+    engine.plan()
+    for source, name in zip(sources, ("Berta", "Clara", "Anna"), strict=True):
+        hr.change(source, mail=f"{name.lower()}@x.test", displayName=name)
+    assert [operation for operation, _ in shown(engine.cycle())] == ["create"] * 3
+    assert {str(values(ad, name)["mail"]) for name in names} == {"anna@x.test", "berta@x.test", "clara@x.test"}
     assert engine.plan() == {}
