@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from metasync.contract import MetasyncError, RunNotice, Stopped, Unavailable
-from metasync.exporting.lease import TTL, DirectoryBusy, DirectoryLease, LeaseLost
+from metasync.exporting.lease import DirectoryBusy, DirectoryLease, LeaseLost
 from metasync.exporting.order import Stage
 from metasync.exporting.targets import ConnectorTarget, ExporterTarget
 from metasync.exporting.write import LAST, Worker
+from metasync.lease import TTL
 from metasync.store import audit, ledger, plans
 from metasync.store.plans import PlanRow
 from metasync.workspace import Workspace
