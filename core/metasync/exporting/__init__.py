@@ -2,5 +2,6 @@
 
 from metasync.exporting.batches import ExportOutcome, Ticket, export, prepare, work
 from metasync.exporting.confirm import Confirmation, confirm_import
+from metasync.exporting.lost import let_go_of_lost
 
-__all__ = ["Confirmation", "ExportOutcome", "Ticket", "confirm_import", "export", "prepare", "work"]
+__all__ = ["Confirmation", "ExportOutcome", "Ticket", "confirm_import", "export", "let_go_of_lost", "prepare", "work"]

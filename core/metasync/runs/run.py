@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from metasync.contract import MetasyncError, Stopped
-from metasync.exporting import confirm_import
+from metasync.exporting import confirm_import, let_go_of_lost
 from metasync.importing import import_directory
 from metasync.planning import PlanSummary, auto_approve, freeze, plan_undo
 from metasync.planning import approve as approve_plan
@@ -183,6 +183,7 @@ def _import_all(run: ActiveRun, directories: Sequence[str], *, full: bool = Fals
                 outcome = import_directory(inside, directory, full=full, run_id=run.id)
                 step.text = ", ".join(f"{count} {what}" for what, count in outcome.counts.items() if count) or "nothing changed"
                 confirm_import(inside, directory, run.id, began=began)
+                let_go_of_lost(inside, directory)
         except Stopped:
             raise
         except MetasyncError as error:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, exists, insert, or_, select, update
 
-from metasync.store.tables import decision, identity, join, object_
+from metasync.store.tables import change, decision, identity, join, object_
 
 PORTION = 5000
 
@@ -85,6 +85,12 @@ def of_anchor(connection: Connection, directory_id: int, anchor: str) -> JoinRow
     """The join of an object by its anchor."""
     rows = _rows(connection, (join.c.directory_id == directory_id) & (join.c.anchor == anchor))
     return rows[0] if rows else None
+
+
+def unseen(connection: Connection, directory_id: int) -> list[JoinRow]:
+    """Joins of what was created here, which no import has shown although nothing that was written to it waits for one."""
+    waiting = (change.c.directory_id == directory_id) & (change.c.anchor == join.c.anchor) & change.c.state.in_(("in_flight", "written"))
+    return _rows(connection, (join.c.directory_id == directory_id) & join.c.object_id.is_(None) & ~exists().where(waiting))
 
 
 def new_identities(connection: Connection, engagement_id: int, kinds: Sequence[str]) -> list[int]:

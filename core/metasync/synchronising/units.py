@@ -195,6 +195,8 @@ class Loader:
             if row.directory_id == self.target_id:
                 since = written.get(row.anchor, [])
                 overlay(image, [Written(operation=operation, after=after) for operation, after, _ in since])
+                if found is None and not since:
+                    image.state = State.UNREAD
                 if row.kind == self.profile.target_kind.value:
                     unit.target_join, unit.target = row, image
                     last = {name: value for _, after, _ in since for name, value in after.items()}
