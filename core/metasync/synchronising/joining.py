@@ -1,4 +1,4 @@
-"""Who is who: identities, merging further sources, joining partners. The rules themselves stand in `match`."""
+"""Who is who: partners that went, merging further sources, joining partners, identities. The rules themselves stand in `match`."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ class Joining:
     def __init__(self, at: Setting) -> None:
         self.at = at
 
-    def identify(self, connection: Connection, units: Sequence[Unit]) -> None:
-        """Every object in scope is, or joins, an identity. Whoever has none yet gets one after matching, unless a partner brings one."""
+    def let_go_of_deleted(self, connection: Connection, units: Sequence[Unit]) -> None:
+        """Whose partner somebody deleted in the target has none any more: a new object is planned like any other, and shown."""
         for unit in units:
             if unit.target is not None and unit.target.state is State.GONE and unit.target_join is not None:
-                # Somebody deleted it in the target. The join ends; a new object is planned like any other, and shown.
                 joins.remove(connection, [unit.target_join.id])
                 unit.joins = [one for one in unit.joins if one.id != unit.target_join.id]
                 unit.problem("deleted in target", f"{unit.target.label} was deleted in {self.at.profile.target}", severity=Severity.NOTICE)

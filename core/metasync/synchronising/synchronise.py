@@ -214,7 +214,7 @@ class MainPass:
             except ObjectError as error:
                 stopped(unit, error)
         inside = [unit for unit, verdict in judged if verdict.inside and not unit.in_flight]
-        self.joining.identify(connection, inside)
+        self.joining.let_go_of_deleted(connection, inside)
         self.joining.merge(connection, inside)
         self.joining.match(connection, inside, claims)
         self.joining.expect([unit for unit, verdict in judged if verdict.inside and (unit.in_flight or unit.is_provisional)])
