@@ -18,10 +18,10 @@ from metasync.importing import references
 from metasync.importing.marks import MEMBERS, Marks, Touched
 from metasync.importing.request import Request
 from metasync.importing.seen import Seen
-from metasync.store import codec, objects, problems
+from metasync.store import codec, objects, problems, waits
 from metasync.store import references as reference_rows
 from metasync.store.backend import Backend
-from metasync.store.normalise import storable
+from metasync.store.normalise import normalise, storable
 from metasync.store.objects import Known, Link
 from metasync.store.rows import LinkRow, Problem, Severity, State
 from metasync.store.tables import object_
@@ -340,7 +340,7 @@ class Comparison:
             moved |= before | now if other else before ^ now
             if one.known.state == State.GONE:
                 arrived[one.image.anchor] = one.known.id
-        touched.keys |= moved
+        touched.keys |= moved | {(waits.ANCHOR, normalise(anchor)) for anchor in arrived}
         self._update(connection, changed)
         objects.delete_keys(self._backend, connection, lost_keys)
         objects.insert_keys(self._backend, connection, keys)

@@ -10,6 +10,8 @@ from metasync.store.joins import portions
 from metasync.store.rows import Status
 from metasync.store.tables import sync_state, wanted
 
+ANCHOR = "anchor"
+"""The name of the key of those who wait for an object by its anchor, because people paired them."""
 CREATING = (Status.IN_STEP, Status.PENDING, Status.IN_FLIGHT)
 """How an object stands for which another one is created, or was."""
 

@@ -198,7 +198,9 @@ class MainPass:
                 sought |= {(self.at.target_id, *key) for of_object in objects.keys_of(connection, left).values() for key in of_object}
                 hits = self.at.matching.find(connection, [keys for _, keys in found])
                 for unit, keys in found:
-                    claims.add(unit, keys, {one.id for of_rule in keys for key in of_rule for one in hits.get(key, ())})
+                    here, target = (unit.source.directory, unit.source.anchor), self.at.profile.target
+                    partners = [one for of_rule in keys for key in of_rule for one in hits.get(key, ())]
+                    claims.add(unit, keys, {one.id for one in partners if (*here, target, one.anchor) not in self.at.hand.apart})
                     sought |= {(self.at.target_id, name, value) for of_rule in keys for name, value in of_rule}
         with self.at.workspace.backend.read() as connection:
             waiting = waits.on_keys(connection, list(sought), but=due)
