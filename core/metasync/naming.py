@@ -1,4 +1,4 @@
-"""How people name objects: DIRECTORY/ANCHOR, DIRECTORY:attribute=value, or the label alone where only one object is called that."""
+"""How people name objects: DIRECTORY/ANCHOR, DIRECTORY:attribute=value, or the anchor or label alone where only one object has it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from metasync.store.looking import Seen
 from metasync.store.normalise import normalise
 from metasync.workspace import Workspace
 
-FORMS = "DIRECTORY/ANCHOR, DIRECTORY:attribute=value, or its label"
+FORMS = "DIRECTORY/ANCHOR, DIRECTORY:attribute=value, its anchor, or its label"
 SHOWN = 10
 
 
@@ -33,7 +33,7 @@ def find_object(workspace: Workspace, name: str) -> Seen:
         )
     listed = "\n".join(f"  {one.name}  ({one.kind}, {one.label})" for one in found[:SHOWN])
     more = f"\n  and more; see `metasync objects --text {_quoted(name)}`" if len(found) > SHOWN else ""
-    raise Ambiguous(f"{name!r} may be any of these; name one by DIRECTORY/ANCHOR:\n{listed}{more}")
+    raise Ambiguous(f"{name!r} may be any of these; type one of the names on the left (DIRECTORY/ANCHOR) instead:\n{listed}{more}")
 
 
 def _candidates(workspace: Workspace, name: str) -> list[Seen]:
@@ -53,7 +53,8 @@ def _candidates(workspace: Workspace, name: str) -> list[Seen]:
             images = looking.images(connection, directory_id)
             ids = [number for number, _, image in images if wanted and wanted in _values(image.get(attribute))]
             return looking.by_ids(connection, engagement_id, ids[: SHOWN + 1])
-        return looking.by_label(connection, engagement_id, name, limit=SHOWN + 1)
+        # An anchor is exact, and a label that looks like one is rare: where a directory has the anchor, that is meant.
+        return looking.with_anchor(connection, engagement_id, name) or looking.by_label(connection, engagement_id, name, limit=SHOWN + 1)
 
 
 def _values(value: Any) -> set[str]:

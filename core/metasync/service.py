@@ -49,7 +49,7 @@ from metasync.planning.plan import summary
 from metasync.runs import run as running
 from metasync.runs.lease import EngineBusy
 from metasync.runs.run import Imported, RunOutcome, Waits
-from metasync.store import audit, directories, ledger, looking, plans, revisions
+from metasync.store import audit, directories, holds, ledger, looking, plans, revisions
 from metasync.store import runs as run_rows
 from metasync.store.errors import Busy, Corrupt, StoreMissing
 from metasync.store.ledger import ChangeRow
@@ -282,11 +282,20 @@ def paused_profiles(workspace: Workspace) -> frozenset[str]:
 def release(
     workspace: Workspace, *, profile: str | None = None, name: str | None = None, run_id: int | None = None, attribute: str | None = None
 ) -> int:
-    """Let the next plan act again on what an undo restored; how many holds there were."""
+    """Let the next plan act again on what an undo restored; how many holds there were.
+
+    `run_id`: the run that planned or wrote the undo, or the run that it took back.
+    """
     if profile is not None:
         known_profiles(workspace, [profile])
     chosen = None if name is None else [_source_of(workspace, find_object(workspace, name))]
     return release_holds(workspace, profile=profile, objects=chosen, run_id=run_id, attribute=attribute)
+
+
+def held(workspace: Workspace) -> Mapping[int, int]:
+    """Run that wrote an undo -> number of holds that it left."""
+    with workspace.backend.read() as connection:
+        return holds.by_run(connection, workspace.engagement_id)
 
 
 # --- looking and deciding ---------------------------------------------------------------------------------------------------------------

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from metasync import service
 from metasync.cli.group import metasync
-from metasync.cli.session import Session, reason_option, verb
+from metasync.cli.session import Exit, Session, reason_option, verb
 from metasync.cli.tables import imports_table, plan_as_json, plan_table, settle, states_line
 from metasync.words import counted
 
@@ -246,11 +246,11 @@ def undo(session: Session, run: int | None, wave: str | None) -> None:
     metasync,
     "release",
     examples=(
-        "metasync release --run 14  # let plans act again on what undo 14 restored",
+        "metasync release --run 12  # let plans act again on what the undo of run 12 restored",
         "metasync release --object hr/E1001 --attribute title",
     ),
 )
-@click.option("--run", "run_id", type=int, metavar="RUN", help="Of this undo.")
+@click.option("--run", "run_id", type=int, metavar="RUN", help="Of the undo of this run; the undo's own run will do, too.")
 @click.option("--profile", metavar="PROFILE", help="Of this profile.")
 @click.option("--object", "name", metavar="OBJECT", help="Of this object.")
 @click.option("--attribute", metavar="ATTRIBUTE", help="Of this attribute.")
@@ -262,9 +262,19 @@ def release(session: Session, run_id: int | None, profile: str | None, name: str
     """
     if not everything and not any((run_id, profile, name, attribute)):
         raise click.UsageError("say what to release: --run, --profile, --object, --attribute, or --all")
-    found = session.ask(lambda workspace: service.release(workspace, profile=profile, name=name, run_id=run_id, attribute=attribute))
-    session.out.json({"released": found})
-    session.out.line(f"released {counted(found, 'hold')}")
+
+    def work(workspace: service.Workspace) -> tuple[int, Mapping[int, int]]:
+        found = service.release(workspace, profile=profile, name=name, run_id=run_id, attribute=attribute)
+        return found, service.held(workspace)
+
+    found, left = session.ask(work)
+    session.out.json({"released": found, "still held": sum(left.values())})
+    if found or not left:
+        session.out.line(f"released {counted(found, 'hold')}" if found else "nothing is held")
+        return
+    runs = ", ".join(f"{counted(number, 'hold')} of the undo that run {run} wrote" for run, number in left.items())
+    session.out.line(f"nothing of that is held. There are {runs}: `metasync release --run {next(iter(left))}`")
+    session.worse(Exit.FAILED)
 
 
 def _not_yet(what: str, given: object) -> None:

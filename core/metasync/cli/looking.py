@@ -30,7 +30,7 @@ STYLE_OF = {"done": "good", "failed": "error", "stopped": "warning", "waiting": 
 def explain(session: Session, name: str, attribute: str | None) -> None:
     """Explain a value, or why something is not there.
 
-    OBJECT is DIRECTORY/ANCHOR, DIRECTORY:attribute=value, or a name that only one object has.
+    OBJECT is DIRECTORY/ANCHOR, DIRECTORY:attribute=value, or an anchor or a name that only one object has.
     """
     found = session.ask(lambda workspace: service.explain(workspace, name, attribute))
     session.out.json(found)

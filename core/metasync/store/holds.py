@@ -6,10 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from metasync.store.joins import portions
-from metasync.store.tables import hold
+from metasync.store.tables import change, hold, plan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,9 +31,10 @@ def those(
     objects: Collection[int] | None = None,
     run_id: int | None = None,
     attribute: str | None = None,
+    undo: int | None = None,
 ) -> list[HoldRow]:
-    """The holds that these conditions name."""
-    query = select(hold).where(*_those(engagement_id, profile, objects, run_id, attribute)).order_by(hold.c.id)
+    """The holds that these conditions name. `undo`: the run that planned or wrote the undo, or the run that it took back."""
+    query = select(hold).where(*_those(engagement_id, profile, objects, run_id, attribute, undo)).order_by(hold.c.id)
     return [
         HoldRow(profile=row.profile, object_id=row.object_id, attribute=row.attribute, run_id=row.run_id, reason=row.reason)
         for row in connection.execute(query)
@@ -67,13 +68,25 @@ def release(
     objects: Collection[int] | None = None,
     run_id: int | None = None,
     attribute: str | None = None,
+    undo: int | None = None,
 ) -> None:
     """Take holds back."""
-    connection.execute(delete(hold).where(*_those(engagement_id, profile, objects, run_id, attribute)))
+    connection.execute(delete(hold).where(*_those(engagement_id, profile, objects, run_id, attribute, undo)))
+
+
+def by_run(connection: Connection, engagement_id: int) -> dict[int, int]:
+    """Run that wrote an undo -> number of holds that it left."""
+    query = select(hold.c.run_id, func.count()).where(hold.c.engagement_id == engagement_id).group_by(hold.c.run_id)
+    return {row[0]: row[1] for row in connection.execute(query.order_by(hold.c.run_id))}
 
 
 def _those(
-    engagement_id: int, profile: str | None, objects: Collection[int] | None, run_id: int | None, attribute: str | None
+    engagement_id: int,
+    profile: str | None,
+    objects: Collection[int] | None,
+    run_id: int | None,
+    attribute: str | None,
+    undo: int | None,
 ) -> list[Any]:
     where: list[Any] = [hold.c.engagement_id == engagement_id]
     if profile is not None:
@@ -84,4 +97,14 @@ def _those(
         where.append(hold.c.run_id == run_id)
     if attribute is not None:
         where.append(or_(hold.c.attribute == attribute, hold.c.attribute == "*"))
+    if undo is not None:
+        of_it = select(change.c.id).join(plan, plan.c.id == change.c.plan_id)
+        of_it = of_it.where(
+            change.c.run_id == hold.c.run_id,
+            change.c.profile == hold.c.profile,
+            change.c.object_id == hold.c.object_id,
+            plan.c.purpose == "undo",
+            or_(plan.c.run_id == undo, plan.c.undoes == undo),
+        )
+        where.append(or_(hold.c.run_id == undo, of_it.exists()))
     return where

@@ -107,6 +107,14 @@ def by_anchor(connection: Connection, engagement_id: int, directory_id: int, anc
     return [_seen(row) for row in connection.execute(query)]
 
 
+def with_anchor(connection: Connection, engagement_id: int, anchor: str) -> list[Seen]:
+    """The objects of any directory with this anchor. Living ones, or tombstones where there is no living one."""
+    known = select(directory.c.id).where(directory.c.engagement_id == engagement_id)
+    query = _objects(engagement_id).where(object_.c.directory_id.in_(known), object_.c.anchor == anchor).order_by(object_.c.id)
+    found = [_seen(row) for row in connection.execute(query)]
+    return [one for one in found if one.state != "gone"] or found
+
+
 def labels(connection: Connection, engagement_id: int, names: Collection[str]) -> dict[str, str]:
     """DIRECTORY/ANCHOR -> what people call the object; what is not imported is absent."""
     wanted: dict[str, list[str]] = {}

@@ -159,6 +159,23 @@ def test_undo_plans_the_way_back_and_what_it_restored_is_held_until_release(
     assert any(one["counts"] for one in in_step("run", "--json", code=3).json["plans"])
 
 
+@pytest.mark.parametrize("which", ["the run that was undone", "the run that planned the undo", "the run that wrote it"])
+def test_release_knows_an_undo_by_any_of_its_runs(in_step: Shell, hr: MemoryDirectory, which: str) -> None:
+    hr.change(hr.anchors(Kind.USER)[1], title="Retired")
+    number = in_step("run", "--approve", "--json").json["run"]
+    undo = in_step("undo", str(number), "--json").json
+    plans = [str(one["plan"]) for one in undo["plans"] if one["counts"]]
+    for plan in plans:
+        in_step("approve", plan, "--reason", "a mistake")
+    written = in_step("export", *plans, "--json").json["run"]
+    other = in_step("release", "--run", "1", code=1)
+    assert f"1 hold of the undo that run {written} wrote: `metasync release --run {written}`" in other.out
+    runs = {"the run that was undone": number, "the run that planned the undo": undo["run"], "the run that wrote it": written}
+    assert len(set(runs.values())) == 3
+    assert "released 1 hold" in in_step("release", "--run", str(runs[which])).out
+    assert "nothing is held" in in_step("release", "--all").out
+
+
 def test_release_wants_to_know_what(in_step: Shell) -> None:
     assert "--all" in in_step("release", code=2).err
 

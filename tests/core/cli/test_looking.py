@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+
+import pytest
+
 from metasync.contract import Kind
 from metasync.testing.memory import MemoryDirectory
 from metasync.testing.staff import person
@@ -15,6 +19,24 @@ def test_an_object_is_named_by_anchor_by_attribute_or_by_its_label(in_step: Shel
     assert wanted[0]["object"] == f"hr/{anchor}"
     assert in_step("explain", "hr:mail=PERSON.0@x.test", "--json").json == wanted, "an attribute in the index"
     assert in_step("explain", "hr:title=head", "--json").json[0]["label"] == "Berta Boss", "an attribute that no index holds"
+
+
+def test_an_anchor_alone_names_the_object_where_one_directory_has_it(in_step: Shell, hr: MemoryDirectory) -> None:
+    anchor = hr.anchors(Kind.USER)[1]
+    assert in_step("explain", anchor, "--json").json == in_step("explain", f"hr/{anchor}", "--json").json
+
+
+def test_an_anchor_that_several_directories_have_is_refused_with_what_to_type(
+    loaded: Shell, hr: MemoryDirectory, ad: MemoryDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for directory in (hr, ad):
+        monkeypatch.setattr(directory, "_random", random.Random(4711))
+    mine = person(hr, "Twin")
+    assert mine == person(ad, "Twin", "other@x.test")
+    loaded("import")
+    said = loaded("explain", mine, code=2).err
+    assert f"  hr/{mine}  (user, Twin)" in said
+    assert f"  ad/{mine}  (user, Twin)" in said
 
 
 def test_a_name_that_several_objects_have_is_refused_with_all_of_them(in_step: Shell) -> None:
