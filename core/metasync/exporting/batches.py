@@ -23,6 +23,7 @@ from metasync.exporting.targets import ConnectorTarget, ExporterTarget
 from metasync.exporting.write import LAST, Worker
 from metasync.lease import TTL
 from metasync.store import audit, ledger, plans
+from metasync.store import problems as problem_rows
 from metasync.store.plans import PlanRow
 from metasync.workspace import Workspace
 
@@ -285,7 +286,7 @@ class _Batch:
             ledger.change_batch(connection, self._batch.id, state="done", lease_until=None)
             ledger.close_plans(connection, [row.id for row in (*self._chosen, *self._carried)])
             now = self._workspace.backend.now(connection)
-            plans.clear_problems(connection, self._workspace.engagement_id, "export", self._directory, [0], codes=["unavailable"])
+            problem_rows.clear(connection, self._workspace.engagement_id, "export", self._directory, [0], codes=["unavailable"])
             if why:
                 problem = {
                     "engagement_id": self._workspace.engagement_id,
@@ -300,7 +301,7 @@ class _Batch:
                     "run_id": self._batch.run_id,
                     "since": now,
                 }
-                plans.add_problems(connection, [problem])
+                problem_rows.add_rows(connection, [problem])
             return ledger.count_batch(connection, self._batch.id)
 
 

@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 from metasync.contract import Operation
 from metasync.exporting.order import MEMBERS
 from metasync.exporting.shown import Showing
-from metasync.store import dirty, ledger, plans, runs
+from metasync.store import dirty, ledger, runs
+from metasync.store import problems as problem_rows
 from metasync.store import written as written_rows
 from metasync.store.ledger import ChangeRow
 from metasync.workspace import Workspace
@@ -140,7 +141,7 @@ def _not_reimported(connection: Connection, workspace: Workspace, directory: str
     words = ", ".join(names)
     text = f"{row.operation} of {row.label} was written to {directory}, and the import does not show it: {words}"
     written_rows.not_reimported(connection, row.id, run_id, text)
-    plans.clear_problems(connection, workspace.engagement_id, "export", row.profile, [row.object_id], codes=["not_reimported"])
+    problem_rows.clear(connection, workspace.engagement_id, "export", row.profile, [row.object_id], codes=["not_reimported"])
     problem = {
         "engagement_id": workspace.engagement_id,
         "area": "export",
@@ -154,7 +155,7 @@ def _not_reimported(connection: Connection, workspace: Workspace, directory: str
         "run_id": run_id,
         "since": workspace.backend.now(connection),
     }
-    plans.add_problems(connection, [problem])
+    problem_rows.add_rows(connection, [problem])
     if row.object_id:
         dirty.mark(workspace.backend, connection, workspace.engagement_id, [(row.profile, row.object_id, 0)])
 
@@ -164,4 +165,4 @@ def _clear(connection: Connection, workspace: Workspace, done: set[tuple[str, in
     for profile, object_id in done:
         by_profile.setdefault(profile, set()).add(object_id)
     for profile, objects in by_profile.items():
-        plans.clear_problems(connection, workspace.engagement_id, "export", profile, objects, codes=["not_reimported"])
+        problem_rows.clear(connection, workspace.engagement_id, "export", profile, objects, codes=["not_reimported"])

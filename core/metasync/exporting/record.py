@@ -14,8 +14,9 @@ from metasync.contract import Operation, Outcome, Result
 from metasync.exporting.order import EXPORTED, MEMBERS
 from metasync.exporting.pairs import pair_id
 from metasync.exporting.targets import Target
-from metasync.store import dirty, holds, joins, ledger, plans
+from metasync.store import dirty, holds, joins, ledger
 from metasync.store import exporters as exporter_rows
+from metasync.store import problems as problem_rows
 from metasync.store import written as written_rows
 from metasync.store.ledger import ChangeRow
 from metasync.store.plans import PlanRow
@@ -229,7 +230,7 @@ class Recorder:
             if row.attempts > 1 or row.operation not in MEMBERS:
                 by_profile.setdefault(row.profile, set()).add(row.object_id)
         for profile, objects in by_profile.items():
-            plans.clear_problems(connection, self._workspace.engagement_id, "export", profile, objects)
+            problem_rows.clear(connection, self._workspace.engagement_id, "export", profile, objects)
 
     def _problem(self, connection: Connection, row: ChangeRow, code: str, text: str, now: datetime) -> None:
         attributes = sorted(set(row.after) | set(row.before))
@@ -246,7 +247,7 @@ class Recorder:
             "run_id": self._run_id,
             "since": now,
         }
-        plans.add_problems(connection, [problem])
+        problem_rows.add_rows(connection, [problem])
 
     def _record_bugs(self, connection: Connection, now: datetime) -> None:
         rows = [
@@ -266,4 +267,4 @@ class Recorder:
             for text in self._bugs
         ]
         self._bugs = {}
-        plans.add_problems(connection, rows)
+        problem_rows.add_rows(connection, rows)

@@ -12,7 +12,7 @@ from metasync.contract import Allow, AttributeSchema, Kind, Reference, Role, Typ
 from metasync.equality import attributes_of, equal
 from metasync.exporting.order import MEMBERS, is_reference
 from metasync.exporting.references import Resolver, Unresolved
-from metasync.store import directories, plans
+from metasync.store import directories
 from metasync.store import written as written_rows
 from metasync.store.ledger import ChangeRow
 
@@ -36,7 +36,7 @@ class Showing:
 
     def __init__(self, connection: Connection, engagement_id: int, directory_id: int, rows: Iterable[ChangeRow]) -> None:
         rows = list(rows)
-        self._schema = plans.schema_of(connection, directory_id)
+        self._schema = directories.schema_of(connection, directory_id)
         self._requested = directories.get(connection, directory_id).requested
         self._resolver = Resolver(engagement_id, directory_id)
         self._resolver.learn(connection, [image for row in rows for image in (row.before, row.after)])

@@ -23,7 +23,7 @@ from metasync.exporting.readback import Decision, Verdict, decide
 from metasync.exporting.record import Recorder, Report, backoff
 from metasync.exporting.references import Resolver, Unresolved
 from metasync.exporting.targets import Item, Target
-from metasync.store import ledger, plans
+from metasync.store import directories, ledger
 from metasync.store.ledger import ChangeRow
 from metasync.store.plans import PlanRow
 from metasync.store.rows import MARK_PREFIX
@@ -76,7 +76,7 @@ class Worker:
         self._seen = 0
         self.done = 0
         with self._backend.read() as connection:
-            self._schema = plans.schema_of(connection, self._directory_id)
+            self._schema = directories.schema_of(connection, self._directory_id)
             self.total = sum(ledger.unfinished(connection, self._plan_ids).values())
 
     def work(self, *, above: int = 0, below: int = LAST, patience: timedelta) -> None:

@@ -17,7 +17,7 @@ from metasync.contract import AttributeSchema, Change, Kind, Operation, Referenc
 from metasync.equality import attributes_of
 from metasync.exporting.order import MEMBERS, Holder, Stage, Swap, Vacancies, split_references, stage_of, step_aside, unique_keys
 from metasync.exporting.references import CREATED_FOR
-from metasync.store import codec, plans
+from metasync.store import codec, directories, freezing, plans
 from metasync.workspace import Workspace
 
 PORTION = 500
@@ -59,7 +59,7 @@ class Freezer:
         self._plan_id = plan_id
         self._profile = profile
         self._directory_id = workspace.directory_ids[directory]
-        self._schema = plans.schema_of(connection, self._directory_id)
+        self._schema = directories.schema_of(connection, self._directory_id)
         self._revision = revision
         self._asks = bool(workspace.host.manager.hook.metasync_veto.get_hookimpls())
         self._attributes: dict[Kind, Mapping[str, AttributeSchema]] = {}
@@ -101,7 +101,7 @@ class Freezer:
         for swap in swaps:
             self._swap(swap)
         for tag, level in levels.items():
-            plans.bring_forward(self._connection, self._plan_id, tag, Stage.FREE + level)
+            freezing.bring_forward(self._connection, self._plan_id, tag, Stage.FREE + level)
         return plans.content_hash(self._connection, self._plan_id)
 
     def _attributes_of(self, kind: Kind) -> Mapping[str, AttributeSchema]:
@@ -180,7 +180,7 @@ class Freezer:
 
     def _swap(self, swap: Swap) -> None:
         """Two objects exchange a value: the one steps aside first, so that the other can take it."""
-        row = plans.by_tag(self._connection, self._plan_id, swap.tag)
+        row = freezing.by_tag(self._connection, self._plan_id, swap.tag)
         before = codec.decode(row.before)
         way = step_aside(self._attributes_of(Kind(row.kind)), swap, before, row.source or row.label)
         if way is None:
@@ -196,13 +196,13 @@ class Freezer:
             "rules": {swap.attribute: "steps aside: another object takes its value, and it another's"},
             "tag": secrets.token_hex(16),
         }
-        plans.freeze(self._connection, [aside])
+        freezing.add(self._connection, [aside])
         for name, value in after.items():
             if value is None:
                 before.pop(name, None)
             else:
                 before[name] = value
-        plans.set_before(self._connection, row.id, codec.encode(before))
+        freezing.set_before(self._connection, row.id, codec.encode(before))
 
     def _flush(self) -> None:
         refused = self._vetoes()
@@ -223,7 +223,7 @@ class Freezer:
             gone = Counter(Operation(row["operation"]) for row in rows if row["tag"] in refused or row["tag"] in waits)
             ready += kept
             self.counts.update(Counter(operations) - gone)
-        plans.freeze(self._connection, ready)
+        freezing.add(self._connection, ready)
         self._waiting = []
         self._rows = 0
 

@@ -17,7 +17,8 @@ from metasync.engagement.model import Limit, Profile
 from metasync.exporting.references import CREATED_FOR
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.limits import Exceeded, exceeded
-from metasync.store import codec, plans
+from metasync.store import codec, freezing, plans
+from metasync.store import problems as problem_rows
 from metasync.store import written as written_rows
 from metasync.workspace import Workspace
 
@@ -117,12 +118,12 @@ def frozen(
             row, problems = _write(
                 workspace, connection, run_id, profile, purpose, directory, configuration, limits, joined, fill, objects, undoes
             )
-            plans.replace_problems(connection, workspace.engagement_id, area, profile, problems, objects=objects)
+            problem_rows.replace(connection, workspace.engagement_id, area, profile, problems, objects=objects)
             if after is not None:
                 after(connection, row.id)
     except _Unchanged as same:
         with workspace.backend.write() as connection:
-            plans.replace_problems(connection, workspace.engagement_id, area, profile, same.problems, objects=objects)
+            problem_rows.replace(connection, workspace.engagement_id, area, profile, same.problems, objects=objects)
             if after is not None:
                 after(connection, same.row.id)
         return summary(same.row, reused=True)
@@ -229,7 +230,7 @@ def _freeze_profile(workspace: Workspace, run_id: int, profile: Profile, objects
 
 def joined_by(workspace: Workspace, connection: Connection, profile: Profile) -> int:
     """What percentages of the profile's limits are of."""
-    return plans.joined(
+    return freezing.joined(
         connection,
         workspace.engagement_id,
         sources=[workspace.directory_ids[source] for source in profile.sources],
@@ -240,13 +241,13 @@ def joined_by(workspace: Workspace, connection: Connection, profile: Profile) ->
 
 
 def _fill(workspace: Workspace, connection: Connection, freezer: Freezer, profile: Profile, objects: frozenset[int] | None) -> None:
-    busy = plans.in_flight(connection, workspace.engagement_id, profile.name)
+    busy = freezing.in_flight(connection, workspace.engagement_id, profile.name)
     done = 0
     for creates in (False, True):
-        for page in plans.pending_rows(connection, workspace.engagement_id, profile.name, creates=creates, objects=objects):
+        for page in freezing.pending_objects(connection, workspace.engagement_id, profile.name, creates=creates, objects=objects):
             rows = [(row, codec.decode_operations(row.operations)) for row in page if row.object_id not in busy]
             imaged = [row.target_id for row, operations in rows if row.target_id and any(one.operation in IMAGED for one in operations)]
-            images = plans.images(connection, imaged) if imaged else {}
+            images = freezing.images(connection, imaged) if imaged else {}
             for row, operations in rows:
                 if creates and row.identity_id is None:
                     raise MetasyncError(f"{row.source} shall be created in {profile.target} without an identity; synchronise it again")
@@ -265,7 +266,7 @@ def _fill(workspace: Workspace, connection: Connection, freezer: Freezer, profil
                 )
             done += len(page)
             workspace.report(done, None, f"planning {profile.name}")
-    members = plans.pending_members(
+    members = freezing.pending_members(
         connection,
         workspace.engagement_id,
         profile.name,
@@ -281,7 +282,7 @@ def _fill(workspace: Workspace, connection: Connection, freezer: Freezer, profil
         workspace.report(done, None, f"planning {profile.name}")
 
 
-def _group(row: plans.PendingMember, kind: Kind) -> Subject:
+def _group(row: freezing.PendingMember, kind: Kind) -> Subject:
     return Subject(
         object_id=row.object_id,
         source=row.source,
@@ -293,7 +294,7 @@ def _group(row: plans.PendingMember, kind: Kind) -> Subject:
     )
 
 
-def _member_draft(row: plans.PendingMember) -> Draft:
+def _member_draft(row: freezing.PendingMember) -> Draft:
     reference = Reference(value=row.member_key, key=CREATED_FOR) if row.member_created else Reference(value=row.member_key)
     image = {row.attribute: (reference,)}
     rules = {row.attribute: row.rule}

@@ -67,6 +67,12 @@ def schemas(connection: Connection, directory_ids: Mapping[str, int]) -> dict[st
     return {names[row.id]: codec.decode_schema(row.schema) for row in connection.execute(query)}
 
 
+def schema_of(connection: Connection, directory_id: int) -> Schema | None:
+    """What the directory said last that it can hold."""
+    blob = connection.execute(select(directory.c.schema).where(directory.c.id == directory_id)).scalar()
+    return codec.decode_schema(blob) if blob else None
+
+
 def set_identity(connection: Connection, directory_id: int, pinned: str) -> None:
     """Pin the directory to what it is."""
     connection.execute(update(directory).where(directory.c.id == directory_id).values(pinned=pinned))

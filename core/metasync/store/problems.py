@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select
 
@@ -63,6 +64,30 @@ def add(
         connection.execute(insert(problem), values)
 
 
+def add_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add problems, each as a row of the table."""
+    if rows:
+        connection.execute(insert(problem), list(rows))
+
+
+def replace(
+    connection: Connection,
+    engagement_id: int,
+    area: str,
+    of: str,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    objects: Collection[int] | None = None,
+) -> None:
+    """Let these be all problems of an area and profile (of these objects, where given)."""
+    where = [*_about(engagement_id, area, of)]
+    if objects is not None:
+        where.append(problem.c.object_id.in_(list(objects)))
+    connection.execute(delete(problem).where(*where))
+    if rows:
+        connection.execute(insert(problem), [{"engagement_id": engagement_id, "area": area, "of": of, **row} for row in rows])
+
+
 def replace_synchronised(
     connection: Connection,
     engagement_id: int,
@@ -100,6 +125,15 @@ def replace_synchronised(
                 for row in rows
             ],
         )
+
+
+def clear(connection: Connection, engagement_id: int, area: str, of: str, object_ids: Collection[int], codes: Collection[str] = ()) -> None:
+    """The problems of these objects are over: all, or those with these codes."""
+    for part in portions(sorted(object_ids)):
+        where = [*_about(engagement_id, area, of), problem.c.object_id.in_(part)]
+        if codes:
+            where.append(problem.c.code.in_(list(codes)))
+        connection.execute(delete(problem).where(*where))
 
 
 def clear_others(connection: Connection, engagement_id: int, area: str, of: str, runs: Collection[int]) -> None:

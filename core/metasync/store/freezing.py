@@ -1,0 +1,215 @@
+"""Queries of freezing: what is pending, as a plan takes it, and the changes of a plan while it is made.
+
+Streams are read by key, in portions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, tuple_, update
+
+from metasync.contract import Kind, Operation
+from metasync.store import codec
+from metasync.store.tables import change, directory, join, object_, pending, pending_member
+
+PORTION = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PendingObject:
+    """What one profile wants to do to one object."""
+
+    id: int
+    object_id: int
+    source: str
+    """`directory/anchor` of the source object."""
+    identity_id: int | None
+    directory_id: int
+    kind: Kind
+    target_id: int | None
+    anchor: str | None
+    label: str
+    operations: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PendingMember:
+    """One member that a group shall gain or lose."""
+
+    object_id: int
+    source: str
+    identity_id: int | None
+    target_id: int | None
+    anchor: str | None
+    label: str
+    """Of the group."""
+    attribute: str
+    member_key: str
+    member_created: bool
+    member_label: str
+    operation: Operation
+    rule: str
+
+
+def pending_objects(
+    connection: Connection, engagement_id: int, profile: str, *, creates: bool, objects: Collection[int] | None = None
+) -> Iterator[list[PendingObject]]:
+    """What the profile wants to do, page by page: either to objects that exist, or the creates."""
+    query = (
+        select(pending, directory.c.name.label("source_directory"), object_.c.anchor.label("source_anchor"))
+        .select_from(
+            pending.outerjoin(object_, object_.c.id == pending.c.object_id).outerjoin(directory, directory.c.id == object_.c.directory_id)
+        )
+        .where(pending.c.engagement_id == engagement_id, pending.c.profile == profile)
+        .where(pending.c.anchor.is_(None) if creates else pending.c.anchor.is_not(None))
+        .order_by(pending.c.object_id)
+        .limit(PORTION)
+    )
+    if objects is not None and len(objects) <= PORTION:
+        query = query.where(pending.c.object_id.in_(list(objects)))
+    last = 0
+    while rows := connection.execute(query.where(pending.c.object_id > last)).all():
+        last = rows[-1].object_id
+        yield [_object(row) for row in rows if objects is None or row.object_id in objects]
+
+
+def pending_members(
+    connection: Connection,
+    engagement_id: int,
+    profile: str,
+    *,
+    target_id: int,
+    target_kind: str,
+    objects: Collection[int] | None = None,
+) -> Iterator[list[PendingMember]]:
+    """The members that the profile's groups shall gain or lose, page by page. `target_id` is the target directory."""
+    own, other = join.alias("own"), join.alias("other")
+    key = (pending_member.c.object_id, pending_member.c.attribute, pending_member.c.member_key)
+    query = (
+        select(
+            pending_member,
+            directory.c.name.label("source_directory"),
+            object_.c.anchor.label("source_anchor"),
+            object_.c.label.label("source_label"),
+            own.c.identity_id,
+            pending.c.identity_id.label("pending_identity"),
+            pending.c.label.label("pending_label"),
+            other.c.anchor.label("group_anchor"),
+            other.c.object_id.label("group_id"),
+        )
+        .select_from(
+            pending_member.outerjoin(object_, object_.c.id == pending_member.c.object_id)
+            .outerjoin(directory, directory.c.id == object_.c.directory_id)
+            .outerjoin(pending, and_(pending.c.profile == pending_member.c.profile, pending.c.object_id == pending_member.c.object_id))
+            .outerjoin(own, own.c.object_id == pending_member.c.object_id)
+            .outerjoin(
+                other,
+                and_(
+                    other.c.identity_id == func.coalesce(own.c.identity_id, pending.c.identity_id),
+                    other.c.directory_id == target_id,
+                    other.c.kind == target_kind,
+                ),
+            )
+        )
+        .where(pending_member.c.engagement_id == engagement_id, pending_member.c.profile == profile)
+        .order_by(*key)
+        .limit(PORTION)
+    )
+    if objects is not None and len(objects) <= PORTION:
+        query = query.where(pending_member.c.object_id.in_(list(objects)))
+    last: tuple[int, str, str] = (0, "", "")
+    while rows := connection.execute(query.where(tuple_(*key) > last)).all():
+        last = (rows[-1].object_id, rows[-1].attribute, rows[-1].member_key)
+        yield [_member(row) for row in rows if objects is None or row.object_id in objects]
+
+
+def in_flight(connection: Connection, engagement_id: int, profile: str) -> set[int]:
+    """Source objects of which a change is being written, or may have been: they are planned again only once that is known."""
+    query = select(change.c.object_id).distinct()
+    return set(
+        connection.execute(
+            query.where(change.c.engagement_id == engagement_id, change.c.profile == profile, change.c.state == "in_flight")
+        ).scalars()
+    )
+
+
+def joined(connection: Connection, engagement_id: int, *, sources: Collection[int], source_kind: str, target: int, target_kind: str) -> int:
+    """How many identities have an object on both sides: what percentages of limits are of."""
+    own, other = join.alias("own"), join.alias("other")
+    has_source = (
+        select(own.c.id)
+        .where(own.c.identity_id == other.c.identity_id, own.c.directory_id.in_(list(sources)), own.c.kind == source_kind)
+        .exists()
+    )
+    # Whoever was deleted there keeps his join, so that a restore finds it; he is not joined any more.
+    query = select(func.count()).select_from(other.outerjoin(object_, object_.c.id == other.c.object_id))
+    query = query.where(or_(object_.c.id.is_(None), object_.c.state != "gone"))
+    query = query.where(other.c.engagement_id == engagement_id, other.c.directory_id == target, other.c.kind == target_kind, has_source)
+    return int(connection.execute(query).scalar_one())
+
+
+def images(connection: Connection, object_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """object id -> its attributes as last imported, without references."""
+    query = select(object_.c.id, object_.c.blob).where(object_.c.id.in_(list(object_ids)))
+    return {row.id: codec.decode(row.blob) for row in connection.execute(query)}
+
+
+def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert changes, in the order given."""
+    if rows:
+        connection.execute(insert(change), list(rows))
+
+
+def bring_forward(connection: Connection, plan_id: int, tag: str, stage: int) -> None:
+    """Give a change an earlier stage, and with it all that comes before it on the same object."""
+    row = connection.execute(select(change.c.id, change.c.object_id).where(change.c.tag == tag, change.c.plan_id == plan_id)).one()
+    connection.execute(
+        update(change)
+        .where(change.c.plan_id == plan_id, change.c.object_id == row.object_id, change.c.id <= row.id, change.c.stage > stage)
+        .values(stage=stage)
+    )
+
+
+def by_tag(connection: Connection, plan_id: int, tag: str) -> Row[Any]:
+    """One change of a plan, as its row."""
+    return connection.execute(select(change).where(change.c.tag == tag, change.c.plan_id == plan_id)).one()
+
+
+def set_before(connection: Connection, change_id: int, before: bytes) -> None:
+    """Give a change that is being frozen another before-image."""
+    connection.execute(update(change).where(change.c.id == change_id, change.c.state == "planned").values(before=before))
+
+
+def _object(row: Row[Any]) -> PendingObject:
+    return PendingObject(
+        id=row.id,
+        object_id=row.object_id,
+        source=f"{row.source_directory}/{row.source_anchor}" if row.source_anchor is not None else "",
+        identity_id=row.identity_id,
+        directory_id=row.directory_id,
+        kind=Kind(row.kind),
+        target_id=row.target_id,
+        anchor=row.anchor,
+        label=row.label,
+        operations=row.operations,
+    )
+
+
+def _member(row: Row[Any]) -> PendingMember:
+    return PendingMember(
+        object_id=row.object_id,
+        source=f"{row.source_directory}/{row.source_anchor}",
+        identity_id=row.identity_id if row.identity_id is not None else row.pending_identity,
+        target_id=row.group_id,
+        anchor=row.group_anchor,
+        label=row.pending_label or row.source_label or row.source_anchor,
+        attribute=row.attribute,
+        member_key=row.member_key,
+        member_created=row.member_created,
+        member_label=row.label,
+        operation=Operation(row.operation),
+        rule=row.rule,
+    )
