@@ -16,6 +16,9 @@ from metasync.store.rows import Status
 from metasync.synchronising.scope import HOLDS_ON
 from metasync.synchronising.units import Unit
 
+STANDS = (Status.IN_STEP, Status.PENDING, Status.IN_FLIGHT, Status.HELD, Status.UNREAD)
+"""How an object stands under a profile that keeps its partner in step."""
+
 
 class _Unknown(Enum):
     YET = auto()
@@ -32,6 +35,8 @@ class Family:
     members: Mapping[int, Collection[tuple[str, int]]]
     """identity -> (profile, source object)."""
     statuses: dict[tuple[str, int], str | _Unknown] = field(default_factory=dict)
+    before: dict[tuple[str, int], str] = field(default_factory=dict)
+    """What was known of them when the portion was loaded."""
 
     @classmethod
     def load(cls, connection: Connection, units: Collection[Unit], profiles: Collection[str]) -> Family:
@@ -39,15 +44,16 @@ class Family:
         identities = {unit.identity_id for unit in units if unit.identity_id is not None}
         members: dict[int, set[tuple[str, int]]] = {}
         statuses: dict[tuple[str, int], str | _Unknown] = {}
+        before: dict[tuple[str, int], str] = {}
         for identity, found in states.of_identities(connection, identities).items():
             for name, object_id, status in found:
                 if name in profiles:
                     members.setdefault(identity, set()).add((name, object_id))
-                    statuses[name, object_id] = status
+                    statuses[name, object_id] = before[name, object_id] = status
         for identity, name, object_id in dirty.of_identities(connection, identities, profiles):
             members.setdefault(identity, set()).add((name, object_id))
             statuses[name, object_id] = NOT_YET
-        return cls(members=members, statuses=statuses)
+        return cls(members=members, statuses=statuses, before=before)
 
     def settle(self, profile: str, object_id: int, status: str) -> None:
         """This unit was worked; its portion is not written yet."""
@@ -67,6 +73,12 @@ class Family:
     def leaving(self, profile: str, unit: Unit) -> list[str]:
         """Profiles that let go last, and see to it."""
         return sorted({name for (name, _), status in self.others(profile, unit).items() if status in (Status.LEAVING, Status.LEFT)})
+
+    def standing(self, profile: str, unit: Unit) -> list[str]:
+        """Other profiles that keep the identity's object in step, or did when they last looked."""
+        others = self.others(profile, unit)
+        known = {one: self.before.get(one) if status is NOT_YET else status for one, status in others.items()}
+        return sorted({name for (name, _), status in known.items() if status in STANDS and name != profile})
 
     def leads(self, profile: str, object_id: int) -> bool:
         """Another source's object holds on, and was looked at."""

@@ -14,7 +14,7 @@ from metasync.store import codec
 from metasync.store.normalise import normalise
 from metasync.store.rows import State, Status
 from metasync.synchronising import diff, leaving
-from metasync.synchronising.family import Family
+from metasync.synchronising.family import STANDS, Family
 from metasync.synchronising.fit import attribute_schema
 from metasync.synchronising.images import source_name
 from metasync.synchronising.program import ObjectError, evaluate
@@ -97,7 +97,26 @@ class Working:
         if leader is not None:
             unit.status, unit.reason = Status.IN_STEP, f"{verdict.words}; {leader} stands for the same identity, and comes first"
             return
+        rival = self._rival(unit, family)
+        if rival is not None:
+            unit.status = Status.PROBLEM
+            unit.reason = f"{rival} stands for the same identity, and both say `disjoint: {self.at.profile.disjoint}`"
+            unit.problem("disjoint", f"{unit.reason}; {self.at.profile.name} writes nothing of it until the scopes are disjoint indeed")
+            return
         self._keep_in_step(unit, verdict, unique)
+
+    def _rival(self, unit: Unit, family: Family) -> str | None:
+        """Law 4: a profile of the same disjoint group that was first. Of two that were both there the document's order decides."""
+        profiles = self.at.engagement.profiles
+        group, names = self.at.profile.disjoint, list(profiles)
+        if group is None:
+            return None
+        established = unit.before is not None and unit.before.status in STANDS
+        mine = names.index(self.at.profile.name)
+        for name in family.standing(self.at.profile.name, unit):
+            if profiles[name].disjoint == group and (not established or names.index(name) < mine):
+                return name
+        return None
 
     def _leader(self, unit: Unit, family: Family) -> str | None:
         """Of several sources with an object for one identity the first one decides."""

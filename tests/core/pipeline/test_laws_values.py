@@ -138,6 +138,35 @@ def test_two_profiles_that_enforce_one_attribute_are_refused(make: MakeEngine) -
     make(profile(disjoint="a") + profile("others", disjoint="a", map={"title": "source.department"}))
 
 
+def test_profiles_that_call_themselves_disjoint_and_meet_are_shown_and_the_first_one_stays(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    source = person(hr, "Anna", title="Chief", department="Sales", company="b")
+    first = profile(disjoint="a", scope={"where": 'source.company in ["a", "ab"]'})
+    engine = make(
+        first
+        + profile(
+            "others",
+            disjoint="a",
+            scope={"where": 'source.company in ["b", "ab"]'},
+            map={"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail", "title": "source.department"},
+        )
+    )
+    engine.cycle()
+    assert values(ad, "Anna")["title"] == "Sales"
+    hr.change(source, company="ab", department="Service")
+    assert shown(engine.cycle()) == [("update", "Anna")]
+    assert values(ad, "Anna")["title"] == "Service"
+    assert engine.reasons("people")["Anna"] == ("problem", "others stands for the same identity, and both say `disjoint: a`")
+    assert [code for _, code, _ in engine.problems()] == ["disjoint"]
+    assert engine.cycle() == {}
+    hr.change(source, company="a")
+    engine.cycle()
+    assert values(ad, "Anna")["title"] == "Chief"
+    assert engine.problems() == []
+    assert engine.cycle() == {}
+
+
 def test_members_may_be_authoritative(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
     anna = person(hr, "Anna")
     group = hr.add(Kind.GROUP, name="Team", path=BASE)

@@ -233,7 +233,7 @@ def test_two_profiles_do_not_create_one_person_twice(make: MakeEngine, hr: Memor
     assert engine.reasons("two")["Anna"][0] == "waiting"
     engine.cycle()
     assert len(ad.anchors(Kind.USER)) == 1
-    assert engine.reasons("two")["Anna"][0] == "in step"
+    assert engine.reasons("two")["Anna"][0] == "problem", "disjoint they are not"
     calm(engine)
 
 
