@@ -201,7 +201,7 @@ def _show_run(session: Session, number: int) -> None:
     session.out.table(("Step", "Of", "State", "Result"), steps)
     plan_table(session.out, found.plans)
     if found.written:
-        states_line(session.out, "changes of this run", found.written)
+        states_line(session.out, "written by this run", found.written)
 
 
 @verb(

@@ -12,7 +12,7 @@ from metasync import service
 from metasync.cli.output import Output, clean, shown, styled
 from metasync.cli.session import Exit, Session
 from metasync.contract import Operation, Reference
-from metasync.words import counted
+from metasync.words import counted, listed, writes
 
 ALARMING = frozenset({Operation.DELETE, Operation.DISABLE, Operation.CLEAR, Operation.MEMBER_REMOVE})
 GOOD = ("confirmed", "written")
@@ -34,8 +34,9 @@ def imports_table(out: Output, done: service.RunOutcome) -> None:
 
 def settle(session: Session, done: service.RunOutcome) -> None:
     """The exit code that an outcome asks for."""
-    for name, why in done.left_out.items():
-        session.out.say(f"{name} was left out: {why}", "warning")
+    for why in dict.fromkeys(done.left_out.values()):
+        names = [name for name in done.left_out if done.left_out[name] == why]
+        session.out.say(f"{listed(names)} {'was' if len(names) == 1 else 'were'} left out: {why}", "warning")
     for directory, why in done.unwritable.items():
         session.out.say(f"{directory} could not be written, its changes wait for the next export: {why}", "error")
     if done.failed or done.state == "failed":
@@ -47,22 +48,17 @@ def settle(session: Session, done: service.RunOutcome) -> None:
 
 
 def states_line(out: Output, what: str, states: Mapping[str, int]) -> None:
-    """How many changes stand in each state, in one line."""
-    parts = Text(f"{what}: ")
-    for number, (state, count) in enumerate(sorted(states.items())):
-        style = "good" if state in GOOD else "error" if state in BAD else "notice"
-        parts.append(", " if number else "").append_text(styled(f"{count} {state.replace('_', ' ')}", style))
-    if not states:
-        parts.append("nothing to write")
+    """How many writes stand in each state, in one line."""
+    style = "error" if any(state in BAD for state in states) else "good" if all(state in GOOD for state in states) else "notice"
     if not out.as_json:
-        out.results.print(parts, soft_wrap=True)
+        out.results.print(Text(f"{what}: ").append_text(styled(writes(states), style)), soft_wrap=True)
 
 
 def plan_table(out: Output, plans: Iterable[service.PlanSummary]) -> None:
     """One row per plan: counts by operation, and the limits that it passes."""
     rows: list[Sequence[object]] = []
     for one in plans:
-        counts = ", ".join(f"{count} {operation.value}" for operation, count in one.counts.items()) or "no changes"
+        counts = _counts(one) or "no changes"
         state = "limit" if one.exceeded and one.state == "planned" else one.state
         style = {"limit": "error", "approved": "good", "exported": "good", "empty": "good", "planned": "warning"}.get(state, "dim")
         profile = one.profile if one.purpose == "synchronise" else f"{one.profile} ({_purpose(one)})"
@@ -77,11 +73,12 @@ def show_plan(out: Output, found: service.ShownPlan) -> None:
     plan = found.plan
     out.line(f"Plan {plan.id} of {plan.profile}" + ("" if plan.purpose == "synchronise" else f" ({_purpose(plan)})"), "heading")
     rows: list[tuple[str, object]] = [
-        ("state", f"{plan.state}; {_states(found.states)}" if found.states else plan.state),
+        ("state", plan.state),
         ("made", f"{found.created}, revision {plan.revision}, hash {plan.hash[:16]}"),
-        ("counts", ", ".join(f"{count} {operation.value}" for operation, count in plan.counts.items()) or "no changes"),
+        ("changes", f"{plan.changes}: {_counts(plan)}" if plan.changes else "none"),
         ("joined", plan.joined),
     ]
+    rows += [("writes", _writes(plan, found.states))] if found.states else []
     rows += [("approved by", found.approved_by)] if found.approved_by else []
     rows += [("note", plan.note)] if plan.note else []
     out.pairs(rows)
@@ -94,7 +91,7 @@ def show_plan(out: Output, found: service.ShownPlan) -> None:
         out.line()
     if found.matching > len(found.changes):
         left = found.matching - len(found.changes)
-        out.line(f"{counted(left, 'change')} more: `metasync show plan {plan.id} --all`, or narrow it with --operation and --object")
+        out.line(f"{counted(left, 'write')} more: `metasync show plan {plan.id} --all`, or narrow it with --operation and --object")
     if found.problems:
         out.line(f"{counted(len(found.problems), 'problem')} of this profile: `metasync problems --of {_quoted(plan.profile)}`", "warning")
 
@@ -111,6 +108,7 @@ def plan_as_json(found: service.ShownPlan) -> dict[str, Any]:
         "revision": plan.revision,
         "undoes": plan.undoes,
         "counts": plan.counts,
+        "writes": found.states,
         "joined": plan.joined,
         "limits passed": [limit.words for limit in plan.exceeded],
         "approved by": found.approved_by or None,
@@ -181,8 +179,14 @@ def _named(found: service.ShownPlan, value: Any) -> str:
     return shown(value)
 
 
-def _states(states: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(states.items()))
+def _counts(plan: service.PlanSummary) -> str:
+    return ", ".join(f"{count} {operation.value}" for operation, count in plan.counts.items())
+
+
+def _writes(plan: service.PlanSummary, states: Mapping[str, int]) -> str:
+    """The plan's rows in the ledger. Where they are more than its changes, why."""
+    more = sum(states.values()) > plan.changes
+    return writes(states) + (" (references are written by themselves, once everybody is there)" if more else "")
 
 
 def _purpose(plan: service.PlanSummary) -> str:

@@ -21,6 +21,7 @@ from metasync.store import ledger, plans
 from metasync.store import runs as rows
 from metasync.synchronising import synchronise
 from metasync.synchronising.needs import profiles_reading
+from metasync.words import counted, writes
 from metasync.workspace import Workspace
 
 PARALLEL = 4
@@ -44,6 +45,8 @@ class Imported:
     full: bool = False
     counts: Mapping[str, int] = field(default_factory=dict)
     problems: int = 0
+    reason: str = ""
+    """Why everything was read; empty where a delta was."""
     error: str | None = None
     """Set where it is not complete; nothing was deleted then."""
 
@@ -119,7 +122,7 @@ def undo(workspace: Workspace, run_id: int) -> RunOutcome:
     with recorded(workspace, "undo", [f"run {run_id}"]) as run:
         with run.step("plan", f"undo of run {run_id}") as (step, inside):
             frozen = plan_undo(inside, run.id, run_id)
-            step.text = f"{sum(one.changes for one in frozen)} changes in {len(frozen)} plans"
+            step.text = _planned(frozen)
         return RunOutcome(run=run.id, state=run.state, plans=[one.id for one in frozen])
 
 
@@ -153,7 +156,7 @@ def _written(
             unwritable = write_plans(inside, run.id, plan_ids)
             if unwritable:
                 step.state = "failed"
-            step.text = "; ".join(unwritable.values()) or _in_words(_states(run, plan_ids)) or "nothing to write"
+            step.text = "; ".join(unwritable.values()) or writes(_states(run, plan_ids))
         imports = [*imports, *_import_all(run, [name for name in _targets(run, plan_ids) if name not in unwritable], name="confirm")]
         waiting.update(dict.fromkeys(_exporters_waiting(run), Waits.APPROVAL))
     written = _states(run, plan_ids)
@@ -181,14 +184,18 @@ def _import_all(run: ActiveRun, directories: Sequence[str], *, full: bool = Fals
                 with inside.backend.read() as connection:
                     began = inside.backend.now(connection)
                 outcome = import_directory(inside, directory, full=full, run_id=run.id)
-                step.text = ", ".join(f"{count} {what}" for what, count in outcome.counts.items() if count) or "nothing changed"
+                counts = ", ".join(f"{count} {what}" for what, count in outcome.counts.items() if count) or "nothing changed"
+                because = f"everything was read, because {outcome.reason}" if outcome.full else outcome.reason
+                step.text = f"{counts}; {because}" if because else counts
                 confirm_import(inside, directory, run.id, began=began)
                 let_go_of_lost(inside, directory)
         except Stopped:
             raise
         except MetasyncError as error:
             return Imported(directory=directory, error=str(error))
-        return Imported(directory=directory, full=outcome.full, counts=outcome.counts, problems=len(outcome.problems))
+        return Imported(
+            directory=directory, full=outcome.full, counts=outcome.counts, problems=len(outcome.problems), reason=outcome.reason
+        )
 
     return _in_parallel(run, one, directories)
 
@@ -231,17 +238,21 @@ def _plan(run: ActiveRun, profiles: Sequence[str], objects: Collection[int] | No
         return [], {}
     with run.step("synchronise", ", ".join(profiles)) as (step, inside):
         outcome = synchronise(inside, run.id, profiles)
-        step.text = f"{outcome.looked_at} looked at, {outcome.pending} with changes, {outcome.problems} problems"
+        step.text = f"{outcome.looked_at} looked at, {outcome.pending} with changes, {counted(outcome.problems, 'problem')}"
     ready = [name for name in profiles if name not in outcome.not_ready]
     if not ready:
         return [], dict(outcome.not_ready)
     with run.step("plan", ", ".join(ready)) as (step, inside):
         frozen = freeze(inside, run.id, ready, objects=objects)
-        step.text = f"{sum(one.changes for one in frozen)} changes in {len(frozen)} plans"
+        step.text = _planned(frozen)
     for one in frozen:
         for operation, count in one.counts.items():
             run.counts[operation.value] = run.counts.get(operation.value, 0) + count
     return frozen, dict(outcome.not_ready)
+
+
+def _planned(frozen: Sequence[PlanSummary]) -> str:
+    return f"{counted(sum(one.changes for one in frozen), 'change')} in {counted(len(frozen), 'plan')}"
 
 
 def _decide(workspace: Workspace, plan: PlanSummary, *, approve: bool, reason: str) -> Waits | None:
@@ -276,10 +287,6 @@ def _exporters_waiting(run: ActiveRun) -> list[int]:
     with run.workspace.backend.read() as connection:
         made = plans.of_run(connection, run.workspace.engagement_id, run.id)
     return [one.id for one in made if one.purpose == "exporter" and one.state == "planned"]
-
-
-def _in_words(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
 
 
 def _settle(

@@ -31,6 +31,7 @@ from metasync.synchronising.unique import UniqueValues
 from metasync.synchronising.units import Unit
 from metasync.synchronising.working import Working
 from metasync.synchronising.writing import Writing
+from metasync.words import listed
 from metasync.workspace import Workspace
 
 ORDER = (Kind.CONTAINER, Kind.USER, Kind.GUEST, Kind.CONTACT, Kind.GROUP)
@@ -76,15 +77,26 @@ def not_ready(workspace: Workspace, profile: Profile, schemas: Mapping[str, Sche
     """Why a profile cannot be synchronised yet (law 1: unknown is not empty), or ""."""
     with workspace.backend.read() as connection:
         rows = directories.of_engagement(connection, workspace.engagement_id)
-    for name in directories_read(workspace.engagement, workspace.host, profile):
-        row, schema = rows.get(name), schemas.get(name)
-        if row is None or schema is None or row.completed is None or row.requested is None:
-            return f"{name} was never imported completely; run `metasync import {name}`"
+    every = list(workspace.engagement.directories)
+    never = [
+        name
+        for name in every
+        if (row := rows.get(name)) is None or row.completed is None or row.requested is None or schemas.get(name) is None
+    ]
+    read = directories_read(workspace.engagement, workspace.host, profile)
+    if missing := [name for name in never if name in read]:
+        were = "was" if len(missing) == 1 else "were"
+        # One command that helps every profile, where nothing was imported yet.
+        command = "metasync import" if never == every else f"metasync import {' '.join(missing)}"
+        return f"{listed(missing)} {were} never imported completely; run `{command}`"
+    for name in read:
+        row, schema = rows[name], schemas[name]
+        assert row.requested is not None
         needs = directory_needs(workspace.engagement, workspace.host, schema, name)
         for kind, attributes in needs.attributes.items():
-            missing = attributes - set(row.requested.get(kind.value, ()))
-            if kind.value not in row.requested or missing:
-                what = ", ".join(sorted(missing)) or "objects of it"
+            lacking = attributes - set(row.requested.get(kind.value, ()))
+            if kind.value not in row.requested or lacking:
+                what = ", ".join(sorted(lacking)) or "objects of it"
                 return f"{name} was imported without {what} of {kind}, which the document needs now; run `metasync import {name} --full`"
     return ""
 

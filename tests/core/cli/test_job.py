@@ -98,7 +98,7 @@ def test_a_big_plan_is_summed_up_and_its_first_50_changes_shown(loaded: Shell, h
     loaded("plan", "people")
     short = loaded("show", "1").out
     assert "64 create" in short
-    assert "14 changes more" in short
+    assert "14 writes more" in short
     assert loaded("show", "1", "--all").out.count("create user") == 64
 
 
@@ -129,7 +129,7 @@ def test_an_unavailable_directory_ends_with_4_and_stops_only_what_depends_on_it(
     hr.faults.unavailable = "the plug is out"
     done = loaded("run", code=4)
     assert "the plug is out" in " ".join(done.out.split())
-    assert "people was left out: the import of hr is not complete" in done.err
+    assert "people and groups were left out: the import of hr is not complete" in done.err
     assert loaded("show", "run", "1").out.count("failed") >= 1
 
 
