@@ -19,10 +19,11 @@ from metasync.importing.marks import MEMBERS, Marks, Touched
 from metasync.importing.request import Request
 from metasync.importing.seen import Seen
 from metasync.store import codec, objects, problems, waits
-from metasync.store import references as reference_rows
+from metasync.store import links as link_rows
 from metasync.store.backend import Backend
+from metasync.store.links import Link
 from metasync.store.normalise import normalise, storable
-from metasync.store.objects import Known, Link
+from metasync.store.objects import Known
 from metasync.store.rows import LinkRow, Problem, Severity, State
 from metasync.store.tables import object_
 
@@ -224,7 +225,7 @@ class Comparison:
     def _compare_links(self, connection: Connection, stale: Sequence[tuple[Known, Packed]]) -> Iterator[Changed]:
         """Old and new references of changed objects; of one object at a time, since a group may have 100,000 members."""
         rest = {row.id: (row, entry) for row, entry in stale}
-        for object_id, rows in groupby(objects.links_of(connection, list(rest)), key=lambda row: row.object_id):
+        for object_id, rows in groupby(link_rows.each_of(connection, list(rest)), key=lambda row: row.object_id):
             row, entry = rest.pop(object_id)
             wanted = dict.fromkeys(entry.references)
             removed = [one for one in rows if wanted.pop((one.attribute, one.key, one.value), self) is self]
@@ -267,18 +268,18 @@ class Comparison:
             if not links and name in scalar:
                 continue
             wanted = dict.fromkeys(links)
-            for there, target in objects.links_by_value(connection, row.id, name).items():
+            for there, target in link_rows.by_value(connection, row.id, name).items():
                 if wanted.pop((name, *there), self) is self:
                     removed.append(_link_row(row.id, name, there, target))
             added.update(wanted)
         for name, values in patch.removed.items():
-            gone = objects.links_by_value(connection, row.id, name, _references(name, values))
+            gone = link_rows.by_value(connection, row.id, name, _references(name, values))
             removed += [
                 LinkRow(object_id=row.id, attribute=name, key=key, value=value, target_id=target) for (key, value), target in gone.items()
             ]
         for name, values in patch.added.items():
             new = _references(name, values)
-            known = objects.links_by_value(connection, row.id, name, new)
+            known = link_rows.by_value(connection, row.id, name, new)
             added.update(dict.fromkeys((name, *one) for one in new if one not in known))
         self.link_keys.update(key for _, key, _ in added)
         encoded = codec.encode(plain)
@@ -425,11 +426,11 @@ class Comparison:
                     touched.reference(object_id, one.image.kind, MEMBERS, row.target_id)
             else:
                 touched.whole[object_id] = one.image.kind
-        objects.delete_links(self._backend, connection, lost)
-        objects.insert_links(self._backend, connection, self._directory_id, rows)
+        link_rows.remove(self._backend, connection, lost)
+        link_rows.add(self._backend, connection, self._directory_id, rows)
 
     def _touch_holders(self, connection: Connection, ids: Iterable[int], touched: Touched) -> None:
-        for holder, attribute, target, directory_id, kind in reference_rows.holders(connection, list(ids)):
+        for holder, attribute, target, directory_id, kind in link_rows.holders(connection, list(ids)):
             if directory_id == self._directory_id:
                 touched.reference(holder, Kind(kind), attribute, target)
 

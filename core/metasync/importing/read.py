@@ -30,7 +30,7 @@ from metasync.importing.compare import Comparison, repeated
 from metasync.importing.marks import Marks
 from metasync.importing.request import Request, make_request
 from metasync.importing.seen import Seen
-from metasync.store import audit, directories, objects, problems
+from metasync.store import audit, directories, links, objects, problems
 from metasync.store.directories import CursorRow
 from metasync.store.rows import DirectoryRow, Problem, Severity, State
 from metasync.synchronising.needs import directory_needs
@@ -181,7 +181,7 @@ class _Import:
             with self.backend.write() as connection:
                 directories.set_schema(connection, self.id, self.schema)
         with self.backend.read() as connection:
-            link_keys = objects.link_keys(connection, self.id)
+            link_keys = links.key_names(connection, self.id)
         engagement = self.workspace.engagement
         needs = directory_needs(engagement, self.workspace.host, self.schema, self.directory)
         return make_request(engagement.directories[self.directory], self.schema, needs, link_keys)

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from sqlalchemy import Connection
 
 from metasync.importing.marks import Touched
-from metasync.store import objects
+from metasync.store import links, objects
 from metasync.store.backend import Backend
-from metasync.store.objects import Link
+from metasync.store.links import Link
 from metasync.store.rows import LinkRow
 
 ANCHOR = "anchor"
@@ -42,14 +42,14 @@ def reconnect(
 ) -> None:
     """Let older references find objects that have come (`anchors`), and those whose keys (name, value) changed hands."""
     changed: list[LinkRow] = []
-    for row in objects.links_to(connection, directory_id, ANCHOR, anchors):
+    for row in links.to(connection, directory_id, ANCHOR, anchors):
         if row.target_id != anchors[row.value]:
             changed.append(_meaning(row, anchors[row.value]))
     by_name: dict[str, set[str]] = {}
     for name, value in keys:
         by_name.setdefault(name, set()).add(value)
     for name, values in by_name.items():
-        rows = objects.links_to(connection, directory_id, name, values)
+        rows = links.to(connection, directory_id, name, values)
         if not rows:
             continue
         now = objects.ids_by_key(connection, directory_id, name, values)
@@ -57,20 +57,20 @@ def reconnect(
             if row.target_id != now.get(row.value):
                 changed.append(_meaning(row, now.get(row.value)))
                 _touch(connection, touched, [row])
-    objects.set_targets(backend, connection, (Link(row.object_id, row.attribute, row.key, row.value, row.target_id) for row in changed))
+    links.set_targets(backend, connection, (Link(row.object_id, row.attribute, row.key, row.value, row.target_id) for row in changed))
     _touch(connection, touched, changed)
 
 
 def resolve_all(backend: Backend, directory_id: int, *, keys: bool) -> None:
     """Resolve every open reference of a directory: after its first load, or (`keys`) when references are by a new key."""
     with backend.read() as connection:
-        holders = objects.holders_range(connection, directory_id)
+        holders = links.holders_range(connection, directory_id)
     for start in range(holders.start, holders.stop, RANGE):
         part = range(start, min(start + RANGE, holders.stop))
         with backend.write() as connection:
-            objects.resolve(connection, directory_id, part, by_anchor=True)
+            links.resolve(connection, directory_id, part, by_anchor=True)
             if keys:
-                objects.resolve(connection, directory_id, part, by_anchor=False)
+                links.resolve(connection, directory_id, part, by_anchor=False)
 
 
 def _meaning(row: LinkRow, target_id: int | None) -> LinkRow:

@@ -42,37 +42,6 @@ class Present:
     """That identity's objects in the sources."""
 
 
-def of_objects(
-    connection: Connection, object_ids: Collection[int], attributes: Collection[str]
-) -> dict[int, dict[str, list[tuple[str, str, int | None]]]]:
-    """object id -> attribute -> (key, value, target object id)."""
-    found: dict[int, dict[str, list[tuple[str, str, int | None]]]] = {}
-    if not attributes:
-        return found
-    for part in portions(object_ids):
-        query = (
-            select(link.c.object_id, link.c.attribute, link.c.key, link.c.value, link.c.target_id)
-            .where(link.c.object_id.in_(part), link.c.attribute.in_(sorted(attributes)))
-            .order_by(link.c.object_id, link.c.attribute, link.c.key, link.c.value)
-        )
-        for row in connection.execute(query):
-            found.setdefault(row.object_id, {}).setdefault(row.attribute, []).append((row.key, row.value, row.target_id))
-    return found
-
-
-def holders(connection: Connection, target_ids: Collection[int]) -> list[tuple[int, str, int, int, str]]:
-    """(holder, attribute, target, holder's directory, holder's kind) of every reference to these objects."""
-    found: list[tuple[int, str, int, int, str]] = []
-    for part in portions(target_ids):
-        query = (
-            select(link.c.object_id, link.c.attribute, link.c.target_id, object_.c.directory_id, object_.c.kind)
-            .join(object_, object_.c.id == link.c.object_id)
-            .where(link.c.target_id.in_(part))
-        )
-        found += [(row.object_id, row.attribute, row.target_id, row.directory_id, row.kind) for row in connection.execute(query)]
-    return found
-
-
 def followed(
     connection: Connection, holder_ids: Collection[int], attribute: str, target_directory: int, members: Collection[int] | None = None
 ) -> list[Followed]:

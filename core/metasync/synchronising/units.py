@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from metasync.contract import Kind, Operation, Reference, Schema, Type
 from metasync.engagement.model import Cause
 from metasync.expressions import Expression
-from metasync.store import codec, holds, joins, objects, references, states
+from metasync.store import codec, holds, joins, objects, states
+from metasync.store import links as link_rows
 from metasync.store import written as written_rows
 from metasync.store.joins import JoinRow
 from metasync.store.rows import ObjectRow, PendingOperation, Problem, State
@@ -137,7 +138,7 @@ class Loader:
         by_identity = joins.of_identities(connection, {row.identity_id for row in own.values()})
         others = {one.object_id for rows_ in by_identity.values() for one in rows_ if one.object_id and one.object_id not in rows}
         partners = objects.get(connection, others) | rows
-        links = references.of_objects(connection, partners, self.reference_attributes)
+        links = link_rows.of_objects(connection, partners, self.reference_attributes)
         anchors = {one.anchor for rows_ in by_identity.values() for one in rows_ if one.directory_id == self.target_id}
         written = written_rows.unconfirmed(connection, self.target_id, anchors)
         units = []

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metasync.contract import Kind, Operation
-from metasync.store import dirty, joins, problems, references, states, waits
+from metasync.store import dirty, joins, links, problems, states, waits
 from metasync.store import pending as pending_rows
 from metasync.store.rows import Severity, State, Status
 from metasync.synchronising.scope import HOLDS_ON
@@ -90,7 +90,7 @@ class Writing:
             return
         marks = []
         groups: dict[int, set[int]] = {}
-        for holder, _, member, directory_id, kind in references.holders(connection, changed):
+        for holder, _, member, directory_id, kind in links.holders(connection, changed):
             if directory_id == self.at.target_id:
                 groups.setdefault(holder, set()).add(changed[member])
             for profile in self.at.by_source.get((self.at.names.get(directory_id, ""), Kind(kind)), ()):

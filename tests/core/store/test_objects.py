@@ -76,14 +76,6 @@ def test_anchors_are_unique_once_the_index_is_built(backend: Backend) -> None:
         objects.build_anchor_index(connection, 1)
 
 
-def test_the_names_by_which_references_are_made_are_found_one_by_one(backend: Backend) -> None:
-    with backend.write() as connection:
-        rows = [objects.Link(1, "manager", key, str(number)) for key in ("anchor", "mail", "Staff") for number in range(50)]
-        objects.insert_links(backend, connection, 1, rows)
-        assert objects.link_keys(connection, 1) == {"mail", "Staff"}
-        assert objects.link_keys(connection, 2) == set()
-
-
 def test_an_identity_is_named_by_a_key_only_where_it_is_the_only_one(backend: Backend) -> None:
     with backend.write() as connection:
         keys = [(1, 1, "mail", "a"), (1, 1, "mail", "b"), (1, 2, "mail", "b"), (2, 4, "mail", "c")]
