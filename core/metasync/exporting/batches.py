@@ -23,6 +23,7 @@ from metasync.exporting.targets import ConnectorTarget, ExporterTarget
 from metasync.exporting.write import LAST, Worker
 from metasync.lease import TTL
 from metasync.store import audit, ledger, plans
+from metasync.store import batches as batch_rows
 from metasync.store import problems as problem_rows
 from metasync.store.plans import PlanRow
 from metasync.workspace import Workspace
@@ -117,8 +118,8 @@ def prepare(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> lis
                 raise MetasyncError("a plan writes to a directory that the document does not have any more; make a new plan")
             nonce = secrets.token_hex(16)
             now = workspace.backend.now(connection)
-            batch_id = ledger.add_batch(connection, workspace.engagement_id, run_id=run_id, directory_id=directory_id, nonce=nonce, at=now)
-            ledger.assign(connection, batch_id, run_id=run_id, directory_id=directory_id, plan_ids=chosen)
+            batch_id = batch_rows.add(connection, workspace.engagement_id, run_id=run_id, directory_id=directory_id, nonce=nonce, at=now)
+            batch_rows.assign(connection, batch_id, run_id=run_id, directory_id=directory_id, plan_ids=chosen)
             tickets.append(Ticket(batch_id=batch_id, directory=names[directory_id], nonce=nonce))
         return tickets
 
@@ -126,10 +127,10 @@ def prepare(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> lis
 def work(workspace: Workspace, batch_id: int, nonce: str, *, patience: timedelta = PATIENCE) -> ExportOutcome:
     """Work one batch. Safe to call twice, late, or with a nonce that was forged: it takes only what the ledger allows."""
     with workspace.backend.read() as connection:
-        batch = ledger.get_batch(connection, batch_id)
+        batch = batch_rows.get(connection, batch_id)
         if batch is None or batch.nonce != nonce or batch.state == "done":
             return ExportOutcome()
-        chosen = plans.of_ids(connection, workspace.engagement_id, ledger.plans_of_batch(connection, batch_id))
+        chosen = plans.of_ids(connection, workspace.engagement_id, batch_rows.plans_of(connection, batch_id))
     directory = workspace.directory_name(batch.directory_id)
     try:
         with DirectoryLease(workspace.backend, workspace.engagement.name, directory) as lease:
@@ -144,7 +145,7 @@ class _Batch:
     def __init__(
         self,
         workspace: Workspace,
-        batch: ledger.BatchRow,
+        batch: batch_rows.BatchRow,
         directory: str,
         chosen: Sequence[PlanRow],
         lease: DirectoryLease,
@@ -186,11 +187,11 @@ class _Batch:
         with self._workspace.backend.write(durable=True) as connection:
             self._lease.check(connection)
             now = self._workspace.backend.now(connection)
-            for left in ledger.open_batches(connection, self._workspace.engagement_id, self._batch.directory_id):
+            for left in batch_rows.not_done(connection, self._workspace.engagement_id, self._batch.directory_id):
                 if left.id != self._batch.id and left.state == "leased":
                     _audit(self._workspace, connection, left, self._directory, "its process ended before it did")
-                    ledger.change_batch(connection, left.id, state="done")
-            ledger.change_batch(
+                    batch_rows.change_batch(connection, left.id, state="done")
+            batch_rows.change_batch(
                 connection, self._batch.id, state="leased", owner=self._lease.owner, fence=self._lease.fence, lease_until=now + TTL
             )
             detail = {"plans": [row.id for row in (*self._chosen, *self._carried)], "fence": self._lease.fence}
@@ -261,7 +262,7 @@ class _Batch:
             live = [row for row in live if row.state == "approved"]
             for row in live:
                 check_approved(workspace, connection, row)
-            ledger.assign(
+            batch_rows.assign(
                 connection,
                 self._batch.id,
                 run_id=self._batch.run_id,
@@ -283,7 +284,7 @@ class _Batch:
         with self._workspace.backend.write(durable=True) as connection:
             self._lease.check(connection)
             _audit(self._workspace, connection, self._batch, self._directory, why or "")
-            ledger.change_batch(connection, self._batch.id, state="done", lease_until=None)
+            batch_rows.change_batch(connection, self._batch.id, state="done", lease_until=None)
             ledger.close_plans(connection, [row.id for row in (*self._chosen, *self._carried)])
             now = self._workspace.backend.now(connection)
             problem_rows.clear(connection, self._workspace.engagement_id, "export", self._directory, [0], codes=["unavailable"])
@@ -302,14 +303,14 @@ class _Batch:
                     "since": now,
                 }
                 problem_rows.add_rows(connection, [problem])
-            return ledger.count_batch(connection, self._batch.id)
+            return batch_rows.count(connection, self._batch.id)
 
 
-def _audit(workspace: Workspace, connection: Connection, batch: ledger.BatchRow, directory: str, why: str) -> None:
+def _audit(workspace: Workspace, connection: Connection, batch: batch_rows.BatchRow, directory: str, why: str) -> None:
     """One row for a finished batch, with the hash of its changes and their states."""
     content = hashlib.sha256()
     counts: Counter[str] = Counter()
-    for number, tag, state, error in ledger.batch_changes(connection, batch.id):
+    for number, tag, state, error in batch_rows.changes_of(connection, batch.id):
         content.update(f"{number}\0{tag}\0{state}\0{error}\n".encode("utf-8", "surrogatepass"))
         counts[state] += 1
     detail = {"counts": dict(counts), "changes": content.hexdigest(), "run": batch.run_id, "note": why}

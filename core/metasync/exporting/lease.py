@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 
 from metasync.contract import MetasyncError
 from metasync.lease import Lease
-from metasync.store import leases, ledger
+from metasync.store import batches as batch_rows
+from metasync.store import leases
 from metasync.store.backend import Backend
 
 MARGIN = 5.0
@@ -56,7 +57,7 @@ class DirectoryLease(Lease):
 
     def _renewed(self, connection: Connection, until: datetime) -> None:
         if self.batch_id is not None:
-            ledger.change_batch(connection, self.batch_id, lease_until=until)
+            batch_rows.change_batch(connection, self.batch_id, lease_until=until)
 
     def _taken_over(self) -> LeaseLost:
         return LeaseLost(f"another process took over the export to {self._directory}; this one stops and records nothing more")

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from metasync.contract import Dispatcher, MetasyncError, Stopped
 from metasync.exporting import prepare, work
-from metasync.store import ledger
+from metasync.store import batches as batch_rows
 from metasync.workspace import Workspace
 
 SWEEP = 3.0
@@ -67,5 +67,5 @@ def write_plans(workspace: Workspace, run_id: int, plan_ids: Collection[int]) ->
 
 def _done(workspace: Workspace, batch_id: int) -> bool:
     with workspace.backend.read() as connection:
-        batch = ledger.get_batch(connection, batch_id)
+        batch = batch_rows.get(connection, batch_id)
     return batch is None or batch.state == "done"

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, delete, exists, insert, literal, or_, select, update
 
 from metasync.store.backend import Backend
-from metasync.store.joins import portions
+from metasync.store.portions import portions
 from metasync.store.tables import dirty, join, object_, profile_state
 
 WHOLE = 0

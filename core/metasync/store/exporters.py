@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, insert, or_, select, update
 
 from metasync.store import ledger
+from metasync.store.portions import portions
 from metasync.store.tables import exporter_state, join, object_
 
 
@@ -79,7 +80,7 @@ def pairs(
 def exporter_states(connection: Connection, engagement_id: int, exporter: str, pair_ids: Collection[str]) -> dict[str, str | None]:
     """pair -> what the exporter kept for it."""
     found: dict[str, str | None] = {}
-    for part in ledger.portions(pair_ids):
+    for part in portions(pair_ids):
         where = (exporter_state.c.engagement_id == engagement_id, exporter_state.c.exporter == exporter, exporter_state.c.pair.in_(part))
         found |= {row.pair: row.state for row in connection.execute(select(exporter_state.c.pair, exporter_state.c.state).where(*where))}
     return found
@@ -88,7 +89,7 @@ def exporter_states(connection: Connection, engagement_id: int, exporter: str, p
 def object_ids(connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, int]:
     """anchor -> the object's number; a living one before its tombstones."""
     found: dict[str, int] = {}
-    for part in ledger.portions(anchors):
+    for part in portions(anchors):
         query = select(object_.c.id, object_.c.anchor, object_.c.state).where(
             object_.c.directory_id == directory_id, object_.c.anchor.in_(part)
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
-from metasync.store.joins import portions
+from metasync.store.portions import portions
 from metasync.store.tables import change, hold, plan
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, exists, insert, or_, select, update
 
+from metasync.store.portions import portions
 from metasync.store.tables import change, decision, identity, join, object_
-
-PORTION = 5000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,13 +32,6 @@ class JoinRow:
     done: tuple[Mapping[str, Any], ...]
     gone: bool
     """Its object was deleted in the directory."""
-
-
-def portions(ids: Collection[Any]) -> Iterable[list[Any]]:
-    """In parts that every database takes as parameters of one statement."""
-    rest = list(ids)
-    for start in range(0, len(rest), PORTION):
-        yield rest[start : start + PORTION]
 
 
 def _rows(connection: Connection, condition: Any) -> list[JoinRow]:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, or_, select, update
 
 from metasync.contract import Kind, Operation
 from metasync.store import codec
-from metasync.store.tables import batch, change, directory, join, plan
+from metasync.store.portions import portions
+from metasync.store.tables import change, directory, join, plan
 
 PORTION = 1000
 MEMBER_OPERATIONS = (Operation.MEMBER_ADD.value, Operation.MEMBER_REMOVE.value)
@@ -54,19 +55,6 @@ class ChangeRow:
     error: str | None
     written_at: datetime | None
     undone_by: int | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatchRow:
-    """One partition of an export: all changes of a run to one directory."""
-
-    id: int
-    run_id: int
-    directory_id: int
-    state: str
-    nonce: str
-    owner: str | None
-    fence: int
 
 
 # --- changes ---------------------------------------------------------------------------------------------------------------------------
@@ -272,65 +260,6 @@ def close_plans(connection: Connection, plan_ids: Collection[int]) -> None:
     connection.execute(update(plan).where(plan.c.id.in_(done), plan.c.state == "approved").values(state="exported"))
 
 
-# --- batches ---------------------------------------------------------------------------------------------------------------------------
-
-
-def add_batch(connection: Connection, engagement_id: int, *, run_id: int, directory_id: int, nonce: str, at: datetime) -> int:
-    """A new batch, in state `ready`; its number."""
-    row = insert(batch).values(
-        engagement_id=engagement_id, run_id=run_id, directory_id=directory_id, state="ready", nonce=nonce, fence=0, created=at
-    )
-    return int(connection.execute(row.returning(batch.c.id)).scalar_one())
-
-
-def get_batch(connection: Connection, batch_id: int) -> BatchRow | None:
-    """One batch."""
-    row = connection.execute(select(batch).where(batch.c.id == batch_id)).one_or_none()
-    return _batch(row) if row else None
-
-
-def open_batches(connection: Connection, engagement_id: int, directory_id: int) -> list[BatchRow]:
-    """Batches of a directory that are not done."""
-    query = select(batch).where(batch.c.engagement_id == engagement_id, batch.c.directory_id == directory_id, batch.c.state != "done")
-    return [_batch(row) for row in connection.execute(query.order_by(batch.c.id))]
-
-
-def change_batch(connection: Connection, batch_id: int, **values: Any) -> None:
-    """Give a batch these values."""
-    connection.execute(update(batch).where(batch.c.id == batch_id).values(**values))
-
-
-def batch_changes(connection: Connection, batch_id: int) -> Iterator[tuple[int, str, str, str]]:
-    """(id, tag, state, error) of a batch's changes, in the order of their numbers: what the audit hashes."""
-    last = 0
-    query = select(change.c.id, change.c.tag, change.c.state, change.c.error).where(change.c.batch_id == batch_id).order_by(change.c.id)
-    while rows := connection.execute(query.where(change.c.id > last).limit(PORTION * 5)).all():
-        last = rows[-1].id
-        for row in rows:
-            yield row.id, row.tag, row.state, row.error or ""
-
-
-def assign(connection: Connection, batch_id: int, *, run_id: int, directory_id: int, plan_ids: Collection[int]) -> int:
-    """Give a batch all changes of these plans that may still be written to its directory; how many."""
-    mine = update(change).where(
-        change.c.plan_id.in_(list(plan_ids)), change.c.directory_id == directory_id, change.c.state.in_(("approved", "in_flight"))
-    )
-    return connection.execute(mine.values(batch_id=batch_id, run_id=run_id)).rowcount
-
-
-def plans_of_batch(connection: Connection, batch_id: int) -> list[int]:
-    """The plans that a batch has changes of."""
-    return list(
-        connection.execute(select(change.c.plan_id).distinct().where(change.c.batch_id == batch_id).order_by(change.c.plan_id)).scalars()
-    )
-
-
-def count_batch(connection: Connection, batch_id: int) -> dict[str, int]:
-    """How many changes of a batch stand in each state."""
-    query = select(change.c.state, func.count()).where(change.c.batch_id == batch_id).group_by(change.c.state)
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
 # --- references ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -393,12 +322,6 @@ def creating(connection: Connection, identity_ids: Collection[int], directory_id
 # --- helpers ---------------------------------------------------------------------------------------------------------------------------
 
 
-def portions(ids: Collection[Any]) -> Iterator[list[Any]]:
-    rest = list(ids)
-    for start in range(0, len(rest), PORTION):
-        yield rest[start : start + PORTION]
-
-
 def as_change_row(row: Row[Any]) -> ChangeRow:
     return ChangeRow(
         id=row.id,
@@ -428,10 +351,4 @@ def as_change_row(row: Row[Any]) -> ChangeRow:
         error=row.error,
         written_at=row.written_at,
         undone_by=row.undone_by,
-    )
-
-
-def _batch(row: Row[Any]) -> BatchRow:
-    return BatchRow(
-        id=row.id, run_id=row.run_id, directory_id=row.directory_id, state=row.state, nonce=row.nonce, owner=row.owner, fence=row.fence
     )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, func, select, update
 
 from metasync.store.backend import Backend
-from metasync.store.joins import portions
+from metasync.store.portions import portions
 from metasync.store.rows import LinkRow, State
 from metasync.store.tables import link, match_key, object_
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from metasync.contract import Kind
-from metasync.store.joins import portions
+from metasync.store.portions import portions
 from metasync.store.tables import match_key, object_
 
 

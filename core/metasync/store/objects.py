@@ -14,7 +14,7 @@ from sqlalchemy.types import NullType
 
 from metasync.contract import Kind
 from metasync.store.backend import Backend
-from metasync.store.joins import portions
+from metasync.store.portions import portions
 from metasync.store.rows import ObjectRow, State
 from metasync.store.tables import join, link, match_key, object_, seen
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, delete, insert, select
 
 from metasync.contract import Kind, Operation
 from metasync.store import codec
-from metasync.store.joins import portions
+from metasync.store.portions import portions
 from metasync.store.rows import PendingOperation
 from metasync.store.tables import pending, pending_member
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select
 
 from metasync.store import clock
-from metasync.store.joins import portions
+from metasync.store.portions import portions
 from metasync.store.rows import Problem, Severity
 from metasync.store.tables import problem
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, exists, select
 
-from metasync.store.joins import portions
+from metasync.store.portions import portions
 from metasync.store.rows import State
 from metasync.store.tables import join, link, object_, pending
 

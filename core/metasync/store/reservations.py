@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
-from metasync.store.joins import portions
+from metasync.store.portions import portions
 from metasync.store.tables import reserved
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
-from metasync.store.joins import portions
+from metasync.store.portions import portions
 from metasync.store.tables import join, sync_state
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, and_, delete, insert, select
 
-from metasync.store.joins import portions
+from metasync.store.portions import portions
 from metasync.store.rows import Status
 from metasync.store.tables import sync_state, wanted
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, or_, select, update
 
 from metasync.contract import Operation
 from metasync.store import codec, ledger
+from metasync.store.portions import portions
 from metasync.store.tables import change, link, object_
 
 UNCONFIRMED = ("in_flight", "written")
@@ -40,7 +41,7 @@ def of_anchors(
 ) -> dict[str, list[ledger.ChangeRow]]:
     """anchor -> changes to that object in these states, in the order in which they were written."""
     found: dict[str, list[ledger.ChangeRow]] = {}
-    for part in ledger.portions(anchors):
+    for part in portions(anchors):
         query = select(change).where(
             change.c.directory_id == directory_id, change.c.anchor.in_(part), change.c.state.in_(states), change.c.id > after_id
         )
@@ -54,7 +55,7 @@ def imported(
 ) -> dict[str, tuple[int, str, str, dict[str, Any], str | None]]:
     """anchor -> (id, kind, state, attributes without references, mark) as last imported."""
     found: dict[str, tuple[int, str, str, dict[str, Any], str | None]] = {}
-    for part in ledger.portions(anchors):
+    for part in portions(anchors):
         query = select(object_.c.id, object_.c.anchor, object_.c.kind, object_.c.state, object_.c.blob, object_.c.mark).where(
             object_.c.directory_id == directory_id, object_.c.anchor.in_(part)
         )
@@ -73,7 +74,7 @@ def references(connection: Connection, pairs: Collection[tuple[int, str]]) -> di
         by_attribute.setdefault(attribute, []).append(object_id)
     target = object_.alias("target")
     for attribute, ids in by_attribute.items():
-        for part in ledger.portions(ids):
+        for part in portions(ids):
             query = (
                 select(link.c.object_id, link.c.value, target.c.anchor)
                 .select_from(link.outerjoin(target, target.c.id == link.c.target_id))
@@ -117,7 +118,7 @@ def holding(connection: Connection, directory_id: int, wanted: Collection[tuple[
 
 def confirm(connection: Connection, ids: Collection[int], run_id: int) -> None:
     """The import shows these changes."""
-    for part in ledger.portions(ids):
+    for part in portions(ids):
         connection.execute(
             update(change)
             .where(change.c.id.in_(part), change.c.state == "written")
@@ -177,7 +178,7 @@ def taken_back(connection: Connection, ids: Collection[int]) -> set[int]:
     """Those of these changes that an undo took back already: its change is written."""
     found: set[int] = set()
     undo = change.alias("undo")
-    for part in ledger.portions(ids):
+    for part in portions(ids):
         query = select(change.c.id).join(undo, undo.c.id == change.c.undone_by).where(change.c.id.in_(part), undo.c.state.in_(ledger.DONE))
         found |= set(connection.execute(query).scalars())
     return found
@@ -186,7 +187,7 @@ def taken_back(connection: Connection, ids: Collection[int]) -> set[int]:
 def set_undone_by(connection: Connection, ids: Collection[int], undo_tag: str) -> None:
     """Remember which change takes these back."""
     undo = select(change.c.id).where(change.c.tag == undo_tag).scalar_subquery()
-    for part in ledger.portions(ids):
+    for part in portions(ids):
         connection.execute(update(change).where(change.c.id.in_(part)).values(undone_by=undo))
 
 
@@ -203,7 +204,7 @@ def unconfirmed(
     """anchor -> (operation, after, state) of changes that no import has shown yet, oldest first. Undone and refused ones are not among
     them."""
     found: dict[str, list[tuple[Operation, dict[str, Any], str]]] = {}
-    for part in ledger.portions(anchors):
+    for part in portions(anchors):
         query = (
             select(change.c.anchor, change.c.operation, change.c.before, change.c.after, change.c.state)
             .where(change.c.directory_id == directory_id, change.c.anchor.in_(part), change.c.state.in_(UNCONFIRMED))
@@ -219,7 +220,7 @@ def unconfirmed(
 def in_flight(connection: Connection, profile: str, object_ids: Collection[int]) -> set[int]:
     """Source objects with a change whose outcome is not known yet: they are not planned anew before it is."""
     found: set[int] = set()
-    for part in ledger.portions(object_ids):
+    for part in portions(object_ids):
         query = select(change.c.object_id).where(change.c.profile == profile, change.c.object_id.in_(part), change.c.state == "in_flight")
         found |= set(connection.execute(query).scalars())
     return found

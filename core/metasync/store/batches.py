@@ -1,0 +1,89 @@
+"""Queries of batches: the changes that one worker writes to one directory, and under whose lease."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from metasync.store.tables import batch, change
+
+PORTION = 5000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchRow:
+    """One partition of an export: all changes of a run to one directory."""
+
+    id: int
+    run_id: int
+    directory_id: int
+    state: str
+    nonce: str
+    owner: str | None
+    fence: int
+
+
+def add(connection: Connection, engagement_id: int, *, run_id: int, directory_id: int, nonce: str, at: datetime) -> int:
+    """A new batch, in state `ready`; its number."""
+    row = insert(batch).values(
+        engagement_id=engagement_id, run_id=run_id, directory_id=directory_id, state="ready", nonce=nonce, fence=0, created=at
+    )
+    return int(connection.execute(row.returning(batch.c.id)).scalar_one())
+
+
+def get(connection: Connection, batch_id: int) -> BatchRow | None:
+    """One batch."""
+    row = connection.execute(select(batch).where(batch.c.id == batch_id)).one_or_none()
+    return _batch(row) if row else None
+
+
+def not_done(connection: Connection, engagement_id: int, directory_id: int) -> list[BatchRow]:
+    """Batches of a directory that are not done."""
+    query = select(batch).where(batch.c.engagement_id == engagement_id, batch.c.directory_id == directory_id, batch.c.state != "done")
+    return [_batch(row) for row in connection.execute(query.order_by(batch.c.id))]
+
+
+def change_batch(connection: Connection, batch_id: int, **values: Any) -> None:
+    """Give a batch these values."""
+    connection.execute(update(batch).where(batch.c.id == batch_id).values(**values))
+
+
+def assign(connection: Connection, batch_id: int, *, run_id: int, directory_id: int, plan_ids: Collection[int]) -> int:
+    """Give a batch all changes of these plans that may still be written to its directory; how many."""
+    mine = update(change).where(
+        change.c.plan_id.in_(list(plan_ids)), change.c.directory_id == directory_id, change.c.state.in_(("approved", "in_flight"))
+    )
+    return connection.execute(mine.values(batch_id=batch_id, run_id=run_id)).rowcount
+
+
+def changes_of(connection: Connection, batch_id: int) -> Iterator[tuple[int, str, str, str]]:
+    """(id, tag, state, error) of a batch's changes, in the order of their numbers: what the audit hashes."""
+    last = 0
+    query = select(change.c.id, change.c.tag, change.c.state, change.c.error).where(change.c.batch_id == batch_id).order_by(change.c.id)
+    while rows := connection.execute(query.where(change.c.id > last).limit(PORTION)).all():
+        last = rows[-1].id
+        for row in rows:
+            yield row.id, row.tag, row.state, row.error or ""
+
+
+def plans_of(connection: Connection, batch_id: int) -> list[int]:
+    """The plans that a batch has changes of."""
+    return list(
+        connection.execute(select(change.c.plan_id).distinct().where(change.c.batch_id == batch_id).order_by(change.c.plan_id)).scalars()
+    )
+
+
+def count(connection: Connection, batch_id: int) -> dict[str, int]:
+    """How many changes of a batch stand in each state."""
+    query = select(change.c.state, func.count()).where(change.c.batch_id == batch_id).group_by(change.c.state)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _batch(row: Row[Any]) -> BatchRow:
+    return BatchRow(
+        id=row.id, run_id=row.run_id, directory_id=row.directory_id, state=row.state, nonce=row.nonce, owner=row.owner, fence=row.fence
+    )
