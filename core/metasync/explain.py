@@ -12,7 +12,7 @@ from metasync.engagement.model import Profile
 from metasync.store import history, joins, objects, reservations
 from metasync.store import pending as pending_rows
 from metasync.store.joins import JoinRow
-from metasync.store.rows import State
+from metasync.store.rows import State, Status
 from metasync.synchronising import interpret
 from metasync.synchronising.images import source_name
 from metasync.synchronising.interpret import show
@@ -24,6 +24,8 @@ from metasync.synchronising.scope import judge
 from metasync.synchronising.units import Loader, Unit
 from metasync.workspace import Workspace
 
+UNDONE = frozenset({"approved", "rejected", "stale", "not_reimported"})
+"""States of changes that a run was to write, and that are not there."""
 HISTORY = 5
 """Changes that are shown, the newest first."""
 
@@ -94,6 +96,28 @@ def _joined(workspace: Workspace, family: Sequence[JoinRow]) -> list[Line]:
     return lines
 
 
+def _status(unit: Unit, since: history.Since | None) -> str:
+    """How the last synchronisation left the object, and what was written since: the next one looks again."""
+    if unit.before is None:
+        return "not synchronised yet"
+    before = f"{unit.before.status}: {unit.before.reason}".rstrip(": ")
+    if since is None:
+        return before
+    words = _since(since)
+    return words if unit.before.status == Status.PENDING else f"{before}; {words}"
+
+
+def _since(since: history.Since) -> str:
+    what = f"run {since.run_id} took back what was written" if since.undo else f"written by run {since.run_id}"
+    if "in_flight" in since.states:
+        return f"in flight: run {since.run_id} sent it, and the outcome is not known yet; it is read back first"
+    if since.states & UNDONE:
+        return f"pending: run {since.run_id} did not write all of it, or the import does not show it; the history says what"
+    if "written" in since.states:
+        return f"{what}, to be confirmed by the next import"
+    return f"held: {what}, and an import shows it" if since.undo else f"in step: {what}, and an import shows it"
+
+
 class _Teller:
     """Explains the objects of one source under one profile."""
 
@@ -116,15 +140,16 @@ class _Teller:
             lines += self._partner(unit, environment)
         if name is not None or unit.target is not None or inside:
             lines += self._values(unit, environment, name)
-        lines += self._pending(unit, name)
+        since = history.written_since(self.connection, self.profile.name, unit.id)
+        if since is None or since.states & UNDONE:  # else all of it was written meanwhile, and the history says so
+            lines += self._pending(unit, name)
         lines += self._history(unit, name)
         lines += self._problems(unit, name)
-        status = f"{unit.before.status}: {unit.before.reason}" if unit.before else "not synchronised yet"
         return Explanation(
             profile=self.profile.name,
             object=source_name(self.source, unit.row.anchor),
             label=unit.row.label,
-            status=status.rstrip(": "),
+            status=_status(unit, since),
             lines=tuple(lines),
         )
 

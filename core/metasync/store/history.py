@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, select
 
 from metasync.store import codec
-from metasync.store.tables import change, problem
+from metasync.store.tables import change, plan, problem, sync_state
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +59,32 @@ def changes_of(connection: Connection, profile: str, object_id: int, attribute: 
         if len(found) == most:
             break
     return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Since:
+    """What a run wrote of an object after its profile last synchronised it."""
+
+    run_id: int
+    undo: bool
+    states: frozenset[str]
+    """Of its changes."""
+
+
+def written_since(connection: Connection, profile: str, object_id: int) -> Since | None:
+    """What the newest run that exported changes of a source object did since the last synchronisation; None: nothing."""
+    query = (
+        select(change.c.run_id, change.c.state, plan.c.purpose)
+        .join(plan, plan.c.id == change.c.plan_id)
+        .join(sync_state, and_(sync_state.c.profile == change.c.profile, sync_state.c.object_id == change.c.object_id))
+        .where(change.c.profile == profile, change.c.object_id == object_id, change.c.run_id >= sync_state.c.run_id)
+    )
+    rows = [row for row in connection.execute(query) if row.state != "superseded"]
+    if not rows:
+        return None
+    newest = max(row.run_id for row in rows)
+    of_it = [row for row in rows if row.run_id == newest]
+    return Since(run_id=newest, undo=any(row.purpose == "undo" for row in of_it), states=frozenset(row.state for row in of_it))
 
 
 def problems_of(connection: Connection, profile: str, object_id: int) -> list[Trouble]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 
 import pytest
 
 from metasync.contract import Kind
-from metasync.testing.memory import MemoryDirectory
+from metasync.testing.memory import MemoryConnector, MemoryDirectory, WriteFault
 from metasync.testing.staff import person
 
 from .conftest import Shell
@@ -54,6 +55,53 @@ def test_an_unknown_name_says_how_objects_are_named(in_step: Shell) -> None:
 
 def test_a_value_is_explained_by_the_mapping_that_made_it(in_step: Shell) -> None:
     assert "source.title" in in_step("explain", "hr:mail=person.1@x.test", "title").out
+
+
+def status(shell: Shell, name: str) -> tuple[str, set[str]]:
+    """(status, topics of the lines)."""
+    (found,) = shell("explain", name, "--json").json
+    return found["status"], {line["topic"] for line in found["lines"]}
+
+
+def test_what_was_written_and_confirmed_is_in_step_before_the_next_plan_looks_again(in_step: Shell) -> None:
+    said, topics = status(in_step, "hr:mail=person.1@x.test")
+    assert said == "in step: written by run 1, and an import shows it"
+    assert "pending" not in topics
+    in_step("plan")
+    assert status(in_step, "hr:mail=person.1@x.test")[0].startswith("in step: in scope")
+
+
+def test_what_no_import_has_shown_yet_is_to_be_confirmed(loaded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded("import")
+    loaded("plan", "people")
+    assert status(loaded, "hr:mail=person.1@x.test")[0].startswith("pending")
+    loaded("approve", "1", "--reason", "the first day")
+    monkeypatch.setattr(MemoryConnector, "lag", timedelta(hours=1))
+    loaded("export", "1", code=None)
+    said, topics = status(loaded, "hr:mail=person.1@x.test")
+    assert said == "written by run 3, to be confirmed by the next import"
+    assert "pending" not in topics
+
+
+def test_what_could_not_be_written_is_still_pending(loaded: Shell, ad: MemoryDirectory) -> None:
+    loaded("import")
+    loaded("plan", "people")
+    loaded("approve", "1", "--reason", "the first day")
+    for number in range(1, 5):
+        ad.faults.on_write(number, WriteFault.REFUSED)
+    loaded("export", "1", code=None)
+    said, topics = status(loaded, "hr:mail=person.1@x.test")
+    assert said.startswith("pending: run 3 did not write all of it")
+    assert "pending" in topics
+
+
+def test_what_an_undo_took_back_is_held(in_step: Shell, hr: MemoryDirectory) -> None:
+    hr.change(hr.anchors(Kind.USER)[1], title="Retired")
+    number = in_step("run", "--approve", "--json").json["run"]
+    (plan,) = [str(one["plan"]) for one in in_step("undo", str(number), "--json").json["plans"] if one["counts"]]
+    in_step("approve", plan, "--reason", "a mistake")
+    written = in_step("export", plan, "--json").json["run"]
+    assert f"held: run {written} took back what was written, and an import shows it" in status(in_step, "hr:mail=person.0@x.test")[0]
 
 
 def test_objects_are_counted_and_listed_and_searched(in_step: Shell) -> None:
