@@ -88,6 +88,9 @@ class Recorder:
         detail = result.detail or f"{self._target.name} gave no reason"
         match outcome:
             case Outcome.APPLIED:
+                if read_back or row.attempts > 1:
+                    # A pass may have found it in flight meanwhile, and an import may have shown it already.
+                    self._look_again(connection, row)
                 return self._applied(connection, row, result, now)
             case Outcome.CONFLICT:
                 return self._final(connection, row, "stale", "conflict", f"{detail}; it is planned again after the next import", now)
@@ -134,7 +137,7 @@ class Recorder:
         return state, text
 
     def _look_again(self, connection: Connection, row: ChangeRow) -> None:
-        """What was not written is worked out anew."""
+        """What was not written, or was written without our knowing, is worked out anew."""
         if row.object_id and row.profile in self._workspace.engagement.profiles:
             dirty.mark(self._workspace.backend, connection, self._workspace.engagement_id, [(row.profile, row.object_id, 0)])
 

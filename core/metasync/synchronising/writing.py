@@ -118,6 +118,10 @@ class Writing:
         dirty.mark(self.at.workspace.backend, connection, self.at.engagement_id, marks)
 
 
+UNDECIDED = (Status.IN_FLIGHT, Status.UNREAD, Status.HELD, Status.PROBLEM, "")
+"""Such a pass does not tell whether somebody is still leaving: the time since he left runs on."""
+
+
 def _turned(unit: Unit) -> bool:
     """It took hold, or let go."""
     held = unit.before is not None and unit.before.status in HOLDS_ON
@@ -131,6 +135,9 @@ def _may_have_members(unit: Unit) -> bool:
 def _state(unit: Unit) -> states.SyncState:
     before = unit.before
     keep = before.enabled if before else None
+    cause, since = unit.cause.value if unit.cause is not None else None, unit.left_since
+    if since is None and before is not None and unit.status in UNDECIDED:
+        cause, since = before.left_cause, before.left_since
     return states.SyncState(
         object_id=unit.id,
         digest=unit.row.digest,
@@ -138,8 +145,8 @@ def _state(unit: Unit) -> states.SyncState:
         reason=unit.reason,
         enabled=unit.agreed if unit.agreed is not None else keep,
         desired=unit.desired,
-        left_cause=unit.cause.value if unit.cause is not None and unit.left_since is not None else None,
-        left_since=unit.left_since,
+        left_cause=cause if since is not None else None,
+        left_since=since,
     )
 
 

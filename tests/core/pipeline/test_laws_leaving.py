@@ -9,7 +9,7 @@ import pytest
 from metasync.contract import Kind, Operation
 from metasync.engagement.document import DocumentError
 from metasync.testing.engine import Engine
-from metasync.testing.memory import MemoryDirectory
+from metasync.testing.memory import MemoryDirectory, WriteFault
 from metasync.testing.staff import BASE, DOCUMENT, PEOPLE, anchor, person, profile, shown, values
 
 MakeEngine = Callable[..., Engine]
@@ -291,3 +291,23 @@ def test_the_last_of_several_sources_lets_go(make: MakeEngine, hr: MemoryDirecto
     hr.delete(anchor(hr, "Anna"))
     person(hr, "Else", "e@x.test")
     assert sorted(shown(engine.cycle())) == [("create", "Else"), ("delete", "Anna")]
+
+
+def test_the_time_since_somebody_left_runs_on_while_a_change_is_in_flight(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    source = person(hr, "Anna")
+    engine = make(profile(map=MAPPED, leaving={"deleted": ["disable", {"delete": "created", "after": "90 days"}]}))
+    engine.cycle()
+    hr.delete(source)
+    ad.faults.on_write(1, WriteFault.CUT)
+    assert shown(engine.cycle()) == [("disable", "Anna")]
+    assert engine.last is not None
+    cut_off = engine.last.plans
+    engine.later(days=50)
+    engine.import_()
+    engine.plan()
+    assert engine.reasons("people")["Anna"][0] == "in flight"
+    engine.export(cut_off)
+    engine.later(days=41)
+    assert shown(engine.cycle()) == [("delete", "Anna")]

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from metasync.contract import Kind, Operation
 from metasync.testing.engine import Engine
-from metasync.testing.memory import MemoryDirectory
-from metasync.testing.memory.faults import WriteFault
+from metasync.testing.memory import MemoryDirectory, WriteFault
 from metasync.testing.staff import DOCUMENT, anchor, person, profile, shown, values
 
 MakeEngine = Callable[..., Engine]
