@@ -5,21 +5,26 @@ from __future__ import annotations
 import getpass
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from metasync.contract import MetasyncError
 from metasync.engagement import document, revision
 from metasync.engagement.secrets import secrets_of
-from metasync.host import LOCK_NAME, Host
+from metasync.host import LOCK_NAME, Host, PluginInfo, State
 from metasync.runs.dispatch import dispatcher_class
-from metasync.store import Backend, directories, looking, open_store, revisions
+from metasync.store import Backend, audit, directories, looking, open_store, revisions
+from metasync.store.errors import StoreError
 from metasync.workspace import Report, Workspace, quiet
 
 DOCUMENT_NAME = "metasync.yaml"
 DATABASE_NAME = "metasync.db"
+MODIFIED, IN_ORDER = "plugin modified", "plugin in order again"
+"""Actions of the audit log."""
 
 
 class UsageError(MetasyncError):
@@ -76,7 +81,7 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
     """The newest loaded revision, ready to work. Raises `NotLoaded` where the document is newer than that."""
     read = document.read(settings.engagement)
     host = Host.load(read.plugins, settings.lock_file)
-    refuse_broken(host)
+    refuse_broken(host, settings, read.name)
     dispatcher_class(settings.dispatch, host.dispatchers)
     with store(settings, create=False) as backend:
         with backend.read() as connection:
@@ -94,6 +99,7 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
             )
         engagement = revision.newest(backend, read.name, host)
         with backend.write() as connection:
+            note_plugins(connection, engagement_id, settings.who, host.plugins)
             ids = directories.ensure(connection, engagement_id, {name: one.connector for name, one in engagement.directories.items()})
         yield Workspace(
             backend=backend,
@@ -109,12 +115,34 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
         )
 
 
-def refuse_broken(host: Host) -> None:
-    """Nothing is done with a document whose plugins do not all work: the rest would mean something else than what was written."""
+def refuse_broken(host: Host, settings: Settings, name: str) -> None:
+    """Nothing is done with a document whose plugins do not all work: the rest would mean something else than what was written.
+
+    A plugin that was modified is audited, where the engagement `name` is loaded.
+    """
     broken = [one for one in host.plugins if not one.working]
     if broken:
+        if any(one.state is State.MODIFIED for one in broken):
+            with suppress(StoreError), store(settings, create=False) as backend, backend.write(durable=True) as connection:
+                engagement_id = revisions.engagement_id(connection, name)
+                if engagement_id is not None:
+                    note_plugins(connection, engagement_id, settings.who, host.plugins)
         listed = "\n".join(f"  {one.name}: {one.state}: {one.reason}" for one in broken)
         raise PluginsNotInUse(f"these plugins of the document are not in use; correct that, or take them out of `plugins:`\n{listed}")
+
+
+def note_plugins(connection: Connection, engagement_id: int, who: str, plugins: Iterable[PluginInfo]) -> None:
+    """Audit once that a plugin's files are not those of its distribution or of metasync.lock, and once that they are again."""
+    known = audit.newest_of(connection, engagement_id, (MODIFIED, IN_ORDER))
+    for one in plugins:
+        last = known.get(one.name)
+        before = last.detail if last is not None and last.action == MODIFIED else None
+        if one.state is State.MODIFIED:
+            detail = {"expected": one.expected, "found": one.digest, "version": one.version, "reason": one.reason}
+            if detail != before:
+                audit.append(connection, engagement_id, who, MODIFIED, one.name, detail)
+        elif one.working and before is not None:
+            audit.append(connection, engagement_id, who, IN_ORDER, one.name, {"found": one.digest, "version": one.version})
 
 
 @contextmanager

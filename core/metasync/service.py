@@ -166,7 +166,7 @@ def check(settings: Settings) -> Checked:
     """Read and check the document; where it was loaded and imported before, also what its expressions make of the imported objects."""
     read = document.read(settings.engagement)
     host = Host.load(read.plugins, settings.lock_file)
-    refuse_broken(host)
+    refuse_broken(host, settings, read.name)
     engagement = loading.check(read, host)
     return Checked(
         engagement=engagement, plugins=host.plugins, notices=engagement.notices, warnings=_imported_warnings(settings, engagement, host)
@@ -177,7 +177,7 @@ def load(settings: Settings) -> Loaded:
     """Accept the document as a new revision. Makes the database where there is none."""
     read = document.read(settings.engagement)
     host = Host.load(read.plugins, settings.lock_file)
-    refuse_broken(host)
+    refuse_broken(host, settings, read.name)
     engagement = loading.check(read, host)
     with store(settings, create=True) as backend:
         with backend.read() as connection:

@@ -40,7 +40,9 @@ class PluginInfo:
     reason: str = ""
     """Why it does not work, and what to do; for a working plugin what a person should know of it."""
     digest: str = ""
-    """SHA-256 over the sorted (path, hash) pairs of its wheel; empty for an editable install."""
+    """SHA-256 over the sorted (path, hash) pairs of its wheel, or of what lies there instead; empty for an editable install."""
+    expected: str = ""
+    """The digest that metasync.lock holds; empty where it holds none."""
     grants: tuple[str, ...] = ()
     """What it registered, in words: `connector csv`, `connector csv writes`, `rewrite lower`."""
     requirement: str = ""

@@ -202,10 +202,11 @@ def _candidate(
     if reason:
         return _Candidate(info=replace(info, state=State.REFUSED, reason=reason))
     evidence = examine(distribution, development=development)
-    info = replace(info, state=evidence.state, reason=evidence.reason, digest=evidence.digest)
+    locked = lock.get(name) if lock else None
+    expected = locked.digest if locked else ""
+    info = replace(info, state=evidence.state, reason=evidence.reason, digest=evidence.digest, expected=expected)
     if info.state is State.VERIFIED:
         info = _against_lock(info, lock)
-    locked = lock.get(name) if lock else None
     return _Candidate(info=info, distribution=distribution, evidence=evidence, locked=locked if info.state is State.PINNED else None)
 
 

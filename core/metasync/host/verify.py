@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution
 from pathlib import Path, PurePosixPath
@@ -61,7 +61,8 @@ def examine(distribution: Distribution, *, development: bool) -> Evidence:
     try:
         return _compare(distribution)
     except _Finding as finding:
-        return Evidence(state=finding.state, reason=str(finding))
+        digest = _as_found(distribution) if finding.state is State.MODIFIED else ""
+        return Evidence(state=finding.state, reason=str(finding), digest=digest)
     except OSError as error:
         return Evidence(state=State.REFUSED, reason=f"its files cannot be read ({error.strerror}); check their permissions")
 
@@ -103,8 +104,32 @@ def _compare(distribution: Distribution) -> Evidence:
             packages.add(top)
     for package in packages:
         _complete(root, package, files)
-    digest = hashlib.sha256("".join(f"{path}\t{value}\n" for path, value in sorted(pairs)).encode()).hexdigest()
-    return Evidence(state=State.VERIFIED, digest=digest, root=root, packages=frozenset(packages), files=files)
+    return Evidence(state=State.VERIFIED, digest=_digest(pairs), root=root, packages=frozenset(packages), files=files)
+
+
+def _as_found(distribution: Distribution) -> str:
+    """The digest of what lies there instead of the wheel's files: what was changed, added or taken away shows in it."""
+    root = os.path.realpath(str(distribution.locate_file("")))
+    named = {path: algorithm for path, algorithm, _ in _rows(distribution.read_text("RECORD") or "") if algorithm and _inside(path)}
+    for package in {_package(path) for path in named} - {""}:
+        for directory, _, names in os.walk(os.path.join(root, package)):
+            for name in names:
+                path = os.path.relpath(os.path.join(directory, name), root).replace(os.sep, "/")
+                named.setdefault(path, ALGORITHMS[0])
+    pairs = []
+    for path, algorithm in named.items():
+        if _by_installer(path):
+            continue
+        try:
+            value = _hash(str(distribution.locate_file(path)), algorithm, path).hex()
+        except _Finding:
+            value = "gone"
+        pairs.append((path, f"{algorithm}={value}"))
+    return _digest(pairs)
+
+
+def _digest(pairs: Iterable[tuple[str, str]]) -> str:
+    return hashlib.sha256("".join(f"{path}\t{value}\n" for path, value in sorted(pairs)).encode()).hexdigest()
 
 
 def _rows(record: str) -> Iterator[tuple[str, str, bytes]]:

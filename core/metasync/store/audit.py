@@ -8,7 +8,7 @@ What is cut off at the end cannot be seen from inside; compare the last hash wit
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -98,6 +98,12 @@ def rows(connection: Connection, engagement_id: int | None = None, *, after: int
         if len(found) < PORTION:
             return
         after = found[-1].seq
+
+
+def newest_of(connection: Connection, engagement_id: int, actions: Collection[str]) -> dict[str, AuditRow]:
+    """Subject -> the newest row about it with one of these actions."""
+    query = select(audit).where(audit.c.engagement_id == engagement_id, audit.c.action.in_(list(actions))).order_by(audit.c.seq)
+    return {row.subject: AuditRow(**row._mapping) for row in connection.execute(query)}
 
 
 def verify(connection: Connection) -> list[Broken]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
 
@@ -39,6 +42,40 @@ def test_in_an_empty_folder_every_verb_says_how_to_begin(shell: Shell, tmp_path:
 def test_a_refused_plugin_is_named_once(refused: Shell) -> None:
     said = refused("plan", code=2)
     assert (said.out + said.err).count("an editable install") == 1
+
+
+def test_a_modified_plugin_is_audited_once_and_once_when_it_is_in_order_again(loaded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    working = Host.load({})
+
+    def plugins(**values: str) -> None:
+        host = Refused()
+        host.plugins = (PluginInfo(name="csv", distribution="metasync-csv", state=State.MODIFIED, reason="csv.py is changed", **values),)
+        monkeypatch.setattr(Host, "load", lambda *_, **__: host)
+
+    plugins(expected="aa", digest="bb")
+    loaded("plan", code=2)
+    loaded("runs", code=2)
+    assert audited(loaded) == [("plugin modified", "csv", "aa", "bb")]
+    plugins(expected="aa", digest="cc")
+    loaded("check", code=2)
+    assert audited(loaded)[1:] == [("plugin modified", "csv", "aa", "cc")]
+    monkeypatch.setattr(Host, "load", lambda *_, **__: working)
+    monkeypatch.setattr(working, "plugins", (*working.plugins, PluginInfo(name="csv", distribution="", state=State.PINNED, digest="aa")))
+    loaded("runs")
+    loaded("runs")
+    assert audited(loaded)[2:] == [("plugin in order again", "csv", None, "aa")]
+    plugins(expected="aa", digest="cc")
+    loaded("plan", code=2)
+    assert audited(loaded)[3:] == [("plugin modified", "csv", "aa", "cc")]
+    monkeypatch.setattr(Host, "load", lambda *_, **__: working)
+    assert "holds" in loaded("audit", "verify").out
+
+
+def audited(shell: Shell) -> list[tuple[object, ...]]:
+    """(action, plugin, expected, found) of every row about a plugin."""
+    with closing(sqlite3.connect(shell.folder / "metasync.db")) as connection:
+        rows = connection.execute("SELECT action, subject, detail FROM audit WHERE action LIKE 'plugin%' ORDER BY seq").fetchall()
+    return [(action, subject, json.loads(detail).get("expected"), json.loads(detail)["found"]) for action, subject, detail in rows]
 
 
 def test_the_doctor_says_of_a_refused_plugin_once_why(refused: Shell) -> None:

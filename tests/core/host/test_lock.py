@@ -58,8 +58,11 @@ def test_another_version_than_the_locked_one_is_refused(site: Path, install: Ins
 def test_other_files_under_the_same_version_are_modified(site: Path, install: Install, lock: Path) -> None:
     install("probe")
     write_lock(lock, load(site, lock).plugins)
+    locked = load(site, lock).plugins[0].digest
     install("probe", files={"metasync_probe/more.py": "x = 1"})
-    assert load(site, lock).plugins[0].state is State.MODIFIED
+    (info,) = load(site, lock).plugins
+    assert info.state is State.MODIFIED
+    assert info.expected == locked != info.digest
 
 
 def test_a_plugin_that_registers_more_than_it_was_granted_is_refused(site: Path, install: Install, lock: Path) -> None:

@@ -32,6 +32,23 @@ def test_one_changed_byte_is_seen_and_nothing_is_imported(site: Path, install: I
     assert "metasync_probe" not in sys.modules
 
 
+def test_the_digest_tells_what_lies_there_instead_of_the_wheels_files(site: Path, install: Install) -> None:
+    source = install("probe") / "__init__.py"
+    clean, text = state(site).digest, source.read_text()
+    found = {clean}
+    for change in (lambda: source.write_text(text + "# a"), lambda: source.write_text(text + "# b"), source.unlink):
+        change()
+        assert state(site).state is State.MODIFIED
+        found.add(state(site).digest)
+    source.write_text(text)
+    (source.parent / "added.py").write_text("x = 1")
+    found.add(state(site).digest)
+    assert len(found) == 5
+    assert all(len(one) == 64 for one in found)
+    (source.parent / "added.py").unlink()
+    assert state(site).digest == clean
+
+
 def test_without_record_nothing_vouches_for_the_files(site: Path, install: Install) -> None:
     install("probe", record=False)
     assert state(site).state is State.REFUSED
