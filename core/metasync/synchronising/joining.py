@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from metasync.contract import Kind
 from metasync.engagement.model import Action
-from metasync.store import joins, matching, objects, waits
+from metasync.store import dirty, joins, matching, objects, waits
 from metasync.store.joins import JoinRow
 from metasync.store.normalise import normalise
 from metasync.store.rows import Severity, State, Status
@@ -112,19 +112,25 @@ class Joining:
                 for unit, one in fresh
             ]
             joins.add(connection, rows)
-            self._reload(connection, [unit for unit, _ in fresh])
+            self._reload(connection, [unit for unit, _ in fresh], merge.directory)
 
     def _merged(self, unit: Unit, directory_id: int) -> list[JoinRow]:
         """What the identity has of a further source already; what was deleted there gives way to what was made anew."""
         return [one for one in unit.joins if one.directory_id == directory_id and one.kind == unit.row.kind.value]
 
-    def _reload(self, connection: Connection, units: Sequence[Unit]) -> None:
-        """See an identity's new objects."""
+    def _reload(self, connection: Connection, units: Sequence[Unit], directory: str) -> None:
+        """See an identity's new object in this directory; other profiles that read the directory see it, too."""
         again = {unit.id: unit for unit in self.at.loader.load(connection, [unit.id for unit in units])}
         for unit in units:
             new = again[unit.id]
             unit.identity_id, unit.joins, unit.partners = new.identity_id, new.joins, new.partners
             unit.target_join, unit.target, unit.cleared = new.target_join, new.target, new.cleared
+        marks = []
+        for profile in self.at.readers(directory) if units else ():
+            sources = [self.at.workspace.directory_ids[name] for name in profile.sources]
+            found = dirty.partners(connection, list(again), sources, profile.source_kind)
+            marks += [(profile.name, partner, dirty.WHOLE) for _, partner in found]
+        dirty.mark(self.at.workspace.backend, connection, self.at.engagement_id, marks)
 
     def match(self, connection: Connection, units: Sequence[Unit], claims: Claims) -> None:
         """Find partners for those that have none; create identities for all that stay."""
@@ -158,7 +164,7 @@ class Joining:
                 alone.append(unit)
         self._wait_for_others(connection, alone)
         self._new_identities(connection, [unit for unit in units if not unit.status])
-        self._reload(connection, joined)
+        self._reload(connection, joined, self.at.profile.target)
 
     def expect(self, units: Sequence[Unit]) -> None:
         """Whoever was created, and was not imported yet, is still looked for by his keys: nobody else is created by them."""

@@ -12,7 +12,7 @@ from metasync.contract import Kind, Schema
 from metasync.engagement.model import Engagement, Profile
 from metasync.store.rows import Status
 from metasync.synchronising.match import ByHand, Matching
-from metasync.synchronising.needs import profiles_by_source
+from metasync.synchronising.needs import profiles_by_source, profiles_reading
 from metasync.synchronising.program import ObjectError, Program
 from metasync.synchronising.units import Loader, Unit
 from metasync.workspace import Workspace
@@ -94,6 +94,14 @@ class Setting:
     def by_source(self) -> Mapping[tuple[str, Kind], tuple[str, ...]]:
         """(directory, kind) -> profiles that start there."""
         return profiles_by_source(self.engagement)
+
+    def readers(self, directory: str) -> list[Profile]:
+        """The other profiles that read a directory."""
+        return [self.engagement.profiles[name] for name in self._reading[directory] if name != self.profile.name]
+
+    @cached_property
+    def _reading(self) -> Mapping[str, tuple[str, ...]]:
+        return profiles_reading(self.engagement, self.workspace.host)
 
     @cached_property
     def same_target(self) -> frozenset[str]:

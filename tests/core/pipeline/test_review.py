@@ -273,3 +273,20 @@ def test_a_member_is_decided_about_once_an_identity_stands_for_it(make: MakeEngi
     person(hr, "Anna", employeeID="7")
     assert shown(engine.cycle()) == [("member remove", "Everybody")]
     calm(engine)
+
+
+def test_whoever_reads_a_directory_looks_again_once_a_partner_there_is_joined(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    """The second profile comes first in the document, and reads what the first one joins."""
+    reading = profile("cloud", target="ad2", match=BY_NUMBER, map={"displayName": "source.displayName", "mail": "ad.mail"})
+    engine, ad2 = two_targets(make, reading, profile("people", match=BY_NUMBER, action="update only", map={"title": "source.title"}))
+    person(hr, "Anna", "", employeeID="7")
+    native(ad2, "Anna", employeeID="7")
+    engine.cycle()
+    engine.cycle()
+    partner = native(ad, "Anna", employeeID="8", mail="anna@x.test")
+    assert engine.cycle() == {}
+    ad.change(partner, employeeID="7")
+    assert shown(engine.cycle()) == [("sign-in change", "Anna")]
+    assert values(ad2, "Anna")["mail"] == "anna@x.test"
