@@ -1,8 +1,8 @@
 """Import: bring a directory's objects into the database, page by page, and say what changed.
 
-`read` decides between full and delta and goes through the pages; `compare` stores a page and finds what changed; `marks` says who must
-be synchronised again; `references` finds what references mean; `tombstones` decides about objects that were not seen; `index` keeps the
-match keys; `request` knows what is asked for, `seen` what was shown.
+`decide` says whether all is read or only what changed, and `read` goes through the pages; `pack` makes a page ready, `compare` finds what
+changed and stores it; `marks` says who must be synchronised again; `references` finds what references mean; `tombstones` decides about
+objects that were not seen; `index` keeps the match keys; `request` knows what is asked for, `seen` what was shown.
 """
 
 from metasync.importing.read import AnotherDirectory, ImportOutcome, import_directory

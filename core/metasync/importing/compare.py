@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from metasync.contract import Entry, Gone, Item, Kind, Patch, Reference, Reject, Values
+from metasync.contract import Item, Kind, Patch, Reference, Reject, Values
 from metasync.importing import references
 from metasync.importing.marks import MEMBERS, Marks, Touched
+from metasync.importing.pack import Batch, Packed, batches
 from metasync.importing.request import Request
 from metasync.importing.seen import Seen
 from metasync.store import codec, objects, problems, waits
@@ -31,17 +31,6 @@ KEPT_PROBLEMS = 10_000
 """How many problems an outcome lists; all of them are in the database."""
 
 
-class Packed(NamedTuple):
-    """An entry, ready to be compared and stored. `plain` has no references."""
-
-    anchor: str
-    kind: Kind
-    plain: Mapping[str, Values | None]
-    blob: bytes
-    digest: bytes
-    references: Sequence[tuple[str, str, str]]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Changed:
     """A known object and what it is from now on. `links` are its new references and those that it lost."""
@@ -51,16 +40,6 @@ class Changed:
     added: Sequence[tuple[str, str, str]]
     removed: Sequence[LinkRow]
     state: State = State.LIVE
-
-
-@dataclass(slots=True)
-class Batch:
-    """Items about different objects."""
-
-    entries: list[Packed] = field(default_factory=list)
-    patches: list[Patch] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
 
 
 class Comparison:
@@ -107,35 +86,8 @@ class Comparison:
         """Deltas of objects that are not known: only a full import can bring them."""
 
     def prepare(self, items: Sequence[Item]) -> list[Batch]:
-        """All that needs no database: what cannot be stored becomes a reject, and no object is in one batch twice."""
-        if self._first or len({item.anchor for item in items}) == len(items):
-            return [self._batch(items)]
-        batches: list[list[Item]] = [[]]
-        anchors: set[str | None] = set()
-        for item in items:
-            if item.anchor is not None and item.anchor in anchors:
-                batches.append([])
-                anchors.clear()
-            anchors.add(item.anchor)
-            batches[-1].append(item)
-        return [self._batch(one) for one in batches]
-
-    def _batch(self, items: Iterable[Item]) -> Batch:
-        batch = Batch()
-        for item in items:
-            if isinstance(item, Entry):
-                packed = self._pack(item)
-                if isinstance(packed, Packed):
-                    batch.entries.append(packed)
-                else:
-                    batch.rejects.append(packed)
-            elif isinstance(item, Patch):
-                batch.patches.append(item)
-            elif isinstance(item, Gone):
-                batch.gone.append(item.anchor)
-            else:
-                batch.rejects.append(item)
-        return batch
+        """All that needs no database."""
+        return batches(items, self._request, self.link_keys, first=self._first)
 
     def store(self, connection: Connection, batch: Batch) -> None:
         """Write what a batch changes, in the caller's transaction."""
@@ -174,22 +126,6 @@ class Comparison:
         self._marks.write(connection, touched)
 
     # What became of each item
-
-    def _pack(self, entry: Entry) -> Packed | Reject:
-        anchor = entry.anchor
-        if not anchor or storable(anchor) != anchor:
-            return Reject(where=storable(anchor) or "an entry", reason="its anchor is empty or is no text; correct it in the directory")
-        if entry.kind not in self._request.kinds:
-            return Reject(
-                where=anchor, anchor=anchor, reason=f"it is a {entry.kind}, which was not asked for; report this to the connector's author"
-            )
-        try:
-            plain, blob, digest, links = codec.pack(entry.attributes, self._request.holding[entry.kind])
-        except (TypeError, ValueError) as error:
-            return Reject(where=anchor, anchor=anchor, reason=f"one of its values cannot be stored: {error}")
-        if links:
-            self.link_keys.update(key for _, key, _ in links)
-        return Packed(anchor, entry.kind, plain, blob, digest, links)
 
     def _sort(
         self, connection: Connection, entries: Sequence[Packed], known: Mapping[str, Known], touched: Touched

@@ -7,11 +7,10 @@ that nothing is missing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
-import orjson
 from sqlalchemy.exc import IntegrityError
 
 from metasync.contract import (
@@ -27,6 +26,7 @@ from metasync.contract import (
 )
 from metasync.importing import index, references, tombstones
 from metasync.importing.compare import Comparison, repeated
+from metasync.importing.decide import Decision, Progress, decide
 from metasync.importing.marks import Marks
 from metasync.importing.request import Request, make_request
 from metasync.importing.seen import Seen
@@ -38,9 +38,6 @@ from metasync.workspace import Workspace
 
 PAGE = 2000
 """Objects that a connector is asked for at once; they are stored in one transaction."""
-
-RESUMABLE = timedelta(hours=1)
-"""How old the first part of an interrupted import may be where the connector cannot tell what changed since."""
 
 COUNTS = ("added", "changed", "gone", "unread", "unchanged", "rejected")
 
@@ -62,30 +59,6 @@ class ImportOutcome:
     """Why everything was read; empty for a delta."""
 
 
-@dataclass(slots=True)
-class Progress:
-    """Where an interrupted full import stands, as the cursor of each stream keeps it."""
-
-    request: str
-    """Digest of what was asked for."""
-    runs: list[int]
-    """Runs that took part; their problems stand."""
-    began: str
-    """When (ISO 8601)."""
-    kept: bool = False
-    """What was seen is kept in the database."""
-    token: str | None = None
-
-    def text(self, token: str | None) -> str:
-        """As the cursor keeps it."""
-        return orjson.dumps(asdict(replace(self, token=token))).decode()
-
-    @classmethod
-    def of(cls, text: str | None) -> Progress | None:
-        """Read again; None: there is none."""
-        return cls(**orjson.loads(text)) if text else None
-
-
 def import_directory(workspace: Workspace, directory: str, *, full: bool | None = None, run_id: int) -> ImportOutcome:
     """Import one directory. `full`: read everything, also where a delta would do.
 
@@ -94,15 +67,6 @@ def import_directory(workspace: Workspace, directory: str, *, full: bool | None 
     """
     with workspace.connector(directory) as connector:
         return _Import(workspace, directory, connector, run_id).run(full=bool(full))
-
-
-@dataclass(slots=True)
-class _Decision:
-    """Full, with the reason, or a delta from these cursors."""
-
-    reason: str = ""
-    cursors: dict[str, str] = field(default_factory=dict)
-    resumed: dict[str, CursorRow] | None = None
 
 
 class _Import:
@@ -124,21 +88,21 @@ class _Import:
         self.settle_first_load()
         index.rebuild(self.backend, self.row(), request)
         streams = self.connector.streams(request.kinds)
-        decision = self.decide(request, streams, full=full)
+        decision = self.decision(request, streams, full=full)
         if decision.reason:
             return self.everything(request, streams, decision)
         try:
             return self.delta(request, decision.cursors)
         except CursorExpired as expired:
-            return self.everything(request, streams, _Decision(reason=f"the last cursor does not hold any more ({expired})"))
+            return self.everything(request, streams, Decision(reason=f"the last cursor does not hold any more ({expired})"))
 
-    def everything(self, request: Request, streams: Sequence[str], decision: _Decision) -> ImportOutcome:
+    def everything(self, request: Request, streams: Sequence[str], decision: Decision) -> ImportOutcome:
         """A full import, and what has to follow for it to be one."""
         outcome = self.full(request, streams, decision)
         further = self.request()
         if any(further.attributes[kind] != request.attributes[kind] for kind in request.kinds):
             # References turned out to be by an attribute that had not been asked for: without it they would mean nothing.
-            again = self.full(further, streams, _Decision(reason=decision.reason))
+            again = self.full(further, streams, Decision(reason=decision.reason))
             added = outcome.counts["added"]
             counts = {**again.counts, "added": again.counts["added"] + added, "changed": max(0, again.counts["changed"] - added)}
             return replace(again, counts=counts)
@@ -148,13 +112,13 @@ class _Import:
 
     def catch_up(self, request: Request, streams: Sequence[str], outcome: ImportOutcome) -> ImportOutcome:
         """What changed while a resumed import lay still."""
-        following = self.decide(request, streams, full=False)
+        following = self.decision(request, streams, full=False)
         if following.reason:
             return outcome
         try:
             since = self.delta(request, following.cursors)
         except CursorExpired as expired:
-            return self.everything(request, streams, _Decision(reason=f"the import lay still for too long ({expired})"))
+            return self.everything(request, streams, Decision(reason=f"the import lay still for too long ({expired})"))
         counts = {name: outcome.counts[name] + since.counts[name] for name in COUNTS}
         return replace(outcome, counts=counts, problems=(*outcome.problems, *since.problems))
 
@@ -194,41 +158,12 @@ class _Import:
             self.build_anchors(None)
             references.resolve_all(self.backend, self.id, keys=True)
 
-    def decide(self, request: Request, streams: Sequence[str], *, full: bool) -> _Decision:
+    def decision(self, request: Request, streams: Sequence[str], *, full: bool) -> Decision:
         """Full or delta, and why."""
-        row = self.row()
         with self.backend.read() as connection:
-            cursors = directories.cursors(connection, self.id)
+            row, cursors = directories.get(connection, self.id), directories.cursors(connection, self.id)
             now = self.backend.now(connection)
-        interrupted = any(one.generation is not None for one in cursors.values())
-        if full:
-            return _Decision(reason="it was asked for")
-        if interrupted:
-            reason = "the last full import was not completed"
-            if self.resumable(request, streams, cursors, now):
-                return _Decision(reason=f"{reason}; it goes on where it stopped", resumed=cursors)
-            return _Decision(reason=reason)
-        if row.requested is None:
-            return _Decision(reason="it is the first import")
-        if new := grown(row.requested, request):
-            return _Decision(reason=f"{new} was not imported before")
-        if row.scope != request.scope:
-            return _Decision(reason="the directory's options have changed")
-        if not isinstance(self.connector, Follows):
-            return _Decision(reason="the connector cannot tell what changed")
-        found = {stream: one.cursor for stream in streams if (one := cursors.get(stream)) and one.cursor}
-        if set(found) != set(streams) or set(cursors) != set(streams):
-            return _Decision(reason="there is no cursor")
-        return _Decision(cursors=found)
-
-    def resumable(self, request: Request, streams: Sequence[str], cursors: Mapping[str, CursorRow], now: datetime) -> bool:
-        """Can an interrupted import go on where it stopped?"""
-        progress = [one for row in cursors.values() if (one := Progress.of(row.resume))]
-        if set(cursors) != set(streams) or len(progress) != len(cursors) or {one.request for one in progress} != {request.digest}:
-            return False
-        # A connector that follows shows afterwards what changed since the first part was read; another one never does.
-        recent = all(now - datetime.fromisoformat(one.began) < RESUMABLE for one in progress)
-        return any(one.kept for one in progress) and (recent or isinstance(self.connector, Follows))
+        return decide(self.connector, row, cursors, now, request, streams, full=full)
 
     # Delta
 
@@ -258,7 +193,7 @@ class _Import:
 
     # Full
 
-    def full(self, request: Request, streams: Sequence[str], decision: _Decision) -> ImportOutcome:
+    def full(self, request: Request, streams: Sequence[str], decision: Decision) -> ImportOutcome:
         row = self.row()
         resumed = decision.resumed
         runs = [self.run_id]
@@ -440,14 +375,3 @@ class _Import:
                 problems.clear_others(connection, engagement_id, problems.IMPORT, self.directory, runs)
             audit.append(connection, engagement_id, self.workspace.author, "import", self.directory, detail)
         return ImportOutcome(full=bool(reason), counts=counts, problems=tuple(comparison.problems), reason=reason)
-
-
-def grown(requested: Mapping[str, frozenset[str]], request: Request) -> str:
-    """What is asked for now and was not imported, in words; empty: nothing."""
-    for kind in sorted(request.attributes):
-        known = requested.get(kind.value)
-        if known is None:
-            return f"the kind {kind}"
-        if new := sorted(request.attributes[kind] - known):
-            return f"{', '.join(new[:3])}{' and more' if len(new) > 3 else ''} (of each {kind})"
-    return ""

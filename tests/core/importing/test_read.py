@@ -10,7 +10,7 @@ import pytest
 
 from metasync.contract import CursorExpired, Entry, Gone, ImportIncomplete, Kind, Patch, Reference, Stopped, Unavailable
 from metasync.engagement.model import Mapping_
-from metasync.importing import AnotherDirectory, read
+from metasync.importing import AnotherDirectory, decide
 from metasync.store import audit, directories
 
 World = Any
@@ -352,7 +352,7 @@ def test_what_changed_while_an_import_lay_still_is_caught_up_at_once(world: Worl
 def test_without_a_delta_only_a_young_import_is_resumed(
     world: World, monkeypatch: pytest.MonkeyPatch, hours: int, resume: str | None
 ) -> None:
-    monkeypatch.setattr(read, "RESUMABLE", timedelta(hours=hours))
+    monkeypatch.setattr(decide, "RESUMABLE", timedelta(hours=hours))
     people(world, 6)
     world.hr.resumable = True
     world.hr.fails_after = 1
