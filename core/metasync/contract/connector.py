@@ -87,7 +87,12 @@ class Connector(ABC):
 
     @classmethod
     def upgrade(cls, options: Mapping[str, Any], from_version: int) -> Mapping[str, Any]:
-        """Options of an older version in today's form."""
+        """Options of an older version in today's form; both as they stand in the document.
+
+        A document does not say which version it was written for. Options that today's schema takes are of today; else each older
+        version is tried, the newest first, and the first that today's schema takes after `upgrade` counts. So give a key that means
+        something else another name, and raise `options_version`.
+        """
         return options
 
     @abstractmethod

@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
 
-from metasync.contract import Kind
+from metasync.contract import Connector, Kind
 from metasync.engagement.document import Document, Fault, KeyPath, Problem, key_text, one_of
 from metasync.engagement.fields import explain, read_section
 from metasync.engagement.model import Notice, RewriteCall
@@ -97,6 +97,20 @@ class Checker:
             # A plugin's own check may fail in any way; what it said could quote a value.
             self.add(path, f"the options of the {owner} could not be checked: {type(error).__name__} in its plugin")
         return None
+
+    def connector_options(self, path: KeyPath, connector: type[Connector], given: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Options of a connector, also in the form of one of its older versions."""
+        for version in range(connector.options_version, 0, -1):
+            try:
+                upgraded = given if version == connector.options_version else connector.upgrade(given, version)
+                read_section(connector.Options(), upgraded)
+            except Exception:  # noqa: S112  not of this version; what is wrong is said of today's below
+                continue
+            if version != connector.options_version:
+                text = f"is in the form of version {version} of the options of `{connector.name}`, and is read as version "
+                self.notice(path, f"{text}{connector.options_version}; write it anew when you change it")
+            return self.options(path, f"connector `{connector.name}`", connector.Options, upgraded)
+        return self.options(path, f"connector `{connector.name}`", connector.Options, given)
 
     def file(self, name: str) -> str:
         """A path that the document names, relative to its folder."""

@@ -91,7 +91,7 @@ def _directories(checker: Checker, given: Mapping[str, Any]) -> Iterator[tuple[s
         if known is None:
             checker.unknown((*path, "connector"), "connectors", connector)
             continue
-        options = checker.options((*path, "options"), f"connector `{connector}`", known.Options, data.get("options", {}))
+        options = checker.connector_options((*path, "options"), known, data.get("options", {}))
         for key in ("windows", "rate"):
             if key in data:
                 checker.notice((*path, key), "is accepted and does not act yet: the directory may be written at any time and speed")
