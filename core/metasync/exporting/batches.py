@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from metasync.contract import MetasyncError, RunNotice, Stopped, Unavailable
+from metasync.contract import MetasyncError, RunNotice, Stopped, Unavailable, Writes
 from metasync.exporting.lease import DirectoryBusy, DirectoryLease, LeaseLost
 from metasync.exporting.order import Stage
 from metasync.exporting.targets import ConnectorTarget, ExporterTarget
@@ -139,6 +139,28 @@ def work(workspace: Workspace, batch_id: int, nonce: str, *, patience: timedelta
         return ExportOutcome(unavailable={directory: str(error)})
 
 
+def settle(workspace: Workspace, directory: str, run_id: int) -> None:
+    """Read back what a broken export left in flight, whichever plan it is of: nobody may ever export that plan again, and until its outcome
+    is known the object is left alone. Nothing is written. Raises `Unavailable`."""
+    directory_id = workspace.directory_ids[directory]
+    with workspace.backend.read() as connection:
+        if not ledger.left_in_flight(connection, directory_id, workspace.backend.now(connection)):
+            return
+    try:
+        with DirectoryLease(workspace.backend, workspace.engagement.name, directory) as lease:
+            with workspace.backend.write(durable=True) as connection:
+                now = workspace.backend.now(connection)
+                left = ledger.left_in_flight(connection, directory_id, now)
+                chosen = plans.of_ids(connection, workspace.engagement_id, left)
+                nonce = secrets.token_hex(16)
+                number = batch_rows.add(connection, workspace.engagement_id, run_id=run_id, directory_id=directory_id, nonce=nonce, at=now)
+                batch = batch_rows.get(connection, number)
+            assert batch is not None
+            _Batch(workspace, batch, directory, chosen, lease, timedelta(0)).settle()
+    except (DirectoryBusy, LeaseLost):
+        return  # whoever exports there at present reads back himself
+
+
 class _Batch:
     """One batch under its lease."""
 
@@ -181,6 +203,16 @@ class _Batch:
         )
         self._workspace.host.tell("metasync_written", notice=notice)
         return ExportOutcome(counts=counts, unavailable=unavailable, exporters=tuple(self._made), stopped=stopped)
+
+    def settle(self) -> None:
+        """Read back, and write nothing."""
+        self._open()
+        try:
+            with self._workspace.connector(self._directory) as connector:
+                if isinstance(connector, Writes):
+                    self._worker(self._chosen, ConnectorTarget(self._directory, connector)).settle()
+        finally:
+            self._close(None)
 
     def _open(self) -> None:
         """Lease the batch. Batches that a killed process left open are closed first, so that what they wrote is audited (I6)."""

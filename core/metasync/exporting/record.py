@@ -97,6 +97,8 @@ class Recorder:
             case Outcome.REJECTED:
                 return self._final(connection, row, "rejected", "rejected", detail, now)
             case Outcome.RETRY:
+                if read_back:
+                    self._look_again(connection, row)
                 due_at = now + (result.retry_after if result.retry_after is not None else backoff(row.attempts))
                 return self._later(connection, row, "approved", detail, due_at, row.attempts, now)
             case _:

@@ -97,6 +97,16 @@ class Worker:
             self._workspace.check_stop()
             rest -= max(0.05, pause)
 
+    def settle(self) -> None:
+        """Read back what is in flight, and write nothing: what was not written is approved as before. Raises as `work` does."""
+        with self._backend.read() as connection:
+            now = self._backend.now(connection)
+        text = "it was not written: the export ended before"
+        for portion in self._portions(self._unknown(0, LAST, now)):
+            unwritten = self._read_back(self._adopted(portion))
+            again = [(row, Result(id=change.id, outcome=Outcome.RETRY, retry_after=timedelta(0), detail=text)) for row, change in unwritten]
+            self._record(again, read_back=True)
+
     def _pass(self, above: int, below: int) -> int:
         """Once through everything that may be worked now; how many changes were attempted."""
         self._seen = 0
@@ -184,13 +194,17 @@ class Worker:
             fresh = [item for item in claimed if item[0].attempts <= 1]
             self._write(fresh + self._read_back(again))
 
-    def _adopt(self, rows: list[ChangeRow]) -> None:
-        """Changes whose outcome nobody knows: read them back; write those that were not written."""
+    def _adopted(self, rows: list[ChangeRow]) -> list[Item]:
+        """Take over changes whose outcome nobody knows."""
         with self._backend.write(durable=True) as connection:
             self._lease.check(connection)
             ours = ledger.adopt(connection, [row.id for row in rows], run_id=self._run_id, batch_id=self._batch_id, fence=self._lease.fence)
         with self._backend.read() as connection:
-            items = self._items(connection, ours, adopted=True)
+            return self._items(connection, ours, adopted=True)
+
+    def _adopt(self, rows: list[ChangeRow]) -> None:
+        """Changes whose outcome nobody knows: read them back; write those that were not written."""
+        items = self._adopted(rows)
         self._seen += len(items)
         unwritten = self._read_back(items)
         if unwritten:

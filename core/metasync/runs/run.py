@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from metasync.contract import MetasyncError, Stopped
-from metasync.exporting import confirm_import, let_go_of_lost
+from metasync.exporting import confirm_import, let_go_of_lost, settle
 from metasync.importing import import_directory
 from metasync.planning import PlanSummary, auto_approve, freeze, plan_undo
 from metasync.planning import approve as approve_plan
@@ -181,6 +181,7 @@ def _import_all(run: ActiveRun, directories: Sequence[str], *, full: bool = Fals
     def one(directory: str) -> Imported:
         try:
             with run.step(name, directory) as (step, inside):
+                settle(inside, directory, run.id)
                 with inside.backend.read() as connection:
                     began = inside.backend.now(connection)
                 outcome = import_directory(inside, directory, full=full, run_id=run.id)

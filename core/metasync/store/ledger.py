@@ -126,6 +126,22 @@ def in_flight(
     return [as_change_row(row) for row in connection.execute(query)]
 
 
+def left_in_flight(connection: Connection, directory_id: int, now: datetime) -> list[int]:
+    """Plans with changes to a directory whose outcome is not known, and that may be read back now; not those that exporters carry."""
+    query = (
+        select(change.c.plan_id)
+        .distinct()
+        .join(plan, plan.c.id == change.c.plan_id)
+        .where(
+            change.c.directory_id == directory_id,
+            change.c.state == "in_flight",
+            plan.c.purpose != "exporter",
+            or_(change.c.due_at.is_(None), change.c.due_at <= now),
+        )
+    )
+    return sorted(connection.execute(query).scalars())
+
+
 def obstacles(connection: Connection, plan_ids: Collection[int], now: datetime) -> Iterator[tuple[int, int, int, int, Operation, str, str]]:
     """(plan, object, stage, id, operation, state, error) of changes that later ones of the same object depend on and that are not done:
     refused, outdated, in flight, or due later. Members depend on nothing of one another and are not among them."""

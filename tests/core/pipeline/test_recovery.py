@@ -1,0 +1,76 @@
+"""Whatever ends an export before its time, the next import and plan go on from there, and nobody has to know of it (I1, I2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from metasync.contract import Kind
+from metasync.testing.engine import Engine
+from metasync.testing.memory import MemoryDirectory, WriteFault
+from metasync.testing.staff import DOCUMENT, anchor, person, profile, shown, values
+
+MakeEngine = Callable[..., Engine]
+
+
+@pytest.fixture
+def broken(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> Engine:
+    """One of Ann and Bob was written, whose anchor comes first; the other was not; and nobody got an answer."""
+    engine = make(profile())
+    for name in ("Ann", "Bob"):
+        person(hr, name)
+    engine.import_()
+    engine.plan()
+    engine.approve()
+    ad.faults.on_write(1, WriteFault.CUT)
+    assert engine.export().written == {"in_flight": 2}
+    return engine
+
+
+def names(ad: MemoryDirectory) -> list[str]:
+    return sorted(str((ad.get(one) or {})["displayName"]) for one in ad.anchors(Kind.USER))
+
+
+def other(name: str) -> str:
+    return "Bob" if name == "Ann" else "Ann"
+
+
+def test_what_was_left_in_flight_is_settled_although_its_plan_gave_way_to_a_newer_one(
+    broken: Engine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    (written,) = names(ad)
+    person(hr, "Cleo")
+    hr.change(anchor(hr, "Ann"), title="Chief")
+    hr.change(anchor(hr, "Bob"), title="Clerk")
+    assert sorted(shown(broken.cycle())) == sorted([("create", other(written)), ("create", "Cleo"), ("update", written)])
+    assert names(ad) == ["Ann", "Bob", "Cleo"]
+    assert [values(ad, name).get("title") for name in ("Ann", "Bob")] == ["Chief", "Clerk"]
+    assert broken.cycle() == {}
+    assert broken.problems() == []
+
+
+def test_what_was_left_in_flight_is_settled_although_the_document_changed(broken: Engine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    mapped = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail"}
+    broken.load(DOCUMENT.format(profiles=profile(map=mapped)))
+    (written,) = names(ad)
+    assert shown(broken.cycle()) == [("create", other(written))]
+    assert names(ad) == ["Ann", "Bob"]
+    assert broken.cycle() == {}
+
+
+def test_what_is_approved_and_was_not_written_needs_no_second_approval(broken: Engine, ad: MemoryDirectory) -> None:
+    (written,) = names(ad)
+    broken.import_()
+    planned = broken.plan()
+    assert [one.label for one in planned["people"] if one.state == "approved"] == [other(written)]
+    broken.export()
+    assert names(ad) == ["Ann", "Bob"]
+    assert broken.cycle() == {}
+
+
+def test_an_import_writes_nothing_of_what_it_reads_back(broken: Engine, ad: MemoryDirectory) -> None:
+    written = names(ad)
+    broken.import_()
+    assert len(written) == 1
+    assert names(ad) == written
