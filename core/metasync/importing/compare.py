@@ -362,6 +362,8 @@ class Comparison:
                     touched.reference(object_id, one.image.kind, MEMBERS, row.target_id)
             else:
                 touched.whole[object_id] = one.image.kind
+                if one.known.kind != one.image.kind:
+                    touched.former[object_id] = Kind(one.known.kind)
         link_rows.remove(self._backend, connection, lost)
         link_rows.add(self._backend, connection, self._directory_id, rows)
 

@@ -24,6 +24,8 @@ class Touched:
 
     whole: dict[int, Kind] = field(default_factory=dict)
     """Objects by id."""
+    former: dict[int, Kind] = field(default_factory=dict)
+    """Of whole objects that became another kind, the one that they were."""
     members: dict[int, tuple[Kind, set[int]]] = field(default_factory=dict)
     """Groups of which nothing but these members changed."""
     keys: set[tuple[str, str]] = field(default_factory=set)
@@ -63,7 +65,7 @@ class Marks:
             return
         groups = {holder: one for holder, one in touched.members.items() if holder not in touched.whole}
         rows: set[tuple[str, int, int]] = set()
-        for object_id, kind in touched.whole.items():
+        for object_id, kind in (*touched.whole.items(), *touched.former.items()):
             rows.update((profile, object_id, dirty.WHOLE) for profile in self._of_source(kind))
         for holder, (kind, members) in groups.items():
             rows.update((profile, holder, member) for profile in self._of_source(kind) for member in few(members))

@@ -52,6 +52,8 @@ def judge(unit: Unit, environment: Mapping[str, Mapping[str, Any]], ignored: Map
         )
     if source.state is State.GONE:
         return Verdict(inside=False, words=f"it was deleted in {source.directory}", cause=Cause.DELETED)
+    if source.kind is not profile.source_kind:
+        return Verdict(inside=False, words=f"it is a {source.kind} now", cause=Cause.OUT_OF_SCOPE)
     if profile.scope.origin is Origin.NATIVE and _ours(unit):
         return Verdict(inside=False, words="Metasync created it; `origin: native` takes what others made", status=Status.OUT_OF_SCOPE)
     if profile.scope.under and not _is_under(program, source.attributes.get("path")):

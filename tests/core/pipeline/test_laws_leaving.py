@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -302,12 +303,35 @@ def test_the_time_since_somebody_left_runs_on_while_a_change_is_in_flight(
     hr.delete(source)
     ad.faults.on_write(1, WriteFault.CUT)
     assert shown(engine.cycle()) == [("disable", "Anna")]
-    assert engine.last is not None
-    cut_off = engine.last.plans
-    engine.later(days=50)
-    engine.import_()
+    engine.later(days=91)
     engine.plan()
     assert engine.reasons("people")["Anna"][0] == "in flight"
-    engine.export(cut_off)
-    engine.later(days=41)
     assert shown(engine.cycle()) == [("delete", "Anna")]
+
+
+def test_whoever_becomes_another_kind_leaves_the_profiles_of_the_old_one(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    source = person(hr, "Anna")
+    engine = make(
+        profile(map=MAPPED, leaving={"out of scope": "disable"})
+        + profile("outside", kind="contact", match=None, map={"cn": "'Contact ' + source.displayName", "displayName": "source.displayName"})
+    )
+    engine.cycle()
+    becomes(hr, source, Kind.CONTACT)
+    engine.import_(full=True)
+    planned = engine.plan()
+    assert sorted(shown(planned)) == [("create", "Anna"), ("disable", "Anna")]
+    assert engine.reasons("people")["Anna"] == ("leaving", "it is a contact now")
+    engine.approve()
+    engine.export()
+    assert engine.cycle() == {}
+    becomes(hr, source, Kind.USER)
+    engine.import_(full=True)
+    assert ("enable", "Anna") in shown(engine.plan())
+
+
+def becomes(directory: MemoryDirectory, anchor: str, kind: Kind) -> None:
+    """As a line of a file does whose type is corrected."""
+    with directory._change() as index:
+        directory._put(replace(index.objects[anchor], kind=kind))
