@@ -15,7 +15,7 @@ from typing import Any
 
 from metasync import decisions
 from metasync import explain as explaining
-from metasync.contract import Check, MetasyncError, Operation, Reference, Schema, Stopped, Unavailable, capabilities
+from metasync.contract import Check, MetasyncError, Schema, Stopped, Unavailable, capabilities
 from metasync.demo import example
 from metasync.demo.example import Domain
 from metasync.demo.tour import Stage, Tour
@@ -27,7 +27,6 @@ from metasync.engagement.model import Engagement, Notice
 from metasync.engagement.secrets import known_secrets
 from metasync.explain import Explanation
 from metasync.exporting.lease import DirectoryBusy
-from metasync.exporting.references import CREATED_FOR
 from metasync.host import Host, PluginInfo
 from metasync.keeping import (
     SecretName,
@@ -42,20 +41,19 @@ from metasync.keeping import (
 )
 from metasync.naming import find_object
 from metasync.opening import DOCUMENT_NAME, NotLoaded, Settings, UsageError, open_workspace, refuse_broken, store
+from metasync.overview import ShownPlan, ShownRun, open_plans, operation_named, reference_name, show_plan, show_run
 from metasync.planning import LimitExceeded, PlanSummary
 from metasync.planning import approve as approve_plan
 from metasync.planning import release as release_holds
-from metasync.planning.plan import summary
 from metasync.runs import run as running
 from metasync.runs.lease import EngineBusy
 from metasync.runs.run import Imported, RunOutcome, Waits
-from metasync.store import audit, directories, holds, ledger, looking, plans, revisions
+from metasync.store import audit, directories, holds, looking, revisions
 from metasync.store import runs as run_rows
 from metasync.store.errors import Busy, Corrupt, StoreMissing
 from metasync.store.ledger import ChangeRow
 from metasync.store.looking import ProblemRow, Seen
-from metasync.store.plans import PlanRow
-from metasync.store.runs import RunRow, StepRow
+from metasync.store.runs import RunRow
 from metasync.synchronising.rehearse import rehearse
 from metasync.workspace import Report, Workspace
 
@@ -74,6 +72,8 @@ __all__ = [
     "SecretName",
     "Seen",
     "Settings",
+    "ShownPlan",
+    "ShownRun",
     "Stage",
     "Tour",
     "UsageError",
@@ -84,10 +84,14 @@ __all__ = [
     "doctor",
     "lock_plugins",
     "new_plugin",
+    "open_plans",
     "open_workspace",
     "plugins",
+    "reference_name",
     "secret_names",
     "secret_store",
+    "show_plan",
+    "show_run",
     "test_plugin",
 ]
 
@@ -229,7 +233,7 @@ def plan(workspace: Workspace, profiles: Sequence[str] = (), *, objects: Sequenc
 
 def approve(workspace: Workspace, plan_id: int, *, reason: str, beyond: Collection[str] = ()) -> PlanSummary:
     """Let a plan be written, in exactly the form that was shown."""
-    return approve_plan(workspace, plan_id, reason=reason, beyond=frozenset(_operation(one) for one in beyond))
+    return approve_plan(workspace, plan_id, reason=reason, beyond=frozenset(operation_named(one) for one in beyond))
 
 
 def export(workspace: Workspace, plan_ids: Sequence[int]) -> RunOutcome:
@@ -301,35 +305,6 @@ def held(workspace: Workspace) -> Mapping[int, int]:
 # --- looking and deciding ---------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShownRun:
-    """A run with its steps and plans."""
-
-    run: RunRow
-    steps: Sequence[StepRow]
-    plans: Sequence[PlanSummary]
-    written: Mapping[str, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShownPlan:
-    """A plan with as many of its changes as were asked for."""
-
-    plan: PlanSummary
-    created: str
-    states: Mapping[str, int]
-    """State of a change -> number, of the rows that will be written."""
-    approved_by: str
-    changes: Sequence[ChangeRow]
-    names: Mapping[str, str]
-    """DIRECTORY/ANCHOR of the objects that the changes refer to -> what people call them."""
-    target: str
-    """The directory that the plan writes to: references by anchor are to its objects."""
-    matching: int
-    """How many changes fit the filters; more than are shown, maybe."""
-    problems: Sequence[ProblemRow]
-
-
 def explain(workspace: Workspace, name: str, attribute: str | None = None) -> list[Explanation]:
     """Why a value is there, or why an object is not."""
     return explaining.explain(workspace, find_object(workspace, name).id, attribute)
@@ -364,63 +339,6 @@ def runs(workspace: Workspace, *, limit: int = 20) -> list[RunRow]:
     """The last runs, newest first."""
     with workspace.backend.read() as connection:
         return run_rows.newest(connection, workspace.engagement_id, limit=limit)
-
-
-def open_plans(workspace: Workspace) -> list[PlanSummary]:
-    """Plans that wait for a decision, or to be exported."""
-    with workspace.backend.read() as connection:
-        found = plans.newest(connection, workspace.engagement_id, states=("planned", "approved"))
-    return [summary(row) for row in reversed(found)]
-
-
-def show_run(workspace: Workspace, run_id: int) -> ShownRun:
-    """One run, its steps, its plans."""
-    with workspace.backend.read() as connection:
-        row = run_rows.get(connection, workspace.engagement_id, run_id)
-        if row is None:
-            raise UsageError(f"there is no run {run_id}; see `metasync runs`")
-        made = plans.of_run(connection, workspace.engagement_id, run_id)
-        return ShownRun(
-            run=row,
-            steps=run_rows.steps(connection, run_id),
-            plans=[summary(one) for one in made],
-            written=ledger.count_of_run(connection, workspace.engagement_id, run_id),
-        )
-
-
-def show_plan(
-    workspace: Workspace,
-    plan_id: int,
-    *,
-    limit: int | None = 50,
-    operations: Collection[str] = (),
-    text: str = "",
-    states: Collection[str] = (),
-) -> ShownPlan:
-    """One plan; the first changes that fit. `text`: a part of an object's name or anchor."""
-    wanted = frozenset(_operation(one) for one in operations)
-    with workspace.backend.read() as connection:
-        row = _plan_row(connection, workspace, plan_id)
-        given = plans.approval_of(connection, plan_id)
-        shown: list[ChangeRow] = []
-        matching, last = 0, 0
-        while page := ledger.changes(connection, workspace.engagement_id, plan_id=plan_id, states=states, after_id=last):
-            last = page[-1].id
-            fitting = [one for one in page if (not wanted or one.operation in wanted) and _mentions(one, text)]
-            matching += len(fitting)
-            shown += fitting if limit is None else fitting[: max(0, limit - len(shown))]
-        target = _target_of(workspace, row, shown)
-        return ShownPlan(
-            names=looking.labels(connection, workspace.engagement_id, _referred(shown, target)),
-            target=target,
-            plan=summary(row),
-            created=f"{row.created:%Y-%m-%dT%H:%M:%SZ}",
-            states=ledger.count(connection, [plan_id]),
-            approved_by=f"{given.author}: {given.reason}" if given else "",
-            changes=shown,
-            matching=matching,
-            problems=looking.problems(connection, workspace.engagement_id, of=[row.profile], limit=None),
-        )
 
 
 def join(workspace: Workspace, one: str, other: str, reason: str) -> tuple[Seen, Seen]:
@@ -468,44 +386,6 @@ def _known(word: str, names: Sequence[str], known: Mapping[str, object]) -> list
         if name not in known:
             raise UsageError(f"there is no {word} {name!r}; the document has: {', '.join(known)}")
     return list(dict.fromkeys(names)) or list(known)
-
-
-def _operation(word: str) -> Operation:
-    try:
-        return Operation(word)
-    except ValueError:
-        raise UsageError(f"there is no operation {word!r}; allowed: {', '.join(one.value for one in Operation)}") from None
-
-
-def _mentions(change: ChangeRow, text: str) -> bool:
-    folded = text.casefold()
-    return not text or any(folded in (one or "").casefold() for one in (change.label, change.anchor, change.source))
-
-
-def _target_of(workspace: Workspace, row: PlanRow, shown: Sequence[ChangeRow]) -> str:
-    profile = workspace.engagement.profiles.get(row.profile)
-    if profile is not None:
-        return profile.target
-    return workspace.directory_name(shown[0].directory_id) if shown else ""
-
-
-def _referred(shown: Sequence[ChangeRow], target: str) -> set[str]:
-    """DIRECTORY/ANCHOR of everything that these changes refer to."""
-    values = (value for one in shown for image in (one.before, one.after) for value in image.values())
-    references = (one for value in values for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Reference))
-    return {reference_name(one, target) for one in references}
-
-
-def reference_name(reference: Reference, target: str) -> str:
-    """DIRECTORY/ANCHOR of what a change refers to: an object of its target, or the source object of one that is still to be created."""
-    return reference.value if reference.key == CREATED_FOR else f"{target}/{reference.value}"
-
-
-def _plan_row(connection: Any, workspace: Workspace, plan_id: int) -> PlanRow:
-    row = plans.get(connection, workspace.engagement_id, plan_id)
-    if row is None:
-        raise UsageError(f"there is no plan {plan_id}; see `metasync runs`")
-    return row
 
 
 def _source_of(workspace: Workspace, seen: Seen) -> int:
