@@ -2,9 +2,10 @@
 
 from metasync.planning.approval import ApprovalRefused, LimitExceeded, approve, auto_approve
 from metasync.planning.exporters import freeze_exporter
+from metasync.planning.holds import release
 from metasync.planning.limits import Exceeded
 from metasync.planning.plan import PlanSummary, freeze
-from metasync.planning.undo import plan_undo, release
+from metasync.planning.undo import plan_undo
 
 __all__ = [
     "ApprovalRefused",

@@ -6,7 +6,7 @@ was restored is held until `release`, so that the next run does not do again wha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -18,7 +18,7 @@ from metasync.exporting.order import EXPORTED, is_reference, split_references
 from metasync.exporting.shown import Showing, Shown
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.plan import PlanSummary, frozen, joined_by
-from metasync.store import audit, dirty, holds, joins, ledger, runs
+from metasync.store import joins, ledger, runs
 from metasync.store import written as written_rows
 from metasync.store.ledger import ChangeRow
 from metasync.store.rows import MARK_PREFIX
@@ -48,28 +48,6 @@ def plan_undo(workspace: Workspace, run_id: int, undone: int) -> list[PlanSummar
     if in_flight:
         raise MetasyncError(f"run {undone} left {in_flight} changes whose outcome is not known; export its plans again first, then undo it")
     return [_plan(workspace, run_id, undone, profile, workspace.directory_name(directory)) for profile, directory in written]
-
-
-def release(
-    workspace: Workspace,
-    *,
-    profile: str | None = None,
-    objects: Collection[int] | None = None,
-    run_id: int | None = None,
-    attribute: str | None = None,
-) -> int:
-    """Let the next run act again on what an undo restored; how many holds there were.
-
-    `run_id`: the run that planned or wrote the undo, or the run that it took back.
-    """
-    with workspace.backend.write(durable=True) as connection:
-        found = holds.those(connection, workspace.engagement_id, profile=profile, objects=objects, undo=run_id, attribute=attribute)
-        if found:
-            holds.release(connection, workspace.engagement_id, profile=profile, objects=objects, undo=run_id, attribute=attribute)
-            dirty.mark(workspace.backend, connection, workspace.engagement_id, sorted({(one.profile, one.object_id, 0) for one in found}))
-            detail = {"holds": len(found), "profile": profile, "run": run_id, "attribute": attribute}
-            audit.append(connection, workspace.engagement_id, workspace.author, "release", profile or "every profile", detail)
-    return len(found)
 
 
 def _plan(workspace: Workspace, run_id: int, undone: int, name: str, directory: str) -> PlanSummary:
