@@ -76,6 +76,7 @@ def test_every_source_object_is_in_exactly_one_state_with_words(engine: Engine, 
 
 def test_every_state_that_is_reached_can_be_explained(engine: Engine) -> None:
     engine.cycle()
+    engine.plan()
     for number, (status, reason) in states(engine).items():
         told = explain(engine.workspace, number)
         assert [one.status for one in told] == [f"{status}: {reason}"]
