@@ -34,6 +34,8 @@ class Stage(IntEnum):
 
 ROOM = 499
 """The deepest container, and the longest chain of names, that is still told apart."""
+PLACES = frozenset({Operation.RENAME, Operation.MOVE})
+"""Of one object they go together: what lies between the two may be taken by somebody else."""
 MEMBERS = frozenset({Operation.MEMBER_ADD, Operation.MEMBER_REMOVE})
 EXPORTED = frozenset({Operation.PASSWORD, Operation.SID})
 

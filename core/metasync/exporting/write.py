@@ -18,7 +18,7 @@ from metasync.contract import AttributeSchema, Change, Kind, Operation, Outcome,
 from metasync.equality import attributes_of
 from metasync.exporting.gate import Gate
 from metasync.exporting.lease import DirectoryLease
-from metasync.exporting.order import MEMBERS
+from metasync.exporting.order import MEMBERS, PLACES
 from metasync.exporting.readback import Decision, Verdict, decide
 from metasync.exporting.record import Recorder, Report, backoff
 from metasync.exporting.references import Resolver, Unresolved
@@ -147,7 +147,8 @@ class Worker:
             after = (rows[-1].stage, rows[-1].id)
 
     def _portions(self, stream: Iterable[ChangeRow]) -> Iterator[list[ChangeRow]]:
-        """Portions of at most `commit_size` changes of one stage, never two of one object (members excepted)."""
+        """Portions of at most `commit_size` changes of one stage, never two of one object (but its members, and a rename with its
+        move)."""
         room = self._target.commit_size * 3
         waiting: list[ChangeRow] = []
         for row in stream:
@@ -160,14 +161,15 @@ class Worker:
     def _take(self, waiting: list[ChangeRow]) -> list[ChangeRow]:
         taken: list[ChangeRow] = []
         left: list[ChangeRow] = []
-        objects: set[tuple[int, int]] = set()
+        seen: dict[tuple[int, int], set[Operation]] = {}
         for row in waiting:
-            key = (row.plan_id, row.object_id)
-            if len(taken) < self._target.commit_size and (row.operation in MEMBERS or key not in objects):
+            others = seen.setdefault((row.plan_id, row.object_id), set())
+            together = row.operation in MEMBERS or (row.operation in PLACES and others <= PLACES - {row.operation})
+            if len(taken) < self._target.commit_size and (together or not others):
                 taken.append(row)
             else:
                 left.append(row)
-            objects.add(key)
+            others.add(row.operation)
         waiting[:] = left
         self._workspace.check_stop()
         return taken

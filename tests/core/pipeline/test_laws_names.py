@@ -10,7 +10,7 @@ from metasync.contract import Kind
 from metasync.synchronising import setting
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
-from metasync.testing.staff import DOCUMENT, PEOPLE, anchor, person, profile, shown, values
+from metasync.testing.staff import BASE, DOCUMENT, PEOPLE, anchor, person, profile, shown, values
 
 MakeEngine = Callable[..., Engine]
 SAM = {"from": "source.sn", "unique": ["{value}", "{value}{n}"]}
@@ -151,6 +151,26 @@ def test_who_changes_the_name_gets_the_plain_one_when_it_is_free(make: MakeEngin
     assert shown(engine.cycle()) == [("sign-in change", "Anna")]
     assert sams(ad) == {"Anna": "jones"}
     assert engine.plan() == {}
+
+
+def test_who_moves_and_is_renamed_does_both_at_once(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    """The new name is taken where he leaves, the old one where he goes."""
+    staff, sub = f"OU=Staff,{BASE}", f"OU=Sub,{PEOPLE}"
+    for directory, name, path in ((hr, "Staff", BASE), (hr, "Sub", staff), (ad, "Sub", PEOPLE)):
+        directory.add(Kind.CONTAINER, name=name, path=path)
+    hr.add(Kind.USER, name="first", path=staff, displayName="Anna", mail="first@x.test")
+    second = hr.add(Kind.USER, name="second", path=f"OU=Sub,{staff}", displayName="Anna", mail="second@x.test")
+    ad.add(Kind.USER, name="Anna (2)", path=sub, displayName="Somebody")
+    cn = {"from": "source.displayName", "unique": ["{value}", "{value} ({n})"]}
+    mapped = {"cn": cn, "displayName": "source.displayName", "mail": "source.mail"}
+    engine = make(profile(map=mapped, place={"mirror": {staff: PEOPLE}, "existing": "move"}))
+    engine.cycle()
+    hr.change(second, path=staff)
+    assert shown(engine.cycle()) == [("rename", "Anna"), ("move", "Anna")]
+    assert engine.cycle() == {}
+    assert engine.problems() == []
+    found = {(str(one["mail"]), str(one["name"])) for one in map(ad.get, ad.anchors(Kind.USER)) if one is not None and "mail" in one}
+    assert found == {("first@x.test", "Anna"), ("second@x.test", "Anna (2)")}
 
 
 @pytest.mark.parametrize("portion", [1, 500])

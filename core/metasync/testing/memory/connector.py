@@ -249,7 +249,7 @@ class MemoryConnector(Connector):
         if len(changes) > self.commit_size:
             raise MetasyncError(f"{len(changes)} changes in one call, {self.commit_size} allowed; give fewer")
         for change in changes:
-            yield self.Writer(self.directory, self.context).apply(change)
+            yield self.Writer(self.directory, self.context, changes).apply(change)
 
     def find(self, changes: Sequence[Change]) -> Iterator[Found]:
         for change in changes:

@@ -5,7 +5,8 @@ Nothing is written in part: every check comes before the one call that changes t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NoReturn
 
 from metasync.contract import (
@@ -31,6 +32,7 @@ from metasync.testing.memory.names import folded
 from metasync.testing.values import as_tuple, problem, same, standard_name, too_long
 
 _ACCOUNTS = frozenset({Kind.USER})
+_PLACES = frozenset({Operation.RENAME, Operation.MOVE})
 
 
 class _No(Exception):
@@ -45,9 +47,11 @@ class _No(Exception):
 class Writer:
     """Applies changes to one directory."""
 
-    def __init__(self, directory: MemoryDirectory, context: Context) -> None:
+    def __init__(self, directory: MemoryDirectory, context: Context, together: Sequence[Change] = ()) -> None:
         self.directory = directory
         self.context = context
+        self.together = together
+        """All changes of the call."""
 
     def apply(self, change: Change) -> Result:
         """One change. Raises `Unavailable` if a fault says so."""
@@ -99,7 +103,14 @@ class Writer:
         self.common(stored, index)
         if change.operation in (Operation.MEMBER_ADD, Operation.MEMBER_REMOVE):
             return self.member(change, stored, index)
-        return self.update(change, stored, attributes, index)
+        return self.update(self.whole(change), stored, attributes, index)
+
+    def whole(self, change: Change) -> Change:
+        """A rename and a move of one object in one call are one: what lies between the two may be taken."""
+        for other in self.together if change.operation in _PLACES else ():
+            if other.anchor == change.anchor and other.operation in _PLACES:
+                change = replace(change, before={**change.before, **other.before}, after={**change.after, **other.after})
+        return change
 
     def create(self, change: Change, attributes: Mapping[str, AttributeSchema], index: Index) -> tuple[str, bool]:
         """A new object, unless it is there already: by its mark, or, without marks, at its place with every value equal."""
