@@ -28,7 +28,7 @@ from metasync.runs import run as runs
 from metasync.runs.run import RunOutcome
 from metasync.store import Backend, clock, codec, open_store
 from metasync.store.tables import change, object_, plan, problem, sync_state
-from metasync.testing.memory import MemoryDirectory, MemoryPlugin
+from metasync.testing.memory import MemoryConnector, MemoryDirectory, MemoryPlugin
 from metasync.testing.small import SmallPlugin
 from metasync.workspace import Workspace
 
@@ -56,9 +56,10 @@ class Engine:
         *,
         plugins: Sequence[object] = (),
         url: str | None = None,
+        connector: type[MemoryConnector] = MemoryConnector,
     ) -> None:
         self.folder, self.directories = folder, directories
-        self.host = Host.of(MemoryPlugin(dict(directories)), SmallPlugin(), *plugins)
+        self.host = Host.of(MemoryPlugin(dict(directories), connector=connector), SmallPlugin(), *plugins)
         self.url = url or f"sqlite:///{folder / 'metasync.db'}"
         self.ahead = timedelta(0)
         """How far the database's clock is moved."""
