@@ -1,6 +1,7 @@
 """The reference model of `test_machine`: what the source holds, and what the target must therefore hold once everything is at rest.
 
-Plain dictionaries beside the document that they go by. It knows nothing of imports, plans or ledgers; objects go by their numbers, which no directory gives out.
+Plain dictionaries beside the document that they go by. It knows nothing of imports, plans or ledgers; objects go by their numbers, which
+no directory gives out.
 """
 
 from __future__ import annotations
