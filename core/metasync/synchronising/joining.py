@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -217,3 +218,6 @@ class Joining:
             )
             marked = objects.get(connection, [candidate.id])[candidate.id].mark is not None
             joins.add(connection, [{**values, "created": marked}])
+            if unit.before is not None and not marked:
+                # It may have been planned to create one; with this one it never agreed about anything.
+                unit.before = replace(unit.before, enabled=None)

@@ -193,6 +193,8 @@ class Working:
         unit.desired = codec.digest({name: value for name, value in desired.items() if value is not KEEP and value is not CLEAR})
         if unit.target is None:
             unit.operations = [diff.creation(program, desired, place)]
+            # Whoever is created enabled and disabled in the source before the next look was disabled there: the two had agreed.
+            unit.agreed = desired["enabled"] if isinstance(desired.get("enabled"), bool) else None
             unit.creates, unit.status, unit.reason = True, Status.PENDING, f"{verdict.words}; to be created in {self.at.profile.target}"
             return
         self._difference(unit, verdict, desired)

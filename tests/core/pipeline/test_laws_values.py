@@ -225,3 +225,26 @@ def test_a_title_differs_by_its_case(make: MakeEngine, hr: MemoryDirectory, ad: 
     engine.cycle()
     ad.change(anchor(ad, "Anna"), title="CLERK")
     assert after(engine.cycle()) == [(Operation.UPDATE, {"title": "Clerk"})]
+
+
+def test_who_is_disabled_before_anybody_looked_again_is_disabled(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    """We created him enabled: the two had agreed."""
+    source = person(hr, "Anna")
+    engine = make(profile(map={**NAMES, "enabled": "source.enabled"}))
+    engine.cycle()
+    hr.change(source, enabled=False)
+    assert shown(engine.cycle()) == [("disable", "Anna")]
+    assert engine.cycle() == {}
+
+
+def test_whom_somebody_else_made_before_we_did_never_agreed_with_the_source(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    source = person(hr, "Anna")
+    engine = make(profile(map={**NAMES, "enabled": "source.enabled"}))
+    engine.import_()
+    assert shown(engine.plan()) == [("create", "Anna")]
+    hr.change(source, enabled=False)
+    ad.add(Kind.USER, name="Anna", path=PEOPLE, displayName="Anna", mail="anna@x.test", enabled=True)
+    assert engine.cycle() == {}
+    assert [code for _, code, _ in engine.problems()] == ["enabled differs"]
