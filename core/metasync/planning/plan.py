@@ -225,6 +225,7 @@ def _freeze_profile(workspace: Workspace, run_id: int, profile: Profile, objects
         joined=joined,
         fill=lambda connection, freezer: _fill(workspace, connection, freezer, profile, objects),
         objects=objects,
+        after=lambda connection, _: problem_rows.clear_refused(connection, workspace.engagement_id, profile.name),
     )
 
 

@@ -12,10 +12,13 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, se
 from metasync.store import clock
 from metasync.store.portions import portions
 from metasync.store.rows import Problem, Severity
-from metasync.store.tables import problem
+from metasync.store.tables import change, pending, pending_member, problem
 
 IMPORT = "import"
 SYNCHRONISE = "synchronise"
+EXPORT = "export"
+REFUSED = ("rejected", "conflict", "not begun", "retried", "unknown")
+"""Codes of what a change came to that was not written."""
 
 Known = Mapping[tuple[str, str, str], datetime]
 """(anchor, attribute, code) -> since when a problem stands."""
@@ -134,6 +137,18 @@ def clear(connection: Connection, engagement_id: int, area: str, of: str, object
         if codes:
             where.append(problem.c.code.in_(list(codes)))
         connection.execute(delete(problem).where(*where))
+
+
+def clear_refused(connection: Connection, engagement_id: int, profile: str) -> None:
+    """What was refused, and nobody wants any more, is over: nothing is pending for the object, and nothing of it is on its way."""
+    wanted = [
+        select(one.c.object_id).where(one.c.engagement_id == engagement_id, one.c.profile == profile) for one in (pending, pending_member)
+    ]
+    going = select(change.c.object_id).where(
+        change.c.engagement_id == engagement_id, change.c.profile == profile, change.c.state.in_(("approved", "in_flight"))
+    )
+    over = [problem.c.object_id.not_in(one) for one in (*wanted, going)]
+    connection.execute(delete(problem).where(*_about(engagement_id, EXPORT, profile), problem.c.code.in_(REFUSED), *over))
 
 
 def clear_others(connection: Connection, engagement_id: int, area: str, of: str, runs: Collection[int]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from metasync.contract import Kind
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory, WriteFault
-from metasync.testing.staff import DOCUMENT, anchor, person, profile, shown, values
+from metasync.testing.staff import BASE, DOCUMENT, STAFF, anchor, person, profile, shown, values
 
 MakeEngine = Callable[..., Engine]
 
@@ -74,3 +74,25 @@ def test_an_import_writes_nothing_of_what_it_reads_back(broken: Engine, ad: Memo
     broken.import_()
     assert len(written) == 1
     assert names(ad) == written
+
+
+@pytest.mark.parametrize("member", [False, True])
+def test_what_was_refused_and_nobody_wants_any_more_is_no_problem(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory, member: bool
+) -> None:
+    ann, team = person(hr, "Ann"), hr.add(Kind.GROUP, name="Team", path=BASE)
+    engine = make(STAFF)
+    engine.cycle()
+    if member:
+        hr.join(team, ann)
+    else:
+        hr.change(ann, title="Chief")
+    ad.faults.on_write(1, WriteFault.REFUSED)
+    engine.cycle()
+    assert [code for _, code, _ in engine.problems()] == ["rejected"]
+    if member:
+        hr.leave(team, ann)
+    else:
+        hr.change(ann, title=None)
+    assert engine.cycle() == {}
+    assert engine.problems() == []
