@@ -58,8 +58,21 @@ CYCLES = 3
 NAMES = st.sampled_from(["Anna", "Berta", "anna", "Čeněk", "O'Neil, Zoe"])
 TITLES = st.sampled_from([None, "Clerk", "Chief", "clerk"])
 PATHS = st.sampled_from([STAFF, SUB, ELSE])
-TARGET_PATHS = st.sampled_from([BASE, *PLACES.values()])
 PHONES = st.sampled_from([None, ("1",), ("1", "2"), ("2", "3")])
+EDITS = st.one_of(
+    st.fixed_dictionaries({"title": TITLES}),
+    st.fixed_dictionaries({"otherTelephone": PHONES}),
+    st.fixed_dictionaries({"enabled": st.booleans()}),
+    st.sampled_from([{"mail": None}, {"manager": None}]),
+)
+MOVES = st.one_of(st.fixed_dictionaries({"displayName": NAMES}), st.fixed_dictionaries({"path": PATHS}))
+DRIFTS = st.one_of(
+    st.sampled_from([{"title": "Drifted"}, {"displayName": "Drifted"}, {"mail": None}, {"otherTelephone": ("9",)}, {"manager": None}]),
+    st.fixed_dictionaries({"name": NAMES}),
+    st.fixed_dictionaries({"path": st.sampled_from([BASE, *PLACES.values()])}),
+)
+TROUBLES = st.one_of(st.none(), st.tuples(st.integers(1, 4), st.sampled_from(sorted(WriteFault))), st.integers(0, 5))
+"""Of an export: nothing, a fault of the n-th write, or the process dies after so many."""
 ANY = st.integers(min_value=0, max_value=10_000)
 """Which one: of whatever there is when the rule runs."""
 
@@ -125,29 +138,14 @@ class Machine(RuleBasedStateMachine):
         self.hr.change(self.anchors[number], **values)
 
     @somebody(lambda self: self.model.people)
-    @rule(who=ANY, title=TITLES)
-    def change_or_clear_title(self, who: int, title: str | None) -> None:
-        self.edit(one(self.model.people, who), title=title)
-
-    @somebody(lambda self: self.model.people)
-    @rule(who=ANY, phones=PHONES)
-    def change_or_clear_phones(self, who: int, phones: tuple[str, ...] | None) -> None:
-        self.edit(one(self.model.people, who), otherTelephone=phones)
+    @rule(who=ANY, values=EDITS)
+    def change_or_clear(self, who: int, values: dict[str, Values | None]) -> None:
+        self.edit(one(self.model.people, who), **values)
 
     @somebody(lambda self: self.model.everybody)
-    @rule(who=ANY, name=NAMES)
-    def rename(self, who: int, name: str) -> None:
-        self.edit(one(self.model.everybody, who), displayName=name)
-
-    @somebody(lambda self: self.model.everybody)
-    @rule(who=ANY, path=PATHS)
-    def move(self, who: int, path: str) -> None:
-        self.edit(one(self.model.everybody, who), path=path)
-
-    @somebody(lambda self: self.model.people)
-    @rule(who=ANY, enabled=st.booleans())
-    def enable_or_disable(self, who: int, enabled: bool) -> None:
-        self.edit(one(self.model.people, who), enabled=enabled)
+    @rule(who=ANY, values=MOVES)
+    def move_or_rename(self, who: int, values: dict[str, Values | None]) -> None:
+        self.edit(one(self.model.everybody, who), **values)
 
     @somebody(lambda self: self.model.people)
     @rule(who=ANY, other=ANY)
@@ -158,21 +156,11 @@ class Machine(RuleBasedStateMachine):
         self.edit(second, mail=mails[0])
 
     @somebody(lambda self: self.model.people)
-    @rule(who=ANY)
-    def clear_address(self, who: int) -> None:
-        self.edit(one(self.model.people, who), mail=None)
-
-    @somebody(lambda self: self.model.people)
     @rule(who=ANY, whose=ANY)
     def set_manager(self, who: int, whose: int) -> None:
         worker, manager = one(self.model.people, who), one(self.model.people, whose)
         self.model.edit(worker, manager=manager)
         self.hr.change(self.anchors[worker], manager=Reference(value=self.anchors[manager]))
-
-    @somebody(lambda self: self.model.people)
-    @rule(who=ANY)
-    def clear_manager(self, who: int) -> None:
-        self.edit(one(self.model.people, who), manager=None)
 
     @somebody(lambda self: self.model.groups)
     @rule(who=ANY, which=ANY)
@@ -226,24 +214,13 @@ class Machine(RuleBasedStateMachine):
             self.judge.natives[anchor] = self.ad.get(anchor) or {}
 
     @somebody(lambda self: self.judge.ours)
-    @rule(who=ANY, attribute=st.sampled_from(["title", "displayName", "mail", "otherTelephone", "manager"]))
-    def drift(self, who: int, attribute: str) -> None:
+    @rule(who=ANY, values=DRIFTS)
+    def drift(self, who: int, values: dict[str, Values | None]) -> None:
         number, anchor = self.somebody_of_ours(who)
-        drifted: dict[str, Values | None] = {"mail": None, "otherTelephone": ("9",), "manager": Reference(value=anchor)}
-        name = "displayName" if number.startswith("g") else attribute
-        self.ad.change(anchor, {name: drifted.get(name, "Drifted")})
-
-    @somebody(lambda self: self.judge.ours)
-    @rule(who=ANY, name=NAMES)
-    def drift_of_a_name(self, who: int, name: str) -> None:
+        if number.startswith("g"):
+            values = {name: value for name, value in values.items() if name in ("displayName", "name", "path")}
         with suppress(MetasyncError):
-            self.ad.rename(self.somebody_of_ours(who)[1], name)
-
-    @somebody(lambda self: self.judge.ours)
-    @rule(who=ANY, path=TARGET_PATHS)
-    def drift_of_a_place(self, who: int, path: str) -> None:
-        with suppress(MetasyncError):
-            self.ad.move(self.somebody_of_ours(who)[1], path)
+            self.ad.change(anchor, values)
 
     @somebody(lambda self: [number for number in self.judge.ours if number.startswith("g")])
     @rule(who=ANY, which=ANY, joins=st.booleans())
@@ -273,8 +250,9 @@ class Machine(RuleBasedStateMachine):
         finally:
             self.hr.calls_left = self.ad.calls_left = None
 
-    @rule(names=st.sampled_from([(), ("hr",), ("ad",)]), full=st.booleans())
-    def import_(self, names: tuple[str, ...], full: bool) -> None:
+    @rule(names=st.sampled_from([(), ("hr",), ("ad",)]), full=st.booleans(), dies=st.none() | st.integers(0, 4))
+    def import_(self, names: tuple[str, ...], full: bool, dies: int | None) -> None:
+        self.hr.calls_left = dies
         with self.judge.only_looking():
             self.perhaps_killed(lambda: self.engine.import_(*names, full=full))
 
@@ -288,18 +266,26 @@ class Machine(RuleBasedStateMachine):
         if not self.engine.last.left_out:
             self.judge.states()
 
+    def arm(self, trouble: tuple[int, WriteFault] | int | None) -> None:
+        if isinstance(trouble, tuple):
+            self.ad.faults.on_write(*trouble)
+        else:
+            self.ad.calls_left = trouble
+
     @somebody(lambda self: self.plans)
-    @rule(which=ANY)
-    def approve_and_export(self, which: int) -> None:
+    @rule(which=ANY, trouble=TROUBLES)
+    def approve_and_export(self, which: int, trouble: tuple[int, WriteFault] | int | None) -> None:
         """Also an old plan, that a newer one took back, or whose document changed meanwhile."""
         number = sorted(set(self.plans))[which % len(set(self.plans))]
         with self.judge.only_looking(), suppress(ApprovalRefused):
             approve(self.engine.workspace, number, reason="the machine", beyond=frozenset(Operation))
+        self.arm(trouble)
         with self.judge.writing(), suppress(ApprovalRefused):
             self.perhaps_killed(lambda: self.engine.export([number]))
 
-    @rule()
-    def run_the_whole_job(self) -> None:
+    @rule(trouble=TROUBLES)
+    def run_the_whole_job(self, trouble: tuple[int, WriteFault] | int | None) -> None:
+        self.arm(trouble)
         with self.judge.writing():
             self.perhaps_killed(lambda: self.engine.run(approve=True))
 
@@ -310,18 +296,9 @@ class Machine(RuleBasedStateMachine):
             faults.incomplete_after_pages = pages
         else:
             faults.cut_after_pages = pages
-        self.import_((), full)
+        self.import_((), full, None)
         faults.clear()
         self.plan()
-
-    @rule(number=st.integers(min_value=1, max_value=4), fault=st.sampled_from(sorted(WriteFault)))
-    def a_write_will_fail(self, number: int, fault: WriteFault) -> None:
-        self.ad.faults.on_write(number, fault)
-
-    @rule(source=st.booleans(), calls=st.integers(min_value=0, max_value=5))
-    def the_process_will_die(self, source: bool, calls: int) -> None:
-        """In the next import or export, if it gets as far."""
-        (self.hr if source else self.ad).calls_left = calls
 
     @rule(source=st.booleans())
     def cursors_expire(self, source: bool) -> None:
