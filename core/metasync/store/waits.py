@@ -8,7 +8,7 @@ from sqlalchemy import Connection, and_, delete, insert, select
 
 from metasync.store.portions import portions
 from metasync.store.rows import Status
-from metasync.store.tables import sync_state, wanted
+from metasync.store.tables import join, sync_state, wanted
 
 ANCHOR = "anchor"
 """The name of the key of those who wait for an object by its anchor, because people paired them."""
@@ -70,3 +70,15 @@ def put(
                 for one, where, name, value in sorted(set(rows))
             ],
         )
+
+
+def of_target(connection: Connection, directory_id: int, target_id: int, name: str) -> list[tuple[str, int]]:
+    """(value, identity) of each value that whoever stands for this target object waits for."""
+    own, source = join.alias("own"), join.alias("source")
+    query = (
+        select(wanted.c.value, own.c.identity_id)
+        .distinct()
+        .select_from(own.join(source, source.c.identity_id == own.c.identity_id).join(wanted, wanted.c.object_id == source.c.object_id))
+        .where(own.c.object_id == target_id, wanted.c.directory_id == directory_id, wanted.c.name == name)
+    )
+    return [(row.value, row.identity_id) for row in connection.execute(query.order_by(wanted.c.value))]

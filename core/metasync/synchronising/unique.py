@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metasync.contract import AttributeSchema, Taken, Unique
-from metasync.store import matching, reservations
+from metasync.store import matching, reservations, waits
 from metasync.store import pending as pending_rows
 from metasync.store.normalise import normalise
 from metasync.synchronising.needs import BETWEEN, in_parent
@@ -218,6 +218,29 @@ class UniqueValues:
                 self._given_up.setdefault(key, set()).add(row.target_id)
                 if row.identity_id is not None:
                     self._givers.setdefault(key, set()).add(row.identity_id)
+        for bearer in sorted(asked - self._given_up.get(key, set())) if own is not None else ():
+            for identity_id in self._ring(known, bearer, own):
+                self._given_up.setdefault(key, set()).add(bearer)
+                self._givers.setdefault(key, set()).add(identity_id)
+
+    def _ring(self, known: AttributeSchema, bearer: int, own: int) -> set[int]:
+        """Does this bearer wait for a value that, over however many others, waits for ours? Then somebody must begin: its identity, or
+        none."""
+        first: set[int] = set()
+        seen, trail = {bearer}, [bearer]
+        while trail:
+            at = trail.pop()
+            for value, identity_id in waits.of_target(self.connection, self.directory_id, at, _key(known)):
+                if at == bearer:
+                    first.add(identity_id)
+                for one in matching.look_up(self.connection, self.directory_id, _key(known), {value}).get(value, ()):
+                    if one.id == own:
+                        self.freed.append((_key(known), value))
+                        return first
+                    if one.id not in seen:
+                        seen.add(one.id)
+                        trail.append(one.id)
+        return set()
 
     def _taken_elsewhere(self, attribute: str, value: str, current: str | None) -> bool:
         if self.connector is None or (current is not None and normalise(current) == normalise(value)):

@@ -189,3 +189,42 @@ def test_people_who_were_only_planned_may_exchange_names_and_addresses_in_a_ring
     assert [operation for operation, _ in shown(engine.cycle())] == ["create"] * 3
     assert {str(values(ad, name)["mail"]) for name in names} == {"anna@x.test", "berta@x.test", "clara@x.test"}
     assert engine.plan() == {}
+
+
+def mails(ad: MemoryDirectory) -> dict[str, str]:
+    found = [ad.get(one) or {} for one in ad.anchors(Kind.USER)]
+    return {str(one["displayName"]): str(one["mail"]) for one in found}
+
+
+@pytest.mark.parametrize("portion", [1, 500])
+def test_people_may_exchange_addresses_in_a_ring_whoever_is_looked_at_first(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory, monkeypatch: pytest.MonkeyPatch, portion: int
+) -> None:
+    monkeypatch.setattr(setting, "PORTION", portion)
+    names = ("Anna", "Berta", "Clara")
+    sources = [person(hr, name, employeeID=name) for name in names]
+    mapped = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail", "employeeID": "source.employeeID"}
+    engine = make(profile(match=[{"source": "employeeID", "target": "employeeID"}], map=mapped))
+    engine.cycle()
+    for source, name in zip(sources, ("Berta", "Clara", "Anna"), strict=True):
+        hr.change(source, mail=f"{name.lower()}@x.test")
+    engine.cycle()
+    assert mails(ad) == {"Anna": "berta@x.test", "Berta": "clara@x.test", "Clara": "anna@x.test"}
+    assert engine.cycle() == {}
+    assert engine.problems() == []
+
+
+def test_people_may_exchange_addresses_although_their_edits_come_in_two_imports(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    first, second = (person(hr, name, employeeID=name) for name in ("Anna", "Berta"))
+    mapped = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail", "employeeID": "source.employeeID"}
+    engine = make(profile(match=[{"source": "employeeID", "target": "employeeID"}], map=mapped))
+    engine.cycle()
+    hr.change(first, mail="berta@x.test")
+    assert engine.cycle() == {}
+    hr.change(second, mail="anna@x.test")
+    engine.cycle()
+    assert mails(ad) == {"Anna": "berta@x.test", "Berta": "anna@x.test"}
+    assert engine.cycle() == {}
+    assert engine.problems() == []
