@@ -16,7 +16,7 @@ from metasync.contract import Kind
 from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.rows import ObjectRow, State
-from metasync.store.tables import join, link, match_key, object_, seen
+from metasync.store.tables import dirty, join, link, match_key, object_, seen
 
 COLUMNS = (
     "id",
@@ -212,6 +212,8 @@ def remove(connection: Connection, object_ids: Collection[int]) -> None:
     for part in portions(object_ids):
         connection.execute(delete(match_key).where(match_key.c.object_id.in_(part)))
         connection.execute(delete(link).where(link.c.object_id.in_(part)))
+        # Their numbers may be given to others: nothing may remember them.
+        connection.execute(delete(dirty).where(dirty.c.object_id.in_(part) | dirty.c.member_id.in_(part)))
         connection.execute(delete(object_).where(object_.c.id.in_(part)))
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import select
 
 from metasync.contract import Kind
+from metasync.importing import read
+from metasync.store.tables import dirty, object_
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory, WriteFault
 from metasync.testing.staff import BASE, DOCUMENT, STAFF, anchor, person, profile, shown, values
@@ -96,3 +99,19 @@ def test_what_was_refused_and_nobody_wants_any_more_is_no_problem(
         hr.change(ann, title=None)
     assert engine.cycle() == {}
     assert engine.problems() == []
+
+
+def test_what_an_import_took_back_leaves_no_mark_on_whoever_gets_its_number(
+    make: MakeEngine, hr: MemoryDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first import is cut, and all of it read again: what it brought twice is taken back."""
+    monkeypatch.setattr(read, "PAGE", 1)
+    engine = make(STAFF)
+    for name in ("Ann", "Bob"):
+        person(hr, name)
+    hr.add(Kind.GROUP, name="Team", path=BASE)
+    hr.faults.cut_after_pages = 3
+    engine.import_()
+    engine.import_(full=True)
+    with engine.backend.read() as connection:
+        assert connection.execute(select(dirty.c.object_id).where(dirty.c.object_id.not_in(select(object_.c.id)))).all() == []
