@@ -46,6 +46,7 @@ from .judge import Judge
 from .model import ELSE, PLACES, STAFF, SUB, Model, document
 from .witness import Killed, Witness, WitnessedConnector
 
+Trouble = tuple[int, WriteFault] | int | None
 Rule = TypeVar("Rule", bound=Callable[..., Any])
 
 RANDOM = "METASYNC_MACHINE" in os.environ
@@ -59,11 +60,12 @@ NAMES = st.sampled_from(["Anna", "Berta", "anna", "Čeněk", "O'Neil, Zoe"])
 TITLES = st.sampled_from([None, "Clerk", "Chief", "clerk"])
 PATHS = st.sampled_from([STAFF, SUB, ELSE])
 PHONES = st.sampled_from([None, ("1",), ("1", "2"), ("2", "3")])
+CLEARS: list[dict[str, Values | None]] = [{"title": None}, {"otherTelephone": None}, {"mail": None}, {"manager": None}]
 EDITS = st.one_of(
     st.fixed_dictionaries({"title": TITLES}),
     st.fixed_dictionaries({"otherTelephone": PHONES}),
     st.fixed_dictionaries({"enabled": st.booleans()}),
-    st.sampled_from([{"mail": None}, {"manager": None}]),
+    st.sampled_from(CLEARS),
 )
 MOVES = st.one_of(st.fixed_dictionaries({"displayName": NAMES}), st.fixed_dictionaries({"path": PATHS}))
 DRIFTS = st.one_of(
@@ -115,11 +117,12 @@ class Machine(RuleBasedStateMachine):
 
     # --- edits of the source -------------------------------------------------------------------------------------------------------------
 
-    @initialize(names=st.lists(NAMES, min_size=1, max_size=4))
-    def some_people_and_a_group(self, names: list[str]) -> None:
+    @initialize(names=st.lists(NAMES, min_size=1, max_size=4), trouble=TROUBLES)
+    def some_people_and_a_group(self, names: list[str], trouble: Trouble) -> None:
         for name in names:
-            self.add_person(name, STAFF, None)
+            self.add_person(name, STAFF, "Clerk")
         self.add_group("Team", STAFF)
+        self.run_the_whole_job(trouble)
 
     @rule(name=NAMES, path=PATHS, title=TITLES)
     def add_person(self, name: str, path: str, title: str | None) -> None:
@@ -266,7 +269,7 @@ class Machine(RuleBasedStateMachine):
         if not self.engine.last.left_out:
             self.judge.states()
 
-    def arm(self, trouble: tuple[int, WriteFault] | int | None) -> None:
+    def arm(self, trouble: Trouble) -> None:
         if isinstance(trouble, tuple):
             self.ad.faults.on_write(*trouble)
         else:
@@ -274,7 +277,7 @@ class Machine(RuleBasedStateMachine):
 
     @somebody(lambda self: self.plans)
     @rule(which=ANY, trouble=TROUBLES)
-    def approve_and_export(self, which: int, trouble: tuple[int, WriteFault] | int | None) -> None:
+    def approve_and_export(self, which: int, trouble: Trouble) -> None:
         """Also an old plan, that a newer one took back, or whose document changed meanwhile."""
         number = sorted(set(self.plans))[which % len(set(self.plans))]
         with self.judge.only_looking(), suppress(ApprovalRefused):
@@ -284,7 +287,7 @@ class Machine(RuleBasedStateMachine):
             self.perhaps_killed(lambda: self.engine.export([number]))
 
     @rule(trouble=TROUBLES)
-    def run_the_whole_job(self, trouble: tuple[int, WriteFault] | int | None) -> None:
+    def run_the_whole_job(self, trouble: Trouble) -> None:
         self.arm(trouble)
         with self.judge.writing():
             self.perhaps_killed(lambda: self.engine.run(approve=True))
