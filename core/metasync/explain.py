@@ -14,6 +14,7 @@ from metasync.store import pending as pending_rows
 from metasync.store.joins import JoinRow
 from metasync.store.rows import State, Status
 from metasync.synchronising import interpret
+from metasync.synchronising.fit import unknown
 from metasync.synchronising.images import source_name
 from metasync.synchronising.interpret import show
 from metasync.synchronising.match import Claims, Matching, by_hand, keyed
@@ -191,6 +192,8 @@ class _Teller:
         lines: list[Line] = []
         known = {*self.program.mappings, *(("path",) if self.profile.place else ())}
         if attribute is not None and attribute not in known:
+            if wrong := unknown(self.program.target_schema, self.profile.target, [attribute]):
+                return [Line(topic=attribute, words=wrong)]
             lines.append(Line(topic=attribute, words=f"{self.profile.name} does not map it; it is left as it is in {self.profile.target}"))
             return [*lines, *self._now(unit, attribute)]
         for one in self.program.references:

@@ -141,6 +141,9 @@ def run(session: Session, profile: tuple[str, ...], approve: bool, reason: str) 
     For each PROFILE, or all: import, synchronise, plan, approve by policy, export, confirm.
     """
 
+    if reason and not approve:
+        raise click.UsageError("--reason says why --approve approves; give both, or neither")
+
     def work(workspace: service.Workspace) -> tuple[service.RunOutcome, list[service.ShownPlan]]:
         done = service.run(workspace, profile, approve=approve, reason=reason)
         return done, [service.show_plan(workspace, number, limit=0) for number in done.plans]
@@ -235,6 +238,8 @@ def undo(session: Session, run: int | None, wave: str | None) -> None:
     done, found, problems = session.work(work)
     session.out.json({"run": done.run, "plans": [plan_as_json(one) for one in found], "problems": problems})
     plan_table(session.out, [one.plan for one in found])
+    if not any(one.plan.changes for one in found) and not problems:
+        session.out.line(f"run {run} wrote nothing that is still there to be taken back")
     for problem in problems[:20]:
         session.out.line(f"{problem.object}: {problem.text}", "warning")
     if len(problems) > 20:

@@ -9,10 +9,15 @@ from metasync.cli.group import metasync
 from metasync.cli.output import styled, when
 from metasync.cli.session import Exit, Session, reason_option, verb
 from metasync.cli.tables import plan_as_json, plan_table, show_plan, states_line
+from metasync.contract import Kind
 from metasync.words import counted
 
 OBJECT = click.argument("name", metavar="OBJECT")
 LIMIT = click.option("--limit", type=click.IntRange(min=1), default=50, metavar="N", help="Show at most N.")
+KIND = click.Choice([kind.value for kind in Kind])
+STATE = click.Choice(["live", "unread", "gone"])
+AREA = click.Choice(["import", "synchronise", "plan", "export", "undo"])
+SEVERITY = click.Choice(["error", "warning", "notice"])
 STYLE_OF = {"done": "good", "failed": "error", "stopped": "warning", "waiting": "warning", "running": "notice"}
 
 
@@ -49,8 +54,8 @@ def explain(session: Session, name: str, attribute: str | None) -> None:
     ),
 )
 @click.option("--directory", multiple=True, help="Of this directory; may be repeated.")
-@click.option("--kind", multiple=True, help="Of this kind: user, guest, group, contact, container.")
-@click.option("--state", multiple=True, help="In this state: live (default), unread, gone.")
+@click.option("--kind", multiple=True, type=KIND, metavar="KIND", help=f"Of this kind: {', '.join(KIND.choices)}.")
+@click.option("--state", multiple=True, type=STATE, metavar="STATE", help="In this state: live (default), unread, gone.")
 @click.option("--text", default="", metavar="TEXT", help="Whose name or anchor holds this.")
 @click.option("--joined/--unjoined", "joined", default=None, help="Only those that are joined to an identity, or that are not.")
 @LIMIT
@@ -73,6 +78,9 @@ def objects(
 
     found = session.ask(work)
     session.out.json([{"object": one.name, **_object_fields(one)} for one in found[:limit]])
+    if not found:
+        session.out.line("no objects of that sort; `metasync objects` counts all")
+        return
     session.out.table(
         ("Object", "Kind", "Name", "State"),
         [(one.name, one.kind, one.label, f"{one.state}{', joined' if one.identity is not None else ''}") for one in found[:limit]],
@@ -102,9 +110,9 @@ def _object_fields(one: service.Seen) -> dict[str, object]:
         "metasync problems --object hr/E1001 --json",
     ),
 )
-@click.option("--area", multiple=True, help="Of this step: import, synchronise, plan, export, undo.")
+@click.option("--area", multiple=True, type=AREA, metavar="AREA", help="Of this step: import, synchronise, plan, export, undo.")
 @click.option("--of", multiple=True, metavar="NAME", help="Of this directory or profile.")
-@click.option("--severity", multiple=True, help="error, warning or notice.")
+@click.option("--severity", multiple=True, type=SEVERITY, metavar="SEVERITY", help="error, warning or notice.")
 @click.option("--code", multiple=True, help="Of this sort.")
 @click.option("--object", "name", metavar="OBJECT", help="Of this object.")
 @LIMIT
@@ -123,7 +131,10 @@ def problems(
     )
     session.out.json(found[:limit])
     if not found:
-        session.out.line("no problems", "good")
+        narrowed = any((area, of, severity, code, name))
+        session.out.line(
+            "no problems of that sort; `metasync problems` lists all" if narrowed else "no problems", "" if narrowed else "good"
+        )
         return
     for one in found[:limit]:
         where = " ".join(

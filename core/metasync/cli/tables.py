@@ -58,7 +58,7 @@ def plan_table(out: Output, plans: Iterable[service.PlanSummary]) -> None:
     """One row per plan: counts by operation, and the limits that it passes."""
     rows: list[Sequence[object]] = []
     for one in plans:
-        counts = _counts(one) or "no changes"
+        counts = _counts(one)
         state = "limit" if one.exceeded and one.state == "planned" else one.state
         style = {"limit": "error", "approved": "good", "exported": "good", "empty": "good", "planned": "warning"}.get(state, "dim")
         profile = one.profile if one.purpose == "synchronise" else f"{one.profile} ({_purpose(one)})"
@@ -75,7 +75,7 @@ def show_plan(out: Output, found: service.ShownPlan) -> None:
     rows: list[tuple[str, object]] = [
         ("state", plan.state),
         ("made", f"{found.created}, revision {plan.revision}, hash {plan.hash[:16]}"),
-        ("changes", f"{plan.changes}: {_counts(plan)}" if plan.changes else "none"),
+        ("changes", _counts(plan) if len(plan.counts) < 2 else f"{plan.changes}: {_counts(plan)}"),
         ("joined", plan.joined),
     ]
     rows += [("writes", _writes(plan, found.states))] if found.states else []
@@ -180,7 +180,7 @@ def _named(found: service.ShownPlan, value: Any) -> str:
 
 
 def _counts(plan: service.PlanSummary) -> str:
-    return ", ".join(f"{count} {operation.value}" for operation, count in plan.counts.items())
+    return ", ".join(f"{count} {operation.value}" for operation, count in plan.counts.items()) or "no changes"
 
 
 def _writes(plan: service.PlanSummary, states: Mapping[str, int]) -> str:

@@ -19,6 +19,7 @@ from metasync.contract import Kind, MetasyncError, Schema, Taken
 from metasync.engagement.model import Profile
 from metasync.store import codec, directories, dirty, joins, objects, waits
 from metasync.store.rows import State
+from metasync.synchronising.fit import unknown
 from metasync.synchronising.joining import Joining
 from metasync.synchronising.match import Claims, KeyedLookups, by_hand, keyed
 from metasync.synchronising.needs import directories_read, directory_needs
@@ -110,6 +111,9 @@ def prepare(workspace: Workspace, run_id: int, profile: Profile, schemas: Mappin
             programs[workspace.directory_ids[source]] = compile_program(
                 workspace.engagement, workspace.host, schemas, profile, source, places
             )
+        for program in programs.values():
+            if wrong := unknown(program.target_schema, profile.target, program.mappings):
+                raise MetasyncError(f"{wrong}; correct it in `map:`")
         setting = Setting(
             workspace=workspace,
             run_id=run_id,

@@ -132,7 +132,7 @@ class DirectorySchema:
 
 
 _loaded: dict[str, tuple[int, DirectorySchema]] = {}
-"""Domain controller -> (its highest USN before the schema was read, the schema). A run connects several times, and schemas hardly ever change."""
+"""Domain controller -> (its highest USN before the schema was read, the schema): a run connects several times, schemas hardly change."""
 
 
 def load(session: Session) -> DirectorySchema:

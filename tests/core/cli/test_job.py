@@ -180,6 +180,27 @@ def test_release_wants_to_know_what(in_step: Shell) -> None:
     assert "--all" in in_step("release", code=2).err
 
 
+def test_undo_of_a_run_that_wrote_nothing_says_so(in_step: Shell) -> None:
+    number = in_step("import", "--json").json["run"]
+    assert f"run {number} wrote nothing that is still there to be taken back" in in_step("undo", str(number)).out
+
+
+def test_a_reason_without_approval_is_refused(loaded: Shell) -> None:
+    assert "--reason says why --approve approves" in loaded("run", "--reason", "so", code=2).err
+
+
+def test_a_misspelt_target_attribute_stops_its_profile_alone_and_is_seen_by_check(loaded: Shell) -> None:
+    loaded("import")
+    text = (loaded.folder / "metasync.yaml").read_text(encoding="utf-8")
+    loaded.write(text.replace("title: source.title", "titel: source.title", 1))
+    words = "ad has no such attribute of a user: titel; did you mean `title`?"
+    assert f"warning: profiles.people.map: {words}" in loaded("check").out
+    loaded("load")
+    done = loaded("plan", code=1)
+    assert f"people was left out: {words}" in done.err
+    assert "groups" in done.out
+
+
 def test_undo_of_an_unknown_run_says_so(in_step: Shell) -> None:
     assert "there is no run 99" in in_step("undo", "99", code=2).err
 

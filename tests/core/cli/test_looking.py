@@ -104,6 +104,28 @@ def test_what_an_undo_took_back_is_held(in_step: Shell, hr: MemoryDirectory) -> 
     assert f"held: run {written} took back what was written, and an import shows it" in status(in_step, "hr:mail=person.0@x.test")[0]
 
 
+def test_an_attribute_that_the_target_does_not_have_is_told_from_one_that_nobody_maps(in_step: Shell) -> None:
+    assert "ad has no such attribute of a user: titel; did you mean `title`?" in in_step("explain", "hr:mail=person.1@x.test", "titel").out
+
+
+@pytest.mark.parametrize(
+    ("typed", "allowed"),
+    [
+        (("objects", "--kind", "users"), "'user'"),
+        (("objects", "--state", "dead"), "'gone'"),
+        (("problems", "--severity", "bad"), "'warning'"),
+        (("problems", "--area", "sync"), "'synchronise'"),
+    ],
+)
+def test_a_misspelt_filter_is_refused_with_what_is_allowed(in_step: Shell, typed: tuple[str, ...], allowed: str) -> None:
+    assert allowed in in_step(*typed, code=2).err
+
+
+def test_where_a_filter_leaves_nothing_a_sentence_says_so(in_step: Shell) -> None:
+    assert in_step("objects", "--text", "nobody").out == "no objects of that sort; `metasync objects` counts all\n"
+    assert in_step("problems", "--of", "nowhere").out == "no problems of that sort; `metasync problems` lists all\n"
+
+
 def test_objects_are_counted_and_listed_and_searched(in_step: Shell) -> None:
     assert "Directory" in in_step("objects").out
     found = in_step("objects", "--directory", "hr", "--text", "person 1", "--json").json
