@@ -84,9 +84,10 @@ def _depth(path: str) -> int:
 
 @dataclass(kw_only=True, slots=True)
 class Holder:
-    """A change that frees values which may stand only once, and may take others."""
+    """A request that frees values which may stand only once, and may take others."""
 
-    tag: str
+    tags: tuple[str, ...]
+    """Of its changes: one, or a rename and its move."""
     name: str
     """Of the object, such as `hr/1001`: the same on every store."""
     late: bool
@@ -120,7 +121,7 @@ class Vacancies:
 
     def hold(self, holder: Holder) -> None:
         """Know a change to an existing object. Call it for all of them before any create is asked about."""
-        self._holders[holder.tag] = holder
+        self._holders[holder.tags[0]] = holder
         for key in holder.frees:
             self._free[key] = holder
 
@@ -132,7 +133,7 @@ class Vacancies:
 
     def settle(self) -> tuple[dict[str, int], list[Swap]]:
         """(tag -> level of all that go into the stage FREE, the rings that need somebody to step aside first)."""
-        ordered = sorted(self._holders.values(), key=lambda holder: (holder.name, holder.tag not in self._holders))
+        ordered = sorted(self._holders.values(), key=lambda holder: holder.name)
         for holder in ordered:
             for key in holder.takes:
                 if (other := self._free.get(key)) is not None and other is not holder:
@@ -140,13 +141,14 @@ class Vacancies:
         swaps: list[Swap] = []
         for holder in ordered:
             self._settle(holder, swaps)
-        return {holder.tag: holder.level for holder in ordered if holder.wanted or (holder.frees and not holder.late)}, swaps
+        first = [holder for holder in ordered if holder.wanted or (holder.frees and not holder.late)]
+        return {tag: holder.level for holder in first for tag in holder.tags}, swaps
 
     def _settle(self, start: Holder, swaps: list[Swap]) -> None:
         # Depth first without recursion: a chain of renames may be as long as the plan.
         if start.level >= 0:
             return
-        trail: dict[str, None] = {start.tag: None}
+        trail: dict[str, None] = {start.tags[0]: None}
         stack: list[tuple[Holder, Iterator[bytes]]] = [(start, iter(start.takes))]
         while stack:
             holder, takes = stack[-1]
@@ -154,10 +156,10 @@ class Vacancies:
                 other = self._free.get(key)
                 if other is None or other is holder or other.level >= 0:
                     continue
-                if other.tag in trail:
-                    swaps.append(Swap(tag=other.tag, attribute=other.frees[key], key=key))
+                if other.tags[0] in trail:
+                    swaps.append(Swap(tag=other.tags[0], attribute=other.frees[key], key=key))
                     continue
-                trail[other.tag] = None
+                trail[other.tags[0]] = None
                 stack.append((other, iter(other.takes)))
                 break
             else:
@@ -165,7 +167,7 @@ class Vacancies:
                 # Level 0 is kept for those who step aside; a ring's holder that does has no level yet.
                 holder.level = min(ROOM, 1 + max(0, *before) if before else 1)
                 stack.pop()
-                del trail[holder.tag]
+                del trail[holder.tags[0]]
 
 
 def unique_keys(schema: Mapping[str, AttributeSchema], attributes: Mapping[str, Any], *, path: str = "") -> dict[bytes, str]:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from metasync.contract import AttributeSchema, Change, Kind, Operation, Reference, Veto
 from metasync.equality import attributes_of
-from metasync.exporting.order import MEMBERS, Holder, Stage, Swap, Vacancies, split_references, stage_of, step_aside, unique_keys
+from metasync.exporting.order import MEMBERS, PLACES, Holder, Stage, Swap, Vacancies, split_references, stage_of, step_aside, unique_keys
 from metasync.exporting.references import CREATED_FOR
 from metasync.store import codec, directories, freezing, plans
 from metasync.workspace import Workspace
@@ -64,6 +64,8 @@ class Freezer:
         self._asks = bool(workspace.host.manager.hook.metasync_veto.get_hookimpls())
         self._attributes: dict[Kind, Mapping[str, AttributeSchema]] = {}
         self._vacancies = Vacancies()
+        self._moving: dict[str, dict[str, Any]] = {}
+        """Tag of a move without a rename -> the values that it takes along."""
         self._waiting: list[tuple[Subject, list[dict[str, Any]], bool, tuple[Operation, ...]]] = []
         self._rows = 0
         self.counts: Counter[Operation] = Counter()
@@ -86,9 +88,11 @@ class Freezer:
             if creates and self._vacancies:
                 path = str(draft.after.get("path") or "")
                 self._vacancies.take(unique_keys(attributes, draft.after, path=path))
-        for row in rows:
-            if not creates:
-                self._hold(subject, row, attributes, image)
+        if not creates:
+            requests = _requests(rows)
+            rows = [row for request in requests for row in request]
+            for request in requests:
+                self._hold(subject, request, attributes, image)
         self._waiting.append((subject, rows + references, creates, tuple(draft.operation for draft in drafts)))
         self._rows += len(rows) + len(references)
         if self._rows >= PORTION:
@@ -99,7 +103,7 @@ class Freezer:
         self._flush()
         levels, swaps = self._vacancies.settle()
         for swap in swaps:
-            self._swap(swap)
+            self._swap(swap, levels)
         for tag, level in levels.items():
             freezing.bring_forward(self._connection, self._plan_id, tag, Stage.FREE + level)
         return plans.content_hash(self._connection, self._plan_id)
@@ -153,56 +157,70 @@ class Freezer:
             "fence": 0,
         }
 
-    def _hold(self, subject: Subject, row: Mapping[str, Any], attributes: Mapping[str, AttributeSchema], image: dict[str, Any]) -> None:
-        """Remember what a change to an existing object frees and takes; `image` follows the changes."""
-        operation = Operation(row["operation"])
-        if operation in MEMBERS:
+    def _hold(
+        self, subject: Subject, request: Sequence[Mapping[str, Any]], attributes: Mapping[str, AttributeSchema], image: dict[str, Any]
+    ) -> None:
+        """Remember what a request to an existing object frees and takes: one change, or a rename with its move. `image` follows it."""
+        operations = {Operation(row["operation"]) for row in request}
+        if operations & MEMBERS:
             return
-        before, after = codec.decode(row["before"]), codec.decode(row["after"])
+        before: dict[str, Any] = {}
+        after: dict[str, Any] = {}
+        for row in request:
+            before.update(codec.decode(row["before"]))
+            after.update(codec.decode(row["after"]))
         image.update(before)
-        changed: dict[str, Any] = dict(image) if operation in (Operation.DELETE, Operation.MOVE, Operation.RENAME) else before
-        old = unique_keys(attributes, changed, path=str(image.get("path") or ""))
+        whole = bool(operations & (PLACES | {Operation.DELETE}))
+        old_image = dict(image)
+        old = unique_keys(attributes, old_image if whole else before, path=str(image.get("path") or ""))
         for name, value in after.items():
             if value is None:
                 image.pop(name, None)
             else:
                 image[name] = value
-        if operation is Operation.DELETE:
-            new: dict[bytes, str] = {}
-        else:
-            changed = dict(image) if operation in (Operation.MOVE, Operation.RENAME) else after
-            new = unique_keys(attributes, changed, path=str(image.get("path") or ""))
+        new: dict[bytes, str] = {}
+        if Operation.DELETE not in operations:
+            new = unique_keys(attributes, image if whole else after, path=str(image.get("path") or ""))
         frees = {key: name for key, name in old.items() if key not in new}
         takes = [key for key in new if key not in old]
         if frees or takes:
-            late = row["stage"] >= Stage.OUT
-            self._vacancies.hold(Holder(tag=row["tag"], name=subject.source or subject.label, late=late, frees=frees, takes=takes))
+            late = any(row["stage"] >= Stage.OUT for row in request)
+            tags = tuple(str(row["tag"]) for row in request)
+            self._vacancies.hold(Holder(tags=tags, name=subject.source or subject.label, late=late, frees=frees, takes=takes))
+            if operations == {Operation.MOVE}:
+                self._moving[tags[0]] = {name: old_image[name] for name in set(frees.values())}
 
-    def _swap(self, swap: Swap) -> None:
+    def _swap(self, swap: Swap, levels: Mapping[str, int]) -> None:
         """Two objects exchange a value: the one steps aside first, so that the other can take it."""
         row = freezing.by_tag(self._connection, self._plan_id, swap.tag)
         before = codec.decode(row.before)
-        way = step_aside(self._attributes_of(Kind(row.kind)), swap, before, row.source or row.label)
+        held = self._moving.get(swap.tag, before)
+        way = step_aside(self._attributes_of(Kind(row.kind)), swap, held, row.source or row.label)
         if way is None:
             return
         operation, after = way
         copied = {name: value for name, value in row._mapping.items() if name != "id"}
-        aside = {
-            **copied,
-            "operation": operation.value,
-            "stage": int(Stage.FREE),
-            "before": codec.encode({swap.attribute: before[swap.attribute]}),
-            "after": codec.encode(after),
-            "rules": {swap.attribute: "steps aside: another object takes its value, and it another's"},
-            "tag": secrets.token_hex(16),
-        }
-        freezing.add(self._connection, [aside])
-        for name, value in after.items():
-            if value is None:
-                before.pop(name, None)
-            else:
-                before[name] = value
-        freezing.set_before(self._connection, row.id, codec.encode(before))
+
+        def step(stage: int, before: Mapping[str, Any], after: Mapping[str, Any], words: str) -> dict[str, Any]:
+            return {
+                **copied,
+                "operation": operation.value,
+                "stage": stage,
+                "before": codec.encode(before),
+                "after": codec.encode(after),
+                "rules": {swap.attribute: words},
+                "tag": secrets.token_hex(16),
+            }
+
+        own = {swap.attribute: held[swap.attribute]}
+        steps = [step(Stage.FREE, own, after, "steps aside: another object takes its value, and it another's")]
+        if swap.tag in self._moving:
+            # Who moves keeps the name: there it is free by then.
+            steps.append(step(Stage.FREE + levels[swap.tag], after, own, "stepped aside for another object that moved here"))
+        else:
+            known = {name: value for name, value in {**before, **after}.items() if value is not None}
+            freezing.set_before(self._connection, row.id, codec.encode(known))
+        freezing.add(self._connection, steps)
 
     def _flush(self) -> None:
         refused = self._vetoes()
@@ -291,3 +309,11 @@ def _waits_for_somebody(draft: Draft) -> bool:
     """It refers to an object that this plan, or another one, has yet to create; until then the other values must not wait."""
     values = (one for value in draft.after.values() for one in (value if isinstance(value, tuple) else (value,)))
     return any(isinstance(one, Reference) and one.key == CREATED_FOR for one in values)
+
+
+def _requests(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """What reaches the directory at once: every row by itself, but a rename and its move, which then stand side by side."""
+    places = [row for row in rows if Operation(row["operation"]) in PLACES and row["stage"] < Stage.OUT]
+    if len(places) != len(PLACES) or {Operation(row["operation"]) for row in places} != PLACES:
+        return [[row] for row in rows]
+    return [places if row is places[0] else [row] for row in rows if row is not places[1]]
