@@ -218,7 +218,9 @@ class UniqueValues:
                 self._given_up.setdefault(key, set()).add(row.target_id)
                 if row.identity_id is not None:
                     self._givers.setdefault(key, set()).add(row.identity_id)
-        for bearer in sorted(asked - self._given_up.get(key, set())) if own is not None else ():
+        if own is None:
+            return
+        for bearer in sorted(asked - self._given_up.get(key, set())):
             for identity_id in self._ring(known, bearer, own):
                 self._given_up.setdefault(key, set()).add(bearer)
                 self._givers.setdefault(key, set()).add(identity_id)
