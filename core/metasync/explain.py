@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from metasync.contract import MetasyncError, Schema
 from metasync.engagement.model import Profile
-from metasync.store import history, joins, objects, reservations
+from metasync.store import history, joins, objects, reservations, states
 from metasync.store import pending as pending_rows
 from metasync.store.joins import JoinRow
 from metasync.store.rows import State, Status
@@ -68,7 +68,9 @@ def explain(workspace: Workspace, object_id: int, attribute: str | None = None) 
         for profile in workspace.engagement.profiles.values():
             for one in objects.get(connection, ids).values():
                 directory = workspace.directory_name(one.directory_id)
-                if directory not in profile.sources or one.kind is not profile.source_kind:
+                if directory not in profile.sources:
+                    continue
+                if one.kind is not profile.source_kind and not states.of_objects(connection, profile.name, [one.id]):
                     continue
                 if one.id != object_id and row.directory_id != workspace.directory_ids[profile.target] and directory != profile.target:
                     continue

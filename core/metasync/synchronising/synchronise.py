@@ -224,6 +224,7 @@ class MainPass:
 
     def _portion(self, connection: Connection, ids: list[int], claims: Claims, unique: UniqueValues) -> None:
         units = self.at.loader.load(connection, ids)
+        dirty.clean(connection, self.at.profile.name, set(ids) - {unit.id for unit in units}, self.at.now)
         existed = self.writing.existing(connection, units)
         judged: list[tuple[Unit, Verdict]] = []
         for unit in units:

@@ -129,7 +129,7 @@ class Loader:
         self.several = {name for name, known in kept.items() if known.multi}
 
     def load(self, connection: Connection, object_ids: Collection[int]) -> list[Unit]:
-        """Units in the order of the ids given; ids that are no objects any more are left out."""
+        """Units in the order of the ids given; what is no object any more, or is of another kind and always was, is left out."""
         rows = objects.get(connection, object_ids)
         before = states.of_objects(connection, self.profile.name, rows)
         held = holds.of_objects(connection, self.profile.name, rows)
@@ -145,7 +145,7 @@ class Loader:
         for object_id in object_ids:
             row = rows.get(object_id)
             program = self.programs.get(row.directory_id) if row else None
-            if row is None or program is None:
+            if row is None or program is None or (row.kind is not self.profile.source_kind and object_id not in before):
                 continue
             unit = Unit(row=row, source=self.image(row, links), program=program, before=before.get(object_id))
             unit.held, unit.in_flight = frozenset(held.get(object_id, ())), object_id in flying

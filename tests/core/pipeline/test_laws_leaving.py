@@ -9,6 +9,8 @@ import pytest
 
 from metasync.contract import Kind, Operation
 from metasync.engagement.document import DocumentError
+from metasync.explain import explain
+from metasync.naming import find_object
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory, WriteFault
 from metasync.testing.staff import BASE, DOCUMENT, PEOPLE, anchor, person, profile, shown, values
@@ -323,12 +325,28 @@ def test_whoever_becomes_another_kind_leaves_the_profiles_of_the_old_one(
     planned = engine.plan()
     assert sorted(shown(planned)) == [("create", "Anna"), ("disable", "Anna")]
     assert engine.reasons("people")["Anna"] == ("leaving", "it is a contact now")
+    told = explain(engine.workspace, find_object(engine.workspace, "hr:displayName=Anna").id)
+    assert {one.profile for one in told} == {"people", "outside"}
     engine.approve()
     engine.export()
     assert engine.cycle() == {}
     becomes(hr, source, Kind.USER)
     engine.import_(full=True)
     assert ("enable", "Anna") in shown(engine.plan())
+
+
+def test_whoever_became_another_kind_before_anybody_looked_has_no_state_as_the_old_one(make: MakeEngine, hr: MemoryDirectory) -> None:
+    source = person(hr, "Anna")
+    engine = make(
+        profile(map=MAPPED)
+        + profile("outside", kind="contact", match=None, map={"cn": "source.displayName", "displayName": "source.displayName"})
+    )
+    engine.import_()
+    becomes(hr, source, Kind.CONTACT)
+    engine.import_(full=True)
+    assert shown(engine.plan()) == [("create", "Anna")]
+    assert engine.reasons("people") == {}
+    assert engine.reasons("outside")["Anna"][0] == "pending"
 
 
 def becomes(directory: MemoryDirectory, anchor: str, kind: Kind) -> None:
