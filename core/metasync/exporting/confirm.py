@@ -1,8 +1,8 @@
 """Confirmation: an import shows what was written, or the change was `not_reimported`, with the attributes that differ.
 
-A value is compared by the directory's own rule of equality (law 13). Of several changes to one attribute only the last one counts. What the
-import does not ask for cannot be compared, and what was written after the import began, or within the connector's lag before, is left for
-the next one.
+A value is compared by the directory's own rule of equality (law 13). Of several changes to one attribute only the last one counts, and a
+reference to somebody who was deleted since is no difference. What the import does not ask for cannot be compared, and what was written
+after the import began, or within the connector's lag before, is left for the next one.
 """
 
 from __future__ import annotations
@@ -55,12 +55,16 @@ def confirm_import(workspace: Workspace, directory: str, run_id: int, *, began: 
                 break
             after = (rows[-1].anchor or "", rows[-1].id)
             ripe = [row for row in rows if row.written_at is None or row.written_at <= until]
-            good, bad = _judge(connection, workspace, directory_id, ripe)
+            showing = Showing(connection, workspace.engagement_id, directory_id, ripe)
+            good, bad = _judge(connection, showing, directory_id, ripe)
             written_rows.confirm(connection, [row.id for row in good], run_id)
             plans_done = {(row.profile, row.object_id) for row in good} - {(row.profile, row.object_id) for row, _ in bad}
             _clear(connection, workspace, plans_done)
             for row, names in bad:
                 _not_reimported(connection, workspace, directory, row, names, run_id)
+            # Nothing of theirs changed in the directory, so that no import looks at them again.
+            moot = {(row.profile, row.object_id, dirty.WHOLE) for row in good if row.object_id and showing.went(row.after)}
+            dirty.mark(workspace.backend, connection, workspace.engagement_id, moot)
         confirmed += len(good)
         wrong += len(bad)
         left += len(rows) - len(good) - len(bad)
@@ -78,9 +82,8 @@ def _portion(connection: Connection, directory_id: int, after: tuple[str, int]) 
 
 
 def _judge(
-    connection: Connection, workspace: Workspace, directory_id: int, rows: list[ChangeRow]
+    connection: Connection, showing: Showing, directory_id: int, rows: list[ChangeRow]
 ) -> tuple[list[ChangeRow], list[tuple[ChangeRow, list[str]]]]:
-    showing = Showing(connection, workspace.engagement_id, directory_id, rows)
     anchors = {row.anchor for row in rows if row.anchor}
     all_written = written_rows.of_anchors(
         connection, directory_id, anchors, ledger.DONE, after_id=min((row.id for row in rows), default=0) - 1
@@ -123,7 +126,9 @@ def _differences(showing: Showing, row: ChangeRow, later: list[ChangeRow]) -> li
         return [
             f"{name}: {one.value}"
             for name, one in showing.members(row)
-            if one.value not in taken_back and showing.is_member(shown, name, one.value) != wanted
+            if one.value not in taken_back
+            and showing.is_member(shown, name, one.value) != wanted
+            and not (wanted and showing.went({name: one}))
         ]
     overwritten = {name for change in later for name in change.after}
     after = showing.image(row.after)
@@ -132,6 +137,7 @@ def _differences(showing: Showing, row: ChangeRow, later: list[ChangeRow]) -> li
         for name, value in after.items()
         if name not in overwritten
         and showing.is_imported(row, name)
+        and not showing.went({name: value})
         and not showing.same(row, name, value, showing.value(row, shown, name))
     ]
 

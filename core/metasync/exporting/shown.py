@@ -60,6 +60,8 @@ class Showing:
             for name, one in self.members(row)
         }
         self._members = written_rows.holding(connection, directory_id, members)
+        named = {one.value for row in rows for value in self.image(row.after).values() for one in _references(value)}
+        self._deleted = written_rows.deleted(connection, directory_id, named)
 
     def of(self, anchor: str | None) -> Shown | None:
         """The object, if an import ever brought it."""
@@ -78,12 +80,11 @@ class Showing:
     def members(self, row: ChangeRow) -> list[tuple[str, Reference]]:
         """(attribute, member) of a member change, with its anchor."""
         image = self.image(row.after or row.before)
-        return [
-            (name, one)
-            for name, values in image.items()
-            for one in (values if isinstance(values, tuple) else (values,))
-            if is_reference(one)
-        ]
+        return [(name, one) for name, values in image.items() for one in _references(values)]
+
+    def went(self, image: Mapping[str, Any]) -> bool:
+        """It refers to what the directory deleted: no object can hold that any more."""
+        return any(one.value in self._deleted for value in self.image(image).values() for one in _references(value))
 
     def is_member(self, shown: Shown, attribute: str, anchor: str) -> bool:
         """The object refers to the other in this attribute."""
@@ -137,3 +138,7 @@ class Showing:
         if described is not None and described.type is Type.REFERENCE:
             return True
         return is_reference(row.after.get(attribute)) or is_reference(row.before.get(attribute))
+
+
+def _references(value: Any) -> list[Reference]:
+    return [one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Reference)]

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, or_, select, update
 from metasync.contract import Operation
 from metasync.store import codec, ledger
 from metasync.store.portions import portions
+from metasync.store.rows import State
 from metasync.store.tables import change, link, object_
 
 UNCONFIRMED = ("in_flight", "written")
@@ -64,6 +65,16 @@ def imported(
             if row.anchor not in found or row.state != "gone":
                 found[row.anchor] = (row.id, row.kind, row.state, codec.decode(row.blob), row.mark)
     return found
+
+
+def deleted(connection: Connection, directory_id: int, anchors: Collection[str]) -> set[str]:
+    """Those of these anchors whose objects were deleted, by the last import."""
+    states: dict[str, set[str]] = {}
+    for part in portions(anchors):
+        query = select(object_.c.anchor, object_.c.state).where(object_.c.directory_id == directory_id, object_.c.anchor.in_(part))
+        for anchor, state in connection.execute(query):
+            states.setdefault(anchor, set()).add(state)
+    return {anchor for anchor, found in states.items() if found == {State.GONE.value}}
 
 
 def references(connection: Connection, pairs: Collection[tuple[int, str]]) -> dict[tuple[int, str], set[str]]:

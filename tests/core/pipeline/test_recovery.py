@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select
 
-from metasync.contract import Kind
+from metasync.contract import Kind, Operation, Reference
 from metasync.importing import read
 from metasync.store.tables import dirty, object_
 from metasync.testing.engine import Engine
@@ -115,3 +115,24 @@ def test_what_an_import_took_back_leaves_no_mark_on_whoever_gets_its_number(
     engine.import_(full=True)
     with engine.backend.read() as connection:
         assert connection.execute(select(dirty.c.object_id).where(dirty.c.object_id.not_in(select(object_.c.id)))).all() == []
+
+
+def test_who_joins_a_group_and_is_deleted_in_the_same_export_leaves_no_problem(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    """The membership is written before the delete takes it away again; so is a reference."""
+    ann, bob = person(hr, "Ann"), person(hr, "Bob")
+    group = hr.add(Kind.GROUP, name="Team", path=BASE)
+    leaving = {"out of scope": "delete"}
+    scope = {"where": "source.title != 'left'"}
+    engine = make(
+        profile("people", scope=scope, leaving=leaving, map={"cn": "source.displayName", "manager": "source.manager"})
+        + profile("groups", kind="group", match=None, map={"cn": "source.name", "members": "source.members"})
+    )
+    engine.cycle()
+    hr.join(group, ann)
+    hr.change(bob, manager=Reference(value=ann))
+    hr.change(ann, title="left")
+    assert ("delete", "Ann") in shown(engine.cycle(beyond=list(Operation)))
+    assert engine.cycle() == {}
+    assert [code for _, code, _ in engine.problems()] == ["unresolved reference"]
