@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from metasync.contract import MetasyncError, RunNotice, Stopped, Unavailable, Writes
+from metasync.contract import Connector, MetasyncError, RunNotice, Stopped, Unavailable, Writes
 from metasync.exporting.lease import DirectoryBusy, DirectoryLease, LeaseLost
 from metasync.exporting.order import Stage
 from metasync.exporting.targets import ConnectorTarget, ExporterTarget
 from metasync.exporting.write import LAST, Worker
+from metasync.identity import check_identity
 from metasync.lease import TTL
 from metasync.store import audit, ledger, plans
 from metasync.store import batches as batch_rows
@@ -210,6 +211,7 @@ class _Batch:
         try:
             with self._workspace.connector(self._directory) as connector:
                 if isinstance(connector, Writes):
+                    self._check_identity(connector)
                     self._worker(self._chosen, ConnectorTarget(self._directory, connector)).settle()
         finally:
             self._close(None)
@@ -244,6 +246,7 @@ class _Batch:
         workspace = self._workspace
         with workspace.connector(self._directory) as connector:
             worker = None
+            self._check_identity(connector)
             if self._chosen:
                 worker = self._worker(self._chosen, ConnectorTarget(self._directory, connector))
                 worker.work(below=Stage.EXPORTER, patience=self._patience)
@@ -258,6 +261,15 @@ class _Batch:
                 self._advance(row)
             if worker is not None:
                 worker.work(above=Stage.EXPORTER, below=LAST, patience=self._patience)
+
+    def _check_identity(self, connector: Connector) -> None:
+        """What another directory holds under this name is neither written nor taken for the answer to what was written."""
+        try:
+            check_identity(self._workspace, self._directory, connector)
+        except Unavailable:
+            raise
+        except MetasyncError as error:
+            raise Unavailable(str(error)) from error
 
     def _worker(self, chosen: Sequence[PlanRow], target: ConnectorTarget | ExporterTarget) -> Worker:
         return Worker(

@@ -5,6 +5,7 @@ changed and stores it; `marks` says who must be synchronised again; `references`
 objects that were not seen; `index` keeps the match keys; `request` knows what is asked for, `seen` what was shown.
 """
 
-from metasync.importing.read import AnotherDirectory, ImportOutcome, import_directory
+from metasync.identity import AnotherDirectory
+from metasync.importing.read import ImportOutcome, import_directory
 
 __all__ = ["AnotherDirectory", "ImportOutcome", "import_directory"]

@@ -18,12 +18,12 @@ from metasync.contract import (
     CursorExpired,
     Follows,
     ImportIncomplete,
-    MetasyncError,
     Page,
     ReadRequest,
     Schema,
     SourceEmpty,
 )
+from metasync.identity import check_identity
 from metasync.importing import index, references, tombstones
 from metasync.importing.compare import Comparison, repeated
 from metasync.importing.decide import Decision, Progress, decide
@@ -40,10 +40,6 @@ PAGE = 2000
 """Objects that a connector is asked for at once; they are stored in one transaction."""
 
 COUNTS = ("added", "changed", "gone", "unread", "unchanged", "rejected")
-
-
-class AnotherDirectory(MetasyncError):
-    """The directory is not the one that was imported before; give it another name in the document."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +77,7 @@ class _Import:
         self.done = 0
 
     def run(self, *, full: bool) -> ImportOutcome:
-        self.identify()
+        check_identity(self.workspace, self.directory, self.connector, pin=True)
         request = self.request()
         if not request.kinds:
             return ImportOutcome(full=False, counts=dict.fromkeys(COUNTS, 0), reason="no profile needs anything of this directory")
@@ -125,19 +121,6 @@ class _Import:
     def row(self) -> DirectoryRow:
         with self.backend.read() as connection:
             return directories.get(connection, self.id)
-
-    def identify(self) -> None:
-        """Refuse a directory that is not the one that was imported before (law 1)."""
-        identity = self.connector.check().identity
-        with self.backend.write() as connection:
-            pinned = directories.get(connection, self.id).pinned
-            if pinned is None:
-                directories.set_identity(connection, self.id, identity)
-        if pinned not in (None, identity):
-            raise AnotherDirectory(
-                f"{self.directory} was {pinned} when it was first imported, and is {identity} now; nothing was read. "
-                "If another directory is meant, give it another name in the document"
-            )
 
     def request(self) -> Request:
         if self.schema is None:

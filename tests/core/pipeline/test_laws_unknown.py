@@ -10,7 +10,7 @@ import pytest
 from metasync.contract import Kind, Operation
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory, WriteFault
-from metasync.testing.staff import BASE, DOCUMENT, PEOPLE, anchor, person, profile, shown, values
+from metasync.testing.staff import BASE, DOCUMENT, PEOPLE, STAFF, anchor, person, profile, shown, values
 
 MakeEngine = Callable[..., Engine]
 NAMES = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail"}
@@ -224,3 +224,19 @@ def test_an_import_adopts_by_mark_what_a_lost_answer_created(make: MakeEngine, h
     assert [operation for operation, _ in ad.applied] == [Operation.CREATE.value]
     assert engine.plan() == {}
     assert engine.statuses() == {"in step": 1}
+
+
+def test_another_directory_under_the_same_name_is_not_written(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    person(hr, "Anna")
+    engine = make(STAFF)
+    engine.import_()
+    engine.plan()
+    engine.approve()
+    kept, ad.identity = ad.identity, "another"
+    done = engine.export()
+    assert f"ad was {kept} when it was first imported, and is another now; nothing was read or written" in done.unwritable["ad"]
+    assert ad.anchors(Kind.USER) == []
+    ad.identity = kept
+    engine.export(list(done.plans) or [1])
+    assert len(ad.anchors(Kind.USER)) == 1
+    assert engine.problems() == []
