@@ -74,7 +74,7 @@ class Judge:
             assert same, f"I3: {name} of {told.label} was not written as it was approved"
 
     def _has_reason(self, operation: Operation, number: str) -> None:
-        assert number, "what others made is left alone"
+        assert number or operation is Operation.CREATE, "what others made is left alone"
         if operation is Operation.DELETE:
             assert number in self.model.let_go, f"I4: {number} is deleted, and always was in scope"
         elif operation is Operation.DISABLE:
