@@ -14,10 +14,10 @@ from metasync.store import pending as pending_rows
 from metasync.store.joins import JoinRow
 from metasync.store.rows import State, Status
 from metasync.synchronising import interpret
-from metasync.synchronising.fit import unknown
 from metasync.synchronising.images import source_name
 from metasync.synchronising.interpret import show
 from metasync.synchronising.match import Claims, Matching, by_hand, keyed
+from metasync.synchronising.names import unknown
 from metasync.synchronising.needs import canonical
 from metasync.synchronising.places import resolve_places
 from metasync.synchronising.program import ObjectError, Program, compile_program
@@ -194,7 +194,7 @@ class _Teller:
         lines: list[Line] = []
         known = {*self.program.mappings, *(("path",) if self.profile.place else ())}
         if attribute is not None and attribute not in known:
-            if wrong := unknown(self.program.target_schema, self.profile.target, [attribute]):
+            if wrong := unknown(self.program.target_schema, self.profile.target, attribute):
                 return [Line(topic=attribute, words=wrong)]
             lines.append(Line(topic=attribute, words=f"{self.profile.name} does not map it; it is left as it is in {self.profile.target}"))
             return [*lines, *self._now(unit, attribute)]

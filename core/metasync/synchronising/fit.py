@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from metasync.contract import Allow, AttributeSchema, KindSchema, Type
-from metasync.expressions.errors import meant
 from metasync.synchronising.program import ObjectError
 
 PYTHON = {Type.STRING: str, Type.INTEGER: int, Type.BOOLEAN: bool, Type.BYTES: bytes, Type.TIME: datetime}
@@ -22,14 +20,6 @@ def attribute_schema(schema: KindSchema, name: str) -> AttributeSchema:
     if schema.open:
         return AttributeSchema(name=name)
     raise ObjectError(name, f"the target's {schema.kind} has no attribute {name}; correct the name in `map:`")
-
-
-def unknown(schema: KindSchema, directory: str, names: Iterable[str]) -> str:
-    """What a profile maps that its target does not have, in words; "" where it has all of it. `names` are standard names."""
-    if schema.open:
-        return ""
-    wrong = [f"{name}{meant(name, schema.attributes)}" for name in names if name not in schema.attributes]
-    return f"{directory} has no such attribute of a {schema.kind}: {', '.join(wrong)}" if wrong else ""
 
 
 def fit(schema: KindSchema, name: str, value: Any, *, shorten: bool = False) -> Any:

@@ -17,8 +17,8 @@ from metasync.contract import KindSchema, Schema, Type
 from metasync.engagement.model import Engagement, Profile
 from metasync.expressions import Expression, ExpressionError, compile_expression
 from metasync.store import looking
-from metasync.synchronising.fit import unknown
-from metasync.synchronising.needs import canonical, expression_roots, kind_schema, standardised
+from metasync.synchronising.names import unknown_names
+from metasync.synchronising.needs import canonical, expression_roots, kind_schema
 
 if TYPE_CHECKING:
     from metasync.host import Host
@@ -69,11 +69,7 @@ def rehearse(
     """The warnings for every profile whose source was imported."""
     found: list[str] = []
     for profile in engagement.profiles.values():
-        target = kind_schema(schemas, profile.target, profile.target_kind)
-        if target is not None:
-            names = [canonical(target, name) for name in profile.map]
-            if wrong := unknown(standardised(target), profile.target, names):
-                found.append(f"profiles.{profile.name}.map: {wrong}")
+        found += unknown_names(engagement, host, schemas, profile)
         for source in profile.sources:
             schema = kind_schema(schemas, source, profile.source_kind)
             if source in directory_ids and schema is not None:

@@ -19,9 +19,9 @@ from metasync.contract import Kind, MetasyncError, Schema, Taken
 from metasync.engagement.model import Profile
 from metasync.store import codec, directories, dirty, joins, objects, waits
 from metasync.store.rows import State
-from metasync.synchronising.fit import unknown
 from metasync.synchronising.joining import Joining
 from metasync.synchronising.match import Claims, KeyedLookups, by_hand, keyed
+from metasync.synchronising.names import unknown_names
 from metasync.synchronising.needs import directories_read, directory_needs
 from metasync.synchronising.places import resolve_places
 from metasync.synchronising.program import ObjectError, compile_program
@@ -104,6 +104,8 @@ def not_ready(workspace: Workspace, profile: Profile, schemas: Mapping[str, Sche
 
 def prepare(workspace: Workspace, run_id: int, profile: Profile, schemas: Mapping[str, Schema], outcome: SyncOutcome) -> Setting:
     """Compile a profile, and mark all of it where that changed what it means. Raises `MetasyncError` where it cannot be synchronised."""
+    if wrong := unknown_names(workspace.engagement, workspace.host, schemas, profile):
+        raise MetasyncError("; ".join(wrong))
     with workspace.backend.write() as connection:
         programs = {}
         for source in profile.sources:
@@ -111,9 +113,6 @@ def prepare(workspace: Workspace, run_id: int, profile: Profile, schemas: Mappin
             programs[workspace.directory_ids[source]] = compile_program(
                 workspace.engagement, workspace.host, schemas, profile, source, places
             )
-        for program in programs.values():
-            if wrong := unknown(program.target_schema, profile.target, program.mappings):
-                raise MetasyncError(f"{wrong}; correct it in `map:`")
         setting = Setting(
             workspace=workspace,
             run_id=run_id,

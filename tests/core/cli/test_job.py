@@ -193,8 +193,8 @@ def test_a_misspelt_target_attribute_stops_its_profile_alone_and_is_seen_by_chec
     loaded("import")
     text = (loaded.folder / "metasync.yaml").read_text(encoding="utf-8")
     loaded.write(text.replace("title: source.title", "titel: source.title", 1))
-    words = "ad has no such attribute of a user: titel; did you mean `title`?"
-    assert f"warning: profiles.people.map: {words}" in loaded("check").out
+    words = "profiles.people.map.titel: ad has no attribute titel of a user; did you mean `title`?"
+    assert f"warning: {words}" in loaded("check").out
     loaded("load")
     done = loaded("plan", code=1)
     assert f"people was left out: {words}" in done.err

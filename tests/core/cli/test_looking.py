@@ -105,7 +105,7 @@ def test_what_an_undo_took_back_is_held(in_step: Shell, hr: MemoryDirectory) -> 
 
 
 def test_an_attribute_that_the_target_does_not_have_is_told_from_one_that_nobody_maps(in_step: Shell) -> None:
-    assert "ad has no such attribute of a user: titel; did you mean `title`?" in in_step("explain", "hr:mail=person.1@x.test", "titel").out
+    assert "ad has no attribute titel of a user; did you mean `title`?" in in_step("explain", "hr:mail=person.1@x.test", "titel").out
 
 
 @pytest.mark.parametrize(
