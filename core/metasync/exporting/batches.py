@@ -114,6 +114,7 @@ def prepare(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> lis
         names = {number: name for name, number in workspace.directory_ids.items()}
         for directory_id, chosen in sorted(ledger.directories_of(connection, plan_ids).items()):
             if not ledger.unfinished(connection, chosen):
+                ledger.close_plans(connection, chosen)
                 continue
             if directory_id not in names:
                 raise MetasyncError("a plan writes to a directory that the document does not have any more; make a new plan")

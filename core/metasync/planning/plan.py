@@ -17,7 +17,7 @@ from metasync.engagement.model import Limit, Profile
 from metasync.exporting.references import CREATED_FOR
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.limits import Exceeded, exceeded
-from metasync.store import codec, freezing, plans
+from metasync.store import codec, freezing, ledger, plans
 from metasync.store import problems as problem_rows
 from metasync.store import written as written_rows
 from metasync.workspace import Workspace
@@ -113,6 +113,10 @@ def frozen(
 ) -> PlanSummary:
     """Make one plan in one transaction: `fill` hands the drafts to the freezer. What stands already is found again instead."""
     area = "undo" if purpose == "undo" else "plan"
+    with workspace.backend.write() as connection:
+        # Where an export ended before it could say that all is written.
+        approved = plans.of_profile(connection, workspace.engagement_id, profile, states=("approved",), purpose=purpose)
+        ledger.close_plans(connection, [row.id for row in approved])
     try:
         with workspace.backend.write(durable=True) as connection:
             row, problems = _write(

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import select
 
 from metasync.contract import Kind, Operation, Reference
+from metasync.exporting import batches
 from metasync.importing import read
-from metasync.store.tables import dirty, object_
+from metasync.store.tables import dirty, object_, plan
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory, WriteFault
 from metasync.testing.staff import BASE, DOCUMENT, STAFF, anchor, person, profile, shown, values
@@ -136,3 +137,32 @@ def test_who_joins_a_group_and_is_deleted_in_the_same_export_leaves_no_problem(
     assert ("delete", "Ann") in shown(engine.cycle(beyond=list(Operation)))
     assert engine.cycle() == {}
     assert [code for _, code, _ in engine.problems()] == ["unresolved reference"]
+
+
+@pytest.mark.parametrize("next_step", ["export", "run"])
+def test_a_plan_that_was_written_by_a_process_that_died_before_it_said_so_is_closed(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory, monkeypatch: pytest.MonkeyPatch, next_step: str
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def dies(*_: object) -> None:
+        raise Killed
+
+    engine = make(STAFF)
+    person(hr, "Ann")
+    engine.import_()
+    engine.plan()
+    engine.approve()
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(batches, "_audit", dies)
+        engine.export()
+    assert names(ad) == ["Ann"]
+    engine.restart()
+    engine.later(minutes=10)
+    if next_step == "export":
+        engine.export([1])
+    else:
+        assert engine.run().written == {}
+    with engine.backend.read() as connection:
+        assert set(connection.execute(select(plan.c.state).where(plan.c.profile == "people")).scalars()) <= {"exported", "empty"}
