@@ -17,8 +17,9 @@ from metasync.planning import PlanSummary, auto_approve, freeze, plan_undo
 from metasync.planning import approve as approve_plan
 from metasync.runs.dispatch import write_plans
 from metasync.runs.record import ActiveRun, recorded
-from metasync.store import ledger, plans
+from metasync.store import ledger, plans, problems
 from metasync.store import runs as rows
+from metasync.store.rows import Problem, Severity
 from metasync.synchronising import synchronise
 from metasync.synchronising.needs import profiles_reading
 from metasync.words import counted, writes
@@ -26,6 +27,8 @@ from metasync.workspace import Workspace
 
 PARALLEL = 4
 """Directories that are imported at once."""
+NOT_IMPORTED = "not imported"
+"""Code of the problem of a directory whose last import failed."""
 
 
 class Waits(StrEnum):
@@ -193,12 +196,24 @@ def _import_all(run: ActiveRun, directories: Sequence[str], *, full: bool = Fals
         except Stopped:
             raise
         except MetasyncError as error:
+            _remember_failure(run, directory, str(error))
             return Imported(directory=directory, error=str(error))
+        _remember_failure(run, directory, "")
         return Imported(
             directory=directory, full=outcome.full, counts=outcome.counts, problems=len(outcome.problems), reason=outcome.reason
         )
 
     return _in_parallel(run, one, directories)
+
+
+def _remember_failure(run: ActiveRun, directory: str, error: str) -> None:
+    """An import that failed is a problem of its directory until one goes well: nothing moves there meanwhile."""
+    engagement_id = run.workspace.engagement_id
+    with run.workspace.backend.write() as connection:
+        since = problems.known(connection, engagement_id, problems.IMPORT, directory)
+        problems.clear(connection, engagement_id, problems.IMPORT, directory, [0], codes=[NOT_IMPORTED])
+        failed = [Problem(code=NOT_IMPORTED, text=error, severity=Severity.ERROR)] if error else []
+        problems.add(connection, engagement_id, problems.IMPORT, directory, run.id, failed, since)
 
 
 def _in_parallel(run: ActiveRun, work: Callable[[str], Imported], names: Sequence[str]) -> list[Imported]:

@@ -240,3 +240,18 @@ def test_another_directory_under_the_same_name_is_not_written(make: MakeEngine, 
     engine.export(list(done.plans) or [1])
     assert len(ad.anchors(Kind.USER)) == 1
     assert engine.problems() == []
+
+
+def test_an_import_that_fails_is_a_problem_of_its_directory_until_one_goes_well(make: MakeEngine, hr: MemoryDirectory) -> None:
+    person(hr, "Anna")
+    engine = make(STAFF)
+    engine.cycle()
+    kept, hr.identity = hr.identity, "another"
+    for _ in range(2):
+        engine.import_()
+        ((area, code, text),) = engine.problems()
+        assert (area, code) == ("import", "not imported")
+        assert text.startswith(f"hr was {kept} when it was first imported")
+    hr.identity = kept
+    engine.import_()
+    assert engine.problems() == []
