@@ -11,14 +11,14 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, se
 
 from metasync.store import clock
 from metasync.store.portions import portions
-from metasync.store.rows import Problem, Severity
-from metasync.store.tables import change, pending, pending_member, problem
+from metasync.store.rows import Problem, Severity, Status
+from metasync.store.tables import change, pending, pending_member, problem, sync_state
 
 IMPORT = "import"
 SYNCHRONISE = "synchronise"
 EXPORT = "export"
-REFUSED = ("rejected", "conflict", "not begun", "retried", "unknown")
-"""Codes of what a change came to that was not written."""
+REFUSED = ("rejected", "conflict", "not begun", "retried", "unknown", "not_reimported")
+"""Codes of what a change came to that was not written, or did not last."""
 
 Known = Mapping[tuple[str, str, str], datetime]
 """(anchor, attribute, code) -> since when a problem stands."""
@@ -140,14 +140,18 @@ def clear(connection: Connection, engagement_id: int, area: str, of: str, object
 
 
 def clear_refused(connection: Connection, engagement_id: int, profile: str) -> None:
-    """What was refused, and nobody wants any more, is over: nothing is pending for the object, and nothing of it is on its way."""
+    """What was refused, and nobody wants any more, is over: nothing is pending for the object, nothing of it is on its way, and it is not
+    simply out of sight."""
     wanted = [
         select(one.c.object_id).where(one.c.engagement_id == engagement_id, one.c.profile == profile) for one in (pending, pending_member)
     ]
     going = select(change.c.object_id).where(
         change.c.engagement_id == engagement_id, change.c.profile == profile, change.c.state.in_(("approved", "in_flight"))
     )
-    over = [problem.c.object_id.not_in(one) for one in (*wanted, going)]
+    unread = select(sync_state.c.object_id).where(
+        sync_state.c.engagement_id == engagement_id, sync_state.c.profile == profile, sync_state.c.status == Status.UNREAD.value
+    )
+    over = [problem.c.object_id.not_in(one) for one in (*wanted, going, unread)]
     connection.execute(delete(problem).where(*_about(engagement_id, EXPORT, profile), problem.c.code.in_(REFUSED), *over))
 
 

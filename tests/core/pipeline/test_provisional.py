@@ -63,9 +63,12 @@ def test_who_is_there_and_is_not_shown_by_an_import_is_left_alone_and_said(
     assert shown(engine.cycle()) == [("update", "Anna")]
     assert engine.reasons("people")["Berta"][0] == "unread"
     assert "not_reimported" in {code for _, code, _ in engine.problems()}
+    engine.plan()
+    assert "not_reimported" in {code for _, code, _ in engine.problems()}
     ad.settle()
     assert shown(engine.cycle()) == [("update", "Berta")]
     assert engine.cycle() == {}
+    assert engine.problems() == []
 
 
 def test_an_answer_that_was_lost_is_joined_to_what_an_import_showed_meanwhile(

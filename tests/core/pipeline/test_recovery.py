@@ -166,3 +166,23 @@ def test_a_plan_that_was_written_by_a_process_that_died_before_it_said_so_is_clo
         assert engine.run().written == {}
     with engine.backend.read() as connection:
         assert set(connection.execute(select(plan.c.state).where(plan.c.profile == "people")).scalars()) <= {"exported", "empty"}
+
+
+def test_who_was_created_deleted_by_somebody_and_then_left_leaves_no_problem(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    engine = make(profile(scope={"where": "source.title != 'left'"}))
+    source = person(hr, "Ann")
+    engine.import_()
+    engine.plan()
+    engine.approve()
+    ad.faults.on_write(1, WriteFault.CUT)
+    engine.export()
+    for one in ad.anchors(Kind.USER):
+        ad.delete(one)
+    engine.import_("ad")
+    hr.change(source, title="left")
+    engine.later(minutes=20)
+    assert engine.cycle() == {}
+    assert engine.cycle() == {}
+    assert engine.problems() == []
