@@ -161,11 +161,7 @@ class _Rows:
         if not anchor:
             return self._reject(f"the anchor column {layout.anchor!r} is empty; give the row its anchor")
         if self.twice and (places := self.twice.get(folded(anchor))):
-            here = (self.file, self.number)
-            others = ", ".join(_where(file, number) for file, number in places if (file, number) != here)
-            reason = f"the anchor {shown(row[self.at])} also stands in {others} (case, spaces and Unicode forms do not count); none "
-            "of them is taken"
-            return self._reject(reason, anchor)
+            return self._reject(_ambiguous(row[self.at], places), anchor)
         kind = self.file.kind
         if self.kind_at is not None:
             word = row[self.kind_at].strip().casefold()
@@ -187,6 +183,20 @@ class _Rows:
 
 def _where(file: File, number: int) -> str:
     return f"{file.label} row {number}"
+
+
+def _ambiguous(cell: str, places: Sequence[tuple[File, int]]) -> str:
+    """All rows with one anchor: they are one problem, so that each of them names the others."""
+    if len({file.path for file, _ in places}) == 1:
+        named, rows = [str(number) for _, number in places], "rows "
+    else:
+        named, rows = [_where(file, number) for file, number in places], ""
+    some = [*named[:9], f"{len(named) - 9} more"] if len(named) > 10 else named
+    all_, none, advice = ("both", "neither", "one") if len(named) == 2 else ("all", "none", "all but one")
+    return (
+        f"{rows}{', '.join(some[:-1])} and {some[-1]} {all_} have the anchor {shown(cell)}; {none} was taken. Remove {advice} (case, spaces "
+        "and Unicode forms do not count)"
+    )
 
 
 def _torn(row: Sequence[str], width: int, header: Sequence[str], layout: Layout) -> str | None:

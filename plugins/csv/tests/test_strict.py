@@ -310,8 +310,9 @@ def test_both_rows_of_a_duplicate_anchor_are_rejected_and_listed(tmp_path: Path,
     found = items(connect(path).read(request("title", page_size=1)))
     assert entries(found) == {"8": {"title": "eight"}, "9": {"title": "nine"}}
     first, second = rejects(found)
-    assert first.where == "people.csv row 2" and "people.csv row 4" in first.reason
-    assert second.where == "people.csv row 4" and "people.csv row 2" in second.reason
+    assert (first.where, second.where) == ("people.csv row 2", "people.csv row 4")
+    assert all(reject.reason.startswith("rows 2 and 4 both have the anchor ") for reject in (first, second)), "one line says it all"
+    assert all("; neither was taken. Remove one (" in reject.reason for reject in (first, second))
     assert first.anchor and second.anchor, "what is known of them stays as it was"
 
 
@@ -354,6 +355,17 @@ def test_anchors_are_unique_across_files(tmp_path: Path) -> None:
     found = items(connector.read(request(kinds=[Kind.USER, Kind.GROUP])))
     assert set(entries(found)) == {"1", "3"}
     assert {reject.where for reject in rejects(found)} == {"people.csv row 3", "groups.csv row 2"}
+    assert "groups.csv row 2 and people.csv row 3 both have the anchor '2'" in rejects(found)[0].reason
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(3, "rows 2, 3 and 4 all have"), (12, "rows 2, 3, 4, 5, 6, 7, 8, 9, 10 and 3 more all have")],
+)
+def test_an_anchor_that_stands_in_many_rows_names_some_of_them(tmp_path: Path, count: int, words: str) -> None:
+    found = items(connect(put(tmp_path / "people.csv", "id\n" + "7\n" * count + "8\n")).read(request()))
+    assert len(rejects(found)) == count and list(entries(found)) == ["8"]
+    assert rejects(found)[0].reason.startswith(f"{words} the anchor '7'; none was taken. Remove all but one (")
 
 
 def test_an_anchor_is_the_same_whatever_spaces_and_unicode_form_it_has(tmp_path: Path) -> None:
