@@ -30,11 +30,12 @@ from metasync.contract import (
 )
 from metasync_csv.change import Changer, wanted
 from metasync_csv.files import Held, exists, file_digest, holding, location, reading
+from metasync_csv.header import check_header, check_named, check_planned, read_header, unnamed
 from metasync_csv.layout import File, Layout
 from metasync_csv.options import CsvOptions
 from metasync_csv.read import pages
 from metasync_csv.replace import discard, locked, put, settle, stage, sweep
-from metasync_csv.scan import check_header, duplicates, read_header, scan, widen_field_limit
+from metasync_csv.scan import Scan, duplicates, emptiness, scan, where_undecodable, widen_field_limit
 from metasync_csv.table import Table, Wanted, load
 from metasync_csv.values import Cells
 
@@ -78,8 +79,9 @@ class CsvConnector(Connector):
         granted: list[str] = []
         missing: list[str] = []
         warnings: list[str] = []
+        headers = self._headers()
         for file in self.layout.files:
-            header = self._header(file)
+            header = headers[file.path]
             path = location(file)
             identities.append(f"{path}; anchor {self.layout.anchor}; header {self.layout.pinned(header)}")
             if not exists(file):
@@ -103,25 +105,34 @@ class CsvConnector(Connector):
         )
 
     def discover(self) -> Schema:
-        return self.layout.schema({file.path: self._header(file) for file in self.layout.files})
+        return self.layout.schema(self._headers())
+
+    def _headers(self) -> dict[str, list[str]]:
+        """Of each file, by its path, with every column that an option names somewhere in them."""
+        try:
+            headers = {file.path: self._header(file) for file in self.layout.files}
+            check_named(headers, self.layout)
+        except ImportIncomplete as error:
+            raise Unavailable(str(error)) from error
+        return headers
 
     def _header(self, file: File) -> list[str]:
         widen_field_limit()
-        try:
-            with holding(file) as held:
-                if held is not None:
+        state, advice = "does not exist", "put it there"
+        with holding(file) as held:
+            if held is not None:
+                try:
                     with reading(held, self.layout) as (opened, _):
                         header = read_header(opened, file, self.layout)
-                    if header:
-                        check_header(header, file, self.layout)
-                        return header
-        except (ImportIncomplete, UnicodeDecodeError) as error:
-            raise Unavailable(f"{file.path} cannot be used: {error}") from error
+                except UnicodeDecodeError as error:
+                    raise ImportIncomplete(where_undecodable(held, self.layout, error)) from error
+                if header:
+                    check_header(header, file, self.layout)
+                    return header
+                state, advice = emptiness(held), "write it again with its header"
         header = list(self.layout.options["create"])
         if not header:
-            raise Unavailable(
-                f"{file.path} does not exist or has no header; put it there, or name the header of a new target under `create`"
-            )
+            raise Unavailable(f"{file.path} {state}; {advice}, or name the header of a new target under `create`")
         return header
 
     # -- reading -------------------------------------------------------------------------------------------------------
@@ -147,6 +158,7 @@ class CsvConnector(Connector):
         with ExitStack() as stack:
             held: list[tuple[File, Held | None]] = [(file, stack.enter_context(holding(file))) for file in self._files(request)]
             scans = [scan(file, one, self.layout) for file, one in held]
+            self._check_named(scans)
             # of the bytes of the first pass; the second pass must see the same, or the read does not complete
             cursor = self._cursor(request, [found.digest if found.held else None for found in scans])
             twice = duplicates(scans, self.layout) if scans else {}
@@ -163,6 +175,12 @@ class CsvConnector(Connector):
                     yield page
                     del page
             yield Page(complete=True, cursor=cursor, everything=everything)
+
+    def _check_named(self, scans: Sequence[Scan]) -> None:
+        """Raises `ImportIncomplete` for options that name columns which no file has; those that are not read now are asked as well."""
+        headers = {found.file.path: found.header for found in scans}
+        if unnamed(headers, self.layout):
+            check_named({file.path: headers.get(file.path) or self._header(file) for file in self.layout.files}, self.layout)
 
     def _files(self, request: ReadRequest) -> list[File]:
         return [file for file in self.layout.files if file.kind is None or file.kind in request.kinds]

@@ -28,6 +28,15 @@ from metasync_csv.options import IGNORE, STANDARD, character
 
 ROLES = {"name": Role.NAME, "path": Role.PATH, "enabled": Role.ENABLED}
 REFERENCES = {"manager": "anchor", "members": "anchor"}
+SAYING = {
+    "multi_valued": "multi-valued",
+    "references": "references",
+    "types": "types",
+    "unique": "unique",
+    "sign_in": "sign-in",
+    "max_lengths": "max lengths",
+}
+"""Options that say something of the columns that they name: as the code and as the document writes them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,6 +170,16 @@ class Layout:
         if attribute == "anchor":
             return self.anchor
         return self._column_of.get(attribute, attribute)
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        """(option, column) of every column that an option says something of. The anchor and the kind column, which every file needs, and
+        `create`, which is a header itself, are not among them."""
+        for name in self._column_of.values():
+            yield "columns", name
+        for key, option in SAYING.items():
+            given = self.options[key]
+            for name in (*given, *given.values()) if key == "references" else given:
+                yield option, self.column_name(name)
 
     def may_be_missing(self, attribute: str) -> bool:
         """True where a file without this column simply has no such value: what no option names and no document has to know."""

@@ -15,7 +15,8 @@ from itertools import chain
 from typing import TextIO
 
 from metasync.contract import ImportIncomplete, SourceEmpty
-from metasync_csv.files import BLOCK, Held, OpenFile, check_checksum, check_quiet, check_unchanged, decodable_lines, reading
+from metasync_csv.files import BLOCK, Held, check_checksum, check_quiet, check_unchanged, decodable_lines, reading
+from metasync_csv.header import check_header, read_header
 from metasync_csv.layout import Dialect, File, Layout
 from metasync_csv.values import folded
 
@@ -47,28 +48,6 @@ def widen_field_limit() -> None:
     csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
 
 
-def check_header(header: Sequence[str], file: File, layout: Layout) -> None:
-    """Raises `ImportIncomplete` where the header cannot be used."""
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    if twice:
-        raise ImportIncomplete(
-            f"{file.path}: the header names {', '.join(map(repr, twice))} more than once; give each column a name of its own"
-        )
-    for name in (layout.anchor, layout.kind_column):
-        if name and name not in header:
-            near = [other for other in header if other.strip().casefold() == name.strip().casefold()]
-            hint = f"; did you mean {near[0]!r}? Names are compared exactly" if near else "; check `anchor`, `delimiter` and `encoding`"
-            raise ImportIncomplete(f"{file.path}: the header has no column {name!r}, it has {', '.join(map(repr, header))}{hint}")
-
-
-def read_header(opened: OpenFile, file: File, layout: Layout) -> list[str]:
-    """The first row that is not blank. An empty list: there is none."""
-    try:
-        return next((row for row in layout.dialect.reader(opened.lines) if row), [])
-    except csv.Error as error:
-        raise ImportIncomplete(f"{file.path}: the header cannot be read: {error}; check `delimiter` and `quote`") from error
-
-
 def scan(file: File, held: Held | None, layout: Layout) -> Scan:
     """Look at the whole file once. Raises `SourceEmpty`, `ImportIncomplete` and `Unavailable`."""
     widen_field_limit()
@@ -85,7 +64,7 @@ def scan(file: File, held: Held | None, layout: Layout) -> Scan:
             found.digest = digesting.digest()
             checksum = digesting.checksum
     except UnicodeDecodeError as error:
-        raise ImportIncomplete(_where_undecodable(held, layout, error)) from error
+        raise ImportIncomplete(where_undecodable(held, layout, error)) from error
     check_unchanged(held)
     if layout.options["checksum"]:
         check_checksum(file, checksum)
@@ -102,13 +81,20 @@ def _missing(file: File, layout: Layout) -> Scan:
     return Scan(file=file, header=list(header))
 
 
+def emptiness(held: Held) -> str:
+    """What is the matter with a file that has no header."""
+    size = held.stamp[0]
+    return f"has no header: its {size} bytes hold no row" if size else "is empty (0 bytes) and has no header"
+
+
 def _check_rows(found: Scan, layout: Layout) -> None:
     path = found.file.path
     if not found.header:
         if layout.options["may_be_empty"] and layout.options["create"]:
             found.header = list(layout.options["create"])
             return
-        raise SourceEmpty(f"{path} is empty and has no header; it was held and nothing was deleted")
+        state = emptiness(found.held) if found.held is not None else "has no header"
+        raise SourceEmpty(f"{path} {state}; it was held and nothing was deleted. Write the file again, with its header")
     rows = found.records - (1 if layout.options["trailer"] else 0)
     if rows < 0:
         raise ImportIncomplete(f"{path} has no trailer {layout.options['trailer']!r}; it is not whole yet, and nothing was deleted")
@@ -305,7 +291,7 @@ def _twice(hashes: array[int]) -> set[int]:
     return twice
 
 
-def _where_undecodable(held: Held, layout: Layout, error: UnicodeDecodeError) -> str:
+def where_undecodable(held: Held, layout: Layout, error: UnicodeDecodeError) -> str:
     """Row and column of the byte that cannot be decoded: read again, up to it."""
     number, row, header = 0, [""], [""]
     for number, row in enumerate(layout.dialect.reader(decodable_lines(held, layout, "?"), strict=False), start=1):

@@ -61,8 +61,18 @@ def test_a_wrong_byte_is_named_by_row_and_column_and_nothing_is_delivered(tmp_pa
 
 
 def test_a_wrong_byte_in_the_header_is_an_error_of_the_directory(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="cannot be used"):
+    with pytest.raises(Unavailable, match="row 1, column 'cell 2': the byte 0xe4 is not utf-8"):
         connect(put(tmp_path / "people.csv", b"id,n\xe4me\n1,a\n")).discover()
+
+
+def test_a_wrong_byte_is_named_by_row_and_column_before_anything_is_read(tmp_path: Path) -> None:
+    """An import and `doctor` ask for the identity first, which needs the header alone; the block around it is decoded with it."""
+    connector = connect(put(tmp_path / "people.csv", "id,name\n1,Anna\n2,Hern\xe1ndez\n".encode("cp1252")))
+    for ask in (connector.check, connector.discover):
+        with pytest.raises(Unavailable) as raised:
+            ask()
+        words = f"{tmp_path}/people.csv: row 3, column 'name': the byte 0xe1 is not utf-8"
+        assert words in str(raised.value) and "set `encoding` to what the file is written in" in str(raised.value)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp1252"])

@@ -9,6 +9,7 @@ import io
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -26,6 +27,21 @@ from .harness import connect, entries, items, put, read, rejects, request
 def test_a_file_without_rows_is_held(tmp_path: Path, content: str) -> None:
     with pytest.raises(SourceEmpty, match="nothing was deleted"):
         list(connect(put(tmp_path / "people.csv", content)).read(request("mail")))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [("", "is empty (0 bytes)"), ("\n\n", "has no header: its 2 bytes hold no row"), (None, "does not exist")]
+)
+def test_a_file_without_a_header_says_why(tmp_path: Path, content: str | None, words: str) -> None:
+    path = tmp_path / "people.csv"
+    if content is not None:
+        put(path, content)
+    with pytest.raises(Unavailable) as raised:
+        connect(path).check()
+    assert f"{path} {words}" in str(raised.value)
+    with pytest.raises(SourceEmpty) as empty:
+        list(connect(path).read(request()))
+    assert f"{path} {words}" in str(empty.value)
 
 
 def test_a_missing_file_and_a_directory_are_held(tmp_path: Path) -> None:
@@ -158,6 +174,61 @@ def test_a_column_that_the_document_reads_and_the_file_has_no_more_is_no_clear(t
         list(connect(path, columns={"manager": "boss"}).read(request("manager")))
     assert read(connect(path, header="open"), "mail") == {"1": {}}
     assert read(connect(path), "enabled", "members") == {"1": {}}, "a standard name that no option mentions has simply no column"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"sign_in": ["mial"]}, "no column 'mial' (named under `sign-in`; did you mean 'mail'?)"),
+        ({"unique": ["Mail"]}, "no column 'Mail' (named under `unique`; did you mean 'mail'?)"),
+        ({"columns": {"enabled": "activ"}}, "no column 'activ' (named under `columns`; did you mean 'active'?)"),
+        ({"max_lengths": {"zzz": 5}}, "no column 'zzz' (named under `max lengths`)"),
+        ({"multi_valued": ["phone"]}, "no column 'phone' (named under `multi-valued`; did you mean 'phones'?)"),
+        ({"types": {"Badge": "integer"}}, "no column 'Badge' (named under `types`)"),
+        ({"references": {"bos": "anchor"}}, "no column 'bos' (named under `references`; did you mean 'boss'?)"),
+        ({"references": {"boss": "mial"}}, "no column 'mial' (named under `references`; did you mean 'mail'?)"),
+        ({"unique": ["enabled"]}, "no column 'enabled' (named under `unique`"),
+        ({"unique": ["xx", "yy"], "sign_in": ["xx"]}, "no column 'xx' (named under `unique` and `sign-in`) and no column 'yy'"),
+        ({"unique": ["nickname"], "mark": "origin"}, "no column 'nickname'"),
+    ],
+)
+def test_a_column_that_an_option_names_must_be_there(tmp_path: Path, options: dict[str, Any], words: str) -> None:
+    """Otherwise a misspelt name would leave the column without what the option was to give it: no limit, no check, no reference."""
+    path = put(tmp_path / "people.csv", "id,mail,active,phones,boss\n1,,,,\n")
+    connector = connect(path, **options)
+    with pytest.raises(ImportIncomplete) as raised:
+        list(connector.read(request("mail")))
+    assert words in str(raised.value) and "its columns are 'id', 'mail', 'active', 'phones', 'boss'" in str(raised.value)
+    for ask in (connector.check, connector.discover):
+        with pytest.raises(Unavailable) as unavailable:
+            ask()
+        assert str(unavailable.value) == str(raised.value)
+    assert read(connect(path, header="open", **options), "mail") == {"1": {}}
+
+
+def test_an_option_may_name_a_standard_attribute_the_anchor_and_the_mark(tmp_path: Path) -> None:
+    path = put(tmp_path / "people.csv", "id,mail,active,boss\n1,,,\n")
+    options = {
+        "columns": {"enabled": "active", "manager": "boss", "path": None},
+        "unique": ["anchor", "mail"],
+        "references": {"manager": "anchor", "boss": "id"},
+        "max_lengths": {"enabled": 5, "origin": 40},
+    }
+    assert read(connect(path, mark="origin", **options), "mail") == {"1": {}}
+
+
+def test_with_one_file_for_each_kind_a_column_must_stand_in_one_of_them(tmp_path: Path) -> None:
+    files = {"user": put(tmp_path / "people.csv", "id,mail\n1,a\n"), "group": put(tmp_path / "groups.csv", "id,purpose\n9,x\n")}
+    given = {kind: str(path) for kind, path in files.items()}
+    assert read(connect(files=given, unique=["mail"], sign_in=["purpose"]), "mail") == {"1": {"mail": "a"}}
+    with pytest.raises(ImportIncomplete, match=r"groups\.csv and .*people\.csv have no column 'x'.* their columns are 'id', 'purpose', 'mail'"):
+        list(connect(files=given, unique=["x"]).read(request("mail")))
+
+
+def test_the_header_of_a_new_target_has_every_column_that_an_option_names(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="no column 'mail'"):
+        connect(tmp_path / "new.csv", create=["id", "name"], unique=["mail"]).check()
+    assert connect(tmp_path / "new.csv", create=["id", "mail"], unique=["mail"]).check().warnings
 
 
 # -- still being written -----------------------------------------------------------------------------------------------
