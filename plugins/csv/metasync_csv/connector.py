@@ -205,16 +205,26 @@ class CsvConnector(Connector):
         yield from self._write(changes)
 
     def find(self, changes: Sequence[Change]) -> Iterator[Found]:
-        changer = Changer(self.layout, self.cells, self._load(wanted(changes, self.layout)))
+        changer = self._changer(changes, self._load(wanted(changes, self.layout)))
         for change in changes:
             yield changer.find(change)
 
+    def _changer(self, changes: Sequence[Change], tables: Mapping[str, Table]) -> Changer:
+        """For these changes, all of which were planned on these columns. Raises `Unavailable`."""
+        changer = Changer(self.layout, self.cells, tables)
+        placed = ((change, changer.table_of(change.kind)) for change in changes)
+        check_planned(((change, table.file, table.columns) for change, table in placed if table is not None), self.layout)
+        return changer
+
     def _write(self, changes: Sequence[Change]) -> list[Result]:
+        if not self.layout.writable:
+            reason = "a file with a `checksum` is a source only; take the option away to write to it"
+            return [Result(id=change.id, outcome=Outcome.REJECTED, detail=f"{change.label}: {reason}") for change in changes]
         with ExitStack() as locks:
             for path in sorted({location(file) for file in self.layout.files}):
                 self._lock(locks, path)
             tables = self._load()
-            changer = Changer(self.layout, self.cells, tables)
+            changer = self._changer(changes, tables)
             results: list[tuple[Result, Table | None]] = []
             for change in changes:
                 result = changer.apply(change)
@@ -239,18 +249,19 @@ class CsvConnector(Connector):
     def _load(self, only: Wanted | None = None) -> dict[str, Table]:
         """The files as they are now; parsed again only where their bytes changed since. With `only`, these rows alone, for looking."""
         tables: dict[str, Table] = {}
-        for file in self.layout.files:
-            known = self._tables.get(file.path)
-            try:
+        try:
+            for file in self.layout.files:
+                known = self._tables.get(file.path)
                 digest = file_digest(file)
                 if known is not None and not known.dirty and known.digest == digest:
                     tables[file.path] = known
                 else:
                     tables[file.path] = load(file, self.layout, only)
-            except ImportIncomplete as error:
-                raise Unavailable(f"{error}") from error
-            if only is None:
-                self._tables[file.path] = tables[file.path]
+                if only is None:
+                    self._tables[file.path] = tables[file.path]
+            check_named({path: table.columns for path, table in tables.items()}, self.layout)
+        except ImportIncomplete as error:
+            raise Unavailable(f"a file that an import would not take is neither written nor read back, its changes wait: {error}") from error
         return tables
 
     def _replace(self, table: Table) -> Callable[[Result], Result] | None:

@@ -146,8 +146,7 @@ class _Rows:
             return None
         layout = self.layout
         if record == self.last:
-            _check_trailer(row, record - 1, self.file, layout.options["trailer"])
-            return None
+            return None  # the trailer, which the first pass has looked at
         if len(row) != self.width or self.suspicious:
             reason = _torn(row, self.width, self.header, layout)
             if reason:
@@ -218,12 +217,3 @@ def _sure_anchor(row: Sequence[str], width: int, at: int) -> str | None:
         return None
     anchor = anchor_of(row[at])
     return anchor if anchor and "\0" not in anchor else None
-
-
-def _check_trailer(row: Sequence[str], rows: int, file: File, trailer: str) -> None:
-    """Raises `ImportIncomplete` unless the last row is the trailer and names the right number."""
-    if row[0] != trailer:
-        raise ImportIncomplete(f"{file.path} does not end with the trailer {trailer!r}; it is not whole yet, and nothing was deleted")
-    count = row[1].strip() if len(row) > 1 else ""
-    if count and count != str(rows):
-        raise ImportIncomplete(f"{file.path} holds {rows} rows, but its trailer says {count!r}; it is not whole, and nothing was deleted")

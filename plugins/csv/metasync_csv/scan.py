@@ -41,6 +41,8 @@ class Scan:
     """The last row has no line end and its last cell is empty: nobody can tell whether something was to follow."""
     long: bool = False
     """Some record is so long that a cell might pass the `field size`."""
+    last: str = ""
+    """The text of the last row that is not blank."""
 
 
 def widen_field_limit() -> None:
@@ -102,6 +104,17 @@ def _check_rows(found: Scan, layout: Layout) -> None:
         raise SourceEmpty(
             f"{path} has a header but no row; it was held and nothing was deleted. If that is right, set `may be empty: true`"
         )
+    if layout.options["trailer"]:
+        _check_trailer(next(iter(layout.dialect.reader([found.last], strict=False)), []), rows, path, layout.options["trailer"])
+
+
+def _check_trailer(row: Sequence[str], rows: int, path: str, trailer: str) -> None:
+    """Raises `ImportIncomplete` unless the last row is the trailer and names the right number."""
+    if row[:1] != [trailer]:
+        raise ImportIncomplete(f"{path} does not end with the trailer {trailer!r}; it is not whole yet, and nothing was deleted")
+    count = row[1].strip() if len(row) > 1 else ""
+    if count and count != str(rows):
+        raise ImportIncomplete(f"{path} holds {rows} rows, but its trailer says {count!r}; it is not whole, and nothing was deleted")
 
 
 def _scan_rows(lines: TextIO, found: Scan, layout: Layout) -> None:
@@ -126,13 +139,14 @@ def _scan_rows(lines: TextIO, found: Scan, layout: Layout) -> None:
                 found.hashes.extend(map(hash, keys))
                 found.records += len(keys)
                 number += len(block)
-                line = block[-1]
+                line = found.last = block[-1]
                 continue
         pending = iter(block)
         following = chain(pending, lines)  # a quoted row may go on beyond the block
         for line in pending:
             number += 1
             line = _scan_row(line, following, number, found, layout, rows)
+            found.last = line if line.strip("\r\n") else found.last
     if line and not line.endswith(("\n", "\r")):
         _check_last(line, found, layout)
 

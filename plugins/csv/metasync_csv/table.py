@@ -221,7 +221,7 @@ class Table:
 
 def load(file: File, layout: Layout, only: Wanted | None = None) -> Table:
     """The file as a table; with `only`, one to look up these rows in and never to write. A missing file is made of the option `create`.
-    Raises `ImportIncomplete` and `Unavailable`."""
+    Raises `ImportIncomplete` for whatever an import would hold, as writing would make a half-written file look whole; and `Unavailable`."""
     widen_field_limit()
     newline = LINE_ENDS.get(layout.options["newline"])
     with holding(file) as held:
@@ -229,13 +229,22 @@ def load(file: File, layout: Layout, only: Wanted | None = None) -> Table:
             if not layout.options["create"]:
                 raise ImportIncomplete(f"{file.path} does not exist; put it there, or name its header under `create`")
             return _new(file, layout, configured(layout), newline, None)
+        found = scan(file, held, layout)
+        if found.open_end:
+            # written, it would get its line break, and whatever was to follow would read as cleared
+            raise ImportIncomplete(
+                f"{file.path} ends behind an empty cell without a line break, so its last row may be half-written; end the file with a "
+                "line break"
+            )
         try:
             table = _loaded(held, layout, newline, only)
         except (csv.Error, UnicodeDecodeError) as error:
             raise ImportIncomplete(f"{file.path} cannot be read: {error}; correct the file before it is written to") from error
         check_unchanged(held)
+        if table.digest != found.digest:
+            raise ImportIncomplete(f"{file.path} is still being written: two readings of it differ. Try again when its writer is done")
     if layout.options["trailer"] and table.trailer is None and only is None:
-        _take_trailer(table, layout.options["trailer"])
+        _take_trailer(table)
     return table
 
 
@@ -267,10 +276,9 @@ def _new(file: File, layout: Layout, encoding: Encoding, newline: str | None, di
     return table
 
 
-def _take_trailer(table: Table, trailer: str) -> None:
-    number = next((number for number in reversed(table.rows) if table.rows[number].cells), None)
-    if number is None or table.rows[number].cells[0] != trailer:
-        raise ImportIncomplete(f"{table.file.path} does not end with the trailer {trailer!r}; it is not whole, so it is not written to")
+def _take_trailer(table: Table) -> None:
+    """The first pass has looked at it."""
+    number = next(number for number in reversed(table.rows) if table.rows[number].cells)
     table.trailer = table.rows.pop(number)
 
 

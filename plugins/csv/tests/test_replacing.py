@@ -10,12 +10,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from metasync.contract import Operation, Outcome, RightMissing, Unavailable
+from metasync.contract import Kind, Operation, Outcome, RightMissing, Unavailable
 from metasync_csv import connector as connector_module
 from metasync_csv import replace as replace_module
 
@@ -216,11 +217,84 @@ def test_a_target_that_cannot_be_read_now_ends_the_batch(tmp_path: Path, change:
     with pytest.raises(Unavailable, match="does not exist"):
         list(connector.write([change(Operation.DELETE, "1")]))
     put(tmp_path / "people.csv", b"id,title\n1,\xff\n")
-    with pytest.raises(Unavailable, match="cannot be read"):
+    with pytest.raises(Unavailable, match="row 2, column 'title': the byte 0xff"):
         list(connector.find([change(Operation.DELETE, "1")]))
     put(tmp_path / "people.csv", 'id,title\n1,"a\n')
     with pytest.raises(Unavailable, match="cannot be read"):
         list(connector.write([change(Operation.DELETE, "1")]))
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        ("id,title\n1,a\n2", {}, "ends in the middle of a row"),
+        ('id,title\n1,a\n2,"b', {}, "a quote is not closed"),
+        ("id,title\n1,a\n2,", {}, "end the file with a line break"),
+        ("id,title\n1,a\n2,b", {"final_newline": True}, "does not end with a line break"),
+        ("id,title\n1,a\n2,b\n", {"trailer": "END"}, "does not end with the trailer"),
+        ("id,title\n1,a\nEND,2\n", {"trailer": "END"}, "its trailer says '2'"),
+        ("id,title\n", {}, "no row"),
+        ("", {"create": ["id", "title"]}, "is empty"),
+        ("id,title\n1,a\n2,\xff\n", {"encoding": "ascii"}, "the byte"),
+        ("id,title\n1,a\n", {"quiet_for": 3600}, "less than 3600 s ago"),
+    ],
+)
+def test_what_an_import_would_hold_is_not_written_to(
+    tmp_path: Path, change: Changes, content: str, options: dict[str, Any], words: str
+) -> None:
+    """A change would give the last row its line break, and the half-written file would look whole: whoever is missing would be gone."""
+    path = put(tmp_path / "people.csv", content)
+    connector = connect(path, **options)
+    changes = [change(Operation.UPDATE, "1", {"title": "x"}, {"title": "a"}), change(Operation.CREATE, after={"id": "3"})]
+    for ask in (connector.write, connector.find):
+        with pytest.raises(Unavailable) as raised:
+            list(ask(changes))
+        assert words in str(raised.value) and "neither written nor read back" in str(raised.value)
+    assert path.read_text() == content and leftovers(tmp_path) == []
+
+
+def test_a_half_written_file_holds_the_changes_of_the_other_files_too(tmp_path: Path, change: Changes) -> None:
+    people, groups = put(tmp_path / "people.csv", PEOPLE), put(tmp_path / "groups.csv", "id,members\n9,1\n8")
+    connector = connect(files={"user": str(people), "group": str(groups)})
+    with pytest.raises(Unavailable, match=r"groups\.csv ends in the middle of a row"):
+        list(connector.write([change(Operation.DELETE, "2")]))
+    assert people.read_text() == PEOPLE
+
+
+def test_the_last_row_may_be_deleted_in_one_call_and_another_written_in_the_next(tmp_path: Path, change: Changes) -> None:
+    path = put(tmp_path / "people.csv", "id,title\n1,a\n")
+    connector = connect(path)
+    assert write(connector, change(Operation.DELETE, "1"))[0].outcome is Outcome.APPLIED
+    assert write(connector, change(Operation.CREATE, after={"id": "2"}))[0].outcome is Outcome.APPLIED, "what is empty now we emptied"
+    assert path.read_text() == "id,title\n2,\n"
+
+
+@pytest.mark.parametrize(
+    "change_of",
+    [
+        lambda change: change(Operation.UPDATE, "1", {"title": "x"}, {"title": "a"}),
+        lambda change: change(Operation.CLEAR, "1", {"title": None}, {"title": "a"}),
+        lambda change: change(Operation.DELETE, "1", before={"title": "a"}),
+        lambda change: change(Operation.MEMBER_REMOVE, "1", member="2"),
+    ],
+)
+def test_a_header_that_lost_a_column_of_the_plan_is_not_written_to(tmp_path: Path, change: Changes, change_of: Any) -> None:
+    """Also what does not touch that column: it is not the file that the changes were planned on."""
+    content = "id,jobtitle,mail\n1,a,\n2,b,\n"
+    path = put(tmp_path / "people.csv", content)
+    changes = [change(Operation.UPDATE, "2", {"mail": "b@a.test"}), change_of(change)]
+    for ask in (connect(path, kind="group").write, connect(path, kind="group").find):
+        with pytest.raises(Unavailable, match=r"people\.csv has no column '(title|members)' any more, .* planned; the file is neither written"):
+            list(ask([replace(one, kind=Kind.GROUP) for one in changes]))
+    assert path.read_text() == content
+
+
+def test_a_header_that_lost_a_column_of_the_options_is_not_written_to(tmp_path: Path, change: Changes) -> None:
+    content = "id,title,post\n1,a,\n"
+    path = put(tmp_path / "people.csv", content)
+    with pytest.raises(Unavailable, match=r"neither written .* has no column 'mail' \(named under `sign-in`\)"):
+        list(connect(path, sign_in=["mail"]).write([change(Operation.DELETE, "1")]))
+    assert path.read_text() == content
 
 
 def test_a_folder_that_may_not_be_written_is_a_missing_right(tmp_path: Path, change: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
