@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from metasync.contract import ImportIncomplete
 from metasync_csv.files import DigestingWriter, Encoding, Held, check_unchanged, compressed, configured, holding, reading
-from metasync_csv.layout import Dialect, File, Layout
 from metasync_csv.header import check_header
+from metasync_csv.layout import Dialect, File, Layout
 from metasync_csv.scan import scan, widen_field_limit
 from metasync_csv.values import folded
 

@@ -8,7 +8,19 @@ from typing import Any
 
 import pytest
 
-from metasync.contract import CursorExpired, Entry, Gone, ImportIncomplete, Kind, Patch, Reference, Stopped, Unavailable
+from metasync.contract import (
+    AttributeSchema,
+    CursorExpired,
+    Entry,
+    Gone,
+    ImportIncomplete,
+    Kind,
+    Patch,
+    Reference,
+    Schema,
+    Stopped,
+    Unavailable,
+)
 from metasync.engagement.model import Mapping_
 from metasync.importing import AnotherDirectory, decide
 from metasync.store import audit, directories
@@ -160,6 +172,18 @@ def test_another_directory_under_the_same_name_is_refused_with_both_named(world:
     with pytest.raises(AnotherDirectory, match=r"the first.*the second"):
         world.run()
     assert set(world.states().values()) == {"live"}
+
+
+def test_a_directory_that_became_another_one_names_the_attributes_in_which_it_differs(world: World) -> None:
+    people(world, 2)
+    world.run()
+    world.hr.identity = "the second"
+    before = world.hr.schema.kinds[Kind.USER]
+    attributes = {**before.attributes, "boss": AttributeSchema(name="boss")}
+    del attributes["manager"]
+    world.hr.schema = Schema(kinds={**world.hr.schema.kinds, Kind.USER: replace(before, attributes=attributes)})
+    with pytest.raises(AnotherDirectory, match=r"and is the second now \(of user: 'manager' is missing and 'boss' is new\); nothing was"):
+        world.run()
 
 
 def test_a_directory_that_nobody_needs_is_not_read(world: World) -> None:
