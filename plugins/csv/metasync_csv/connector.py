@@ -261,7 +261,9 @@ class CsvConnector(Connector):
                     self._tables[file.path] = tables[file.path]
             check_named({path: table.columns for path, table in tables.items()}, self.layout)
         except ImportIncomplete as error:
-            raise Unavailable(f"a file that an import would not take is neither written nor read back, its changes wait: {error}") from error
+            raise Unavailable(
+                f"a file that an import would not take is neither written nor read back, its changes wait: {error}"
+            ) from error
         return tables
 
     def _replace(self, table: Table) -> Callable[[Result], Result] | None:

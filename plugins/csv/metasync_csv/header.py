@@ -78,9 +78,9 @@ def check_planned(changes: Iterable[tuple[Change, File, Sequence[str]]], layout:
     for (path, name), labels in missing.items():
         others = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
         raise Unavailable(
-            f"{path} has no column {name!r} any more, on which the change of {labels[0]}{others} was planned; the file is neither written nor "
-            f"read back, and its changes wait. Its columns are {listed(headers[path])}. Give the column its name back, or put the right file "
-            "there"
+            f"{path} has no column {name!r} any more, on which the change of {labels[0]}{others} was planned; the file is neither written "
+            f"nor read back, and its changes wait. Its columns are {listed(headers[path])}. Give the column its name back, or put the "
+            "right file there"
         )
 
 

@@ -193,8 +193,8 @@ def _ambiguous(cell: str, places: Sequence[tuple[File, int]]) -> str:
     some = [*named[:9], f"{len(named) - 9} more"] if len(named) > 10 else named
     all_, none, advice = ("both", "neither", "one") if len(named) == 2 else ("all", "none", "all but one")
     return (
-        f"{rows}{', '.join(some[:-1])} and {some[-1]} {all_} have the anchor {shown(cell)}; {none} was taken. Remove {advice} (case, spaces "
-        "and Unicode forms do not count)"
+        f"{rows}{', '.join(some[:-1])} and {some[-1]} {all_} have the anchor {shown(cell)}; {none} was taken. Remove {advice} (case, "
+        "spaces and Unicode forms do not count)"
     )
 
 

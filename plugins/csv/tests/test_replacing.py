@@ -284,7 +284,9 @@ def test_a_header_that_lost_a_column_of_the_plan_is_not_written_to(tmp_path: Pat
     path = put(tmp_path / "people.csv", content)
     changes = [change(Operation.UPDATE, "2", {"mail": "b@a.test"}), change_of(change)]
     for ask in (connect(path, kind="group").write, connect(path, kind="group").find):
-        with pytest.raises(Unavailable, match=r"people\.csv has no column '(title|members)' any more, .* planned; the file is neither written"):
+        with pytest.raises(
+            Unavailable, match=r"people\.csv has no column '(title|members)' any more, .* planned; the file is neither written"
+        ):
             list(ask([replace(one, kind=Kind.GROUP) for one in changes]))
     assert path.read_text() == content
 

@@ -221,7 +221,9 @@ def test_with_one_file_for_each_kind_a_column_must_stand_in_one_of_them(tmp_path
     files = {"user": put(tmp_path / "people.csv", "id,mail\n1,a\n"), "group": put(tmp_path / "groups.csv", "id,purpose\n9,x\n")}
     given = {kind: str(path) for kind, path in files.items()}
     assert read(connect(files=given, unique=["mail"], sign_in=["purpose"]), "mail") == {"1": {"mail": "a"}}
-    with pytest.raises(ImportIncomplete, match=r"groups\.csv and .*people\.csv have no column 'x'.* their columns are 'id', 'purpose', 'mail'"):
+    with pytest.raises(
+        ImportIncomplete, match=r"groups\.csv and .*people\.csv have no column 'x'.* their columns are 'id', 'purpose', 'mail'"
+    ):
         list(connect(files=given, unique=["x"]).read(request("mail")))
 
 
