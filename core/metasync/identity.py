@@ -31,8 +31,8 @@ def check_identity(workspace: Workspace, directory: str, connector: Connector, *
             directories.set_identity(connection, number, identity)
     if pinned not in (None, identity):
         raise AnotherDirectory(
-            f"{directory} was {pinned} when it was first imported, and is {identity} now{_differing(workspace, number, connector)}; nothing "
-            "was read or written. If another directory is meant, give it another name in the document"
+            f"{directory} was {pinned} when it was first imported, and is {identity} now{_differing(workspace, number, connector)}; "
+            "nothing was read or written. If another directory is meant, give it another name in the document"
         )
 
 

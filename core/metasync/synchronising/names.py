@@ -23,7 +23,7 @@ ALWAYS = frozenset({"anchor", "privileged"})
 
 def unknown_names(engagement: Engagement, host: Host, schemas: Mapping[str, Schema], profile: Profile) -> list[str]:
     """What a profile names and its directories do not have, each in words behind its key in the document, in the document's order."""
-    found = {}
+    found: dict[str, None] = {}
     for key, directory, kinds, attribute in _named(engagement, host, schemas, profile):
         if wrong := _unknown(schemas, directory, kinds, attribute):
             found[f"profiles.{profile.name}.{key}: {wrong}"] = None
