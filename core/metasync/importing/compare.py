@@ -124,6 +124,8 @@ class Comparison:
             touched.keys |= keys
         self._touch_holders(connection, rows, touched)
         self._marks.write(connection, touched)
+        if state is State.GONE:
+            self._marks.went(connection, rows)
 
     # What became of each item
 

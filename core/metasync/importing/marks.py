@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from metasync.contract import Kind
 from metasync.engagement.model import Profile
 from metasync.store import dirty, waits
+from metasync.store import pending as pending_rows
 from metasync.synchronising.needs import profiles_by_source, profiles_reading
 from metasync.workspace import Workspace
 
@@ -77,6 +78,11 @@ class Marks:
                 rows.add((name, object_id, dirty.WHOLE))
         if rows:
             dirty.mark(self._backend, connection, self._engagement_id, rows)
+
+    def went(self, connection: Connection, object_ids: Collection[int]) -> None:
+        """Groups for which somebody is pending who is gone are compared whole: nothing else would look at that member again."""
+        holders = pending_rows.naming_members(connection, [profile.name for profile in self._reading], object_ids)
+        dirty.mark(self._backend, connection, self._engagement_id, [(profile, holder, dirty.WHOLE) for profile, holder in holders])
 
     def _of_source(self, kind: Kind) -> Iterable[str]:
         return [name for name in self._by_source.get((self._directory, kind), ()) if name in self._profiles]

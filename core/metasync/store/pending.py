@@ -12,7 +12,7 @@ from metasync.contract import Kind, Operation
 from metasync.store import codec
 from metasync.store.portions import portions
 from metasync.store.rows import PendingOperation
-from metasync.store.tables import pending, pending_member
+from metasync.store.tables import object_, pending, pending_member
 
 
 @dataclass(kw_only=True, slots=True)
@@ -123,6 +123,20 @@ def put_members(
                 for row in rows
             ],
         )
+
+
+def naming_members(connection: Connection, profiles: Collection[str], member_ids: Collection[int]) -> list[tuple[str, int]]:
+    """(profile, source group) for which one of these target objects is pending as a member, to be added or removed."""
+    found: set[tuple[str, int]] = set()
+    for part in portions(member_ids):
+        query = (
+            select(pending_member.c.profile, pending_member.c.object_id)
+            .distinct()
+            .join(object_, object_.c.anchor == pending_member.c.member_key)
+            .where(object_.c.id.in_(part), pending_member.c.profile.in_(sorted(profiles)), pending_member.c.member_created.is_(False))
+        )
+        found |= {(row.profile, row.object_id) for row in connection.execute(query)}
+    return sorted(found)
 
 
 def drop_members(connection: Connection, profile: str, object_ids: Collection[int]) -> None:

@@ -186,3 +186,19 @@ def test_who_was_created_deleted_by_somebody_and_then_left_leaves_no_problem(
     assert engine.cycle() == {}
     assert engine.cycle() == {}
     assert engine.problems() == []
+
+
+def test_who_shall_leave_a_group_and_is_deleted_by_somebody_is_not_taken_out_again_and_again(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    """What was planned for him is of no use any more, although nothing of the group changed."""
+    engine = make(STAFF)
+    source = person(hr, "Ann")
+    group = hr.add(Kind.GROUP, {"members": (Reference(value=source),)}, name="Team", path=BASE, displayName="Team")
+    engine.cycle()
+    hr.leave(group, source)
+    engine.import_()
+    assert ("member remove", "Team") in shown(engine.plan())
+    ad.delete(anchor(ad, "Ann"))
+    assert ("create", "Ann") in shown(engine.cycle())
+    assert engine.cycle() == {}
