@@ -7,21 +7,23 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from metasync.contract import MetasyncError, Schema
+from metasync.contract import MetasyncError, Operation, Schema
 from metasync.engagement.model import Profile
-from metasync.store import history, joins, objects, reservations, states
+from metasync.explain_leaving import leaving_steps
+from metasync.store import history, holds, joins, objects, reservations, states
 from metasync.store import pending as pending_rows
 from metasync.store.joins import JoinRow
 from metasync.store.rows import State, Status
 from metasync.synchronising import interpret
+from metasync.synchronising.fit import fit
 from metasync.synchronising.images import source_name
 from metasync.synchronising.interpret import show
 from metasync.synchronising.match import Claims, Matching, by_hand, keyed
 from metasync.synchronising.names import unknown
-from metasync.synchronising.needs import canonical
+from metasync.synchronising.needs import canonical, kind_schema
 from metasync.synchronising.places import resolve_places
 from metasync.synchronising.program import ObjectError, Program, compile_program
-from metasync.synchronising.scope import judge
+from metasync.synchronising.scope import Verdict, judge
 from metasync.synchronising.units import Loader, Unit
 from metasync.workspace import Workspace
 
@@ -105,9 +107,13 @@ def _status(unit: Unit, since: history.Since | None) -> str:
         return "not synchronised yet"
     before = f"{unit.before.status}: {unit.before.reason}".rstrip(": ")
     if since is None:
-        return before
+        held = ", ".join(sorted(unit.held - {"*"}))
+        return f"{before}; an undo holds {held}" if held else before
     words = _since(since)
-    return words if unit.before.status == Status.PENDING else f"{before}; {words}"
+    if unit.before.status == Status.PENDING:
+        return words
+    # Whoever leaves is not in step, also where all that was due is written.
+    return f"{before}; {words if unit.before.status == Status.IN_STEP else words.removeprefix('in step: ')}"
 
 
 def _since(since: history.Since) -> str:
@@ -128,21 +134,26 @@ class _Teller:
         self.workspace, self.connection, self.profile, self.source = workspace, connection, profile, source
         places = resolve_places(connection, workspace, profile, source, pin=False)
         self.program: Program = compile_program(workspace.engagement, workspace.host, schemas, profile, source, places)
+        self.target_schema = kind_schema(schemas, profile.target, profile.target_kind)
+        """With the names that the directory itself uses."""
         self.loader = Loader(workspace, profile, {workspace.directory_ids[source]: self.program}, schemas)
         self.hand = by_hand(workspace.engagement, profile, joins.decisions(connection, workspace.engagement_id))
 
     def tell(self, object_id: int, attribute: str | None) -> Explanation:
         unit = self.loader.load(self.connection, [object_id])[0]
         environment = unit.environment(self.workspace.engagement)
-        name = canonical(self.program.target_schema, attribute) if attribute else None
-        lines: list[Line] = []
-        inside = False
+        name = canonical(self.target_schema, attribute) if attribute else None
+        verdict, lines = self._scope(unit, environment)
+        if name is not None and verdict is not None and verdict.inside:
+            lines = []
         if name is None:
-            inside, scope = self._scope(unit, environment)
-            lines += scope
             lines += self._partner(unit, environment)
-        if name is not None or unit.target is not None or inside:
-            lines += self._values(unit, environment, name)
+        if name is not None or (verdict is not None and verdict.inside):
+            lines += self._values(unit, environment, name, verdict)
+        if name in (None, "enabled", "path") and verdict is not None and verdict.cause is not None:
+            steps = leaving_steps(self.connection, unit, environment, verdict.cause)
+            lines += [Line(topic="leaving", words=words) for words in steps]
+        lines += self._held(unit, name)
         since = history.written_since(self.connection, self.profile.name, unit.id)
         if since is None or since.states & UNDONE:  # else all of it was written meanwhile, and the history says so
             lines += self._pending(unit, name)
@@ -156,20 +167,20 @@ class _Teller:
             lines=tuple(lines),
         )
 
-    def _scope(self, unit: Unit, environment: Mapping[str, Mapping[str, object]]) -> tuple[bool, list[Line]]:
+    def _scope(self, unit: Unit, environment: Mapping[str, Mapping[str, object]]) -> tuple[Verdict | None, list[Line]]:
+        """The verdict, None where it cannot be told, and what it rests on."""
         lines = []
-        inside = False
+        verdict = None
         if unit.source.state is not State.LIVE:
             lines.append(Line(topic="source", words=f"the object is {unit.source.state} in {self.source}"))
         try:
             verdict = judge(unit, environment, self.hand.ignored)
-            inside = verdict.inside
-            lines.append(Line(topic="scope", words=("inside: " if inside else "outside: ") + verdict.words))
+            lines.append(Line(topic="scope", words=("inside: " if verdict.inside else "outside: ") + verdict.words))
             if self.program.where is not None and unit.source.state is State.LIVE:
                 lines.append(Line(topic="scope", words=interpret.in_where(self.program, environment)[1]))
         except ObjectError as error:
             lines.append(Line(topic="scope", words=f"cannot be told: {error}. Nothing is done to the object before it can"))
-        return inside, lines
+        return verdict, lines
 
     def _partner(self, unit: Unit, environment: Mapping[str, Mapping[str, object]]) -> list[Line]:
         lines = _joined(self.workspace, unit.joins)
@@ -190,7 +201,10 @@ class _Teller:
             lines.append(Line(topic="match", words=decided.words))
         return lines
 
-    def _values(self, unit: Unit, environment: Mapping[str, Mapping[str, object]], attribute: str | None) -> list[Line]:
+    def _values(
+        self, unit: Unit, environment: Mapping[str, Mapping[str, object]], attribute: str | None, verdict: Verdict | None
+    ) -> list[Line]:
+        """What the mappings make of it; of one that is not inside, only what is there: nothing that they make is ever written."""
         lines: list[Line] = []
         known = {*self.program.mappings, *(("path",) if self.profile.place else ())}
         if attribute is not None and attribute not in known:
@@ -198,10 +212,13 @@ class _Teller:
                 return [Line(topic=attribute, words=wrong)]
             lines.append(Line(topic=attribute, words=f"{self.profile.name} does not map it; it is left as it is in {self.profile.target}"))
             return [*lines, *self._now(unit, attribute)]
+        if attribute is not None and (verdict is None or not verdict.inside):
+            return [Line(topic=attribute, words="no mapping decides about it while the object is not inside"), *self._now(unit, attribute)]
         for one in self.program.references:
             if attribute in (None, one.attribute):
                 of = " and ".join(f"{root}.{name}" for root, name in one.contributors)
-                lines.append(Line(topic=one.attribute, words=f"follows the identities that {of} refers to"))
+                held = "; an undo holds it as it is" if one.attribute in unit.held else ""
+                lines.append(Line(topic=one.attribute, words=f"follows the identities that {of} refers to{held}"))
         try:
             reasons = interpret.desired(self.program, environment)[1]
         except ObjectError as error:
@@ -213,23 +230,59 @@ class _Teller:
             words = f"`{reason.expression}`{f', where {read}' if read else ''}"
             for step, value in reason.steps:
                 words += f"; {step} makes {show(value)}"
-            words += f"; so it shall be {show(reason.value)}" if reason.value is not None else "; so there is nothing"
+            words += self._shall(unit, reason)
             words += f" ({reason.words})" if reason.words else ""
             lines.append(Line(topic=reason.attribute, words=words))
             lines += self._now(unit, reason.attribute) if attribute else []
         return lines
 
+    def _shall(self, unit: Unit, reason: interpret.Reason) -> str:
+        """What comes of a mapping's value: what an undo holds stays, and what stands only once may be numbered."""
+        if reason.attribute in unit.held or "*" in unit.held:
+            return f"; that makes {show(reason.value)}, and an undo holds it as it is"
+        if reason.value is None:
+            return "; so there is nothing"
+        mapping = self.program.mappings[reason.attribute]
+        if not mapping.unique or not isinstance(reason.value, str):
+            return f"; so it shall be {show(reason.value)}"
+        try:
+            base = fit(self.program.target_schema, reason.attribute, reason.value, shorten=True)
+        except ObjectError as error:
+            return f"; that cannot be written: {error}"
+        given = [one for one in self._reserved(unit, reason.attribute) if one.base == base]
+        if not given:
+            return f"; so it shall be {show(base)}, or the first of `unique:` that is free"
+        return f"; `unique:` gave it {show(given[0].shown)}, so it shall be that"
+
+    def _reserved(self, unit: Unit, attribute: str) -> list[reservations.Reservation]:
+        """What is reserved for it now, the newest first."""
+        if unit.identity_id is None:
+            return []
+        kept = reservations.of_identities(self.connection, self.loader.target_id, [unit.identity_id])
+        return [one for one in reversed(kept.get((unit.identity_id, attribute), [])) if one.released is None]
+
     def _now(self, unit: Unit, attribute: str) -> list[Line]:
         if unit.target is None:
             return [Line(topic=attribute, words=f"there is no object in {self.profile.target} yet")]
+        if unit.target.state is State.GONE:
+            return [Line(topic=attribute, words=f"the object is gone in {self.profile.target}")]
         lines = [Line(topic=attribute, words=f"{self.profile.target} has {show(unit.target.attributes.get(attribute))}")]
-        if unit.identity_id is not None:
-            kept = reservations.of_identities(self.connection, self.loader.target_id, [unit.identity_id])
-            for one in kept.get((unit.identity_id, attribute), [])[:1]:
-                lines.append(Line(topic=attribute, words=f"{one.shown} is reserved for it, made of {one.base}"))
-        if attribute in unit.held or "*" in unit.held:
-            lines.append(Line(topic=attribute, words="an undo holds it; `metasync release` lets it go"))
+        for one in self._reserved(unit, attribute)[:1]:
+            lines.append(Line(topic=attribute, words=f"{one.shown} is reserved for it, made of {one.base}"))
         return lines
+
+    def _held(self, unit: Unit, attribute: str | None) -> list[Line]:
+        """Which undo holds what of the object, and how it is let go."""
+        found: dict[tuple[int, str], list[str]] = {}
+        for row in holds.those(
+            self.connection, self.workspace.engagement_id, profile=self.profile.name, objects=[unit.id], attribute=attribute
+        ):
+            found.setdefault((row.run_id, row.reason), []).append("the object" if row.attribute == "*" else row.attribute)
+        release = f"`metasync release --object {source_name(self.source, unit.row.anchor)}` lets it go"
+        return [
+            Line(topic="held", words=f"{', '.join(names)}: {reason}; {release}, `metasync release --run {run_id}` everything of that undo")
+            for (run_id, reason), names in found.items()
+        ]
 
     def _pending(self, unit: Unit, attribute: str | None) -> list[Line]:
         row = pending_rows.of_objects(self.connection, self.profile.name, [unit.id]).get(unit.id)
@@ -247,10 +300,13 @@ class _Teller:
         lines = []
         for one in history.changes_of(self.connection, self.profile.name, unit.id, attribute, HISTORY):
             when = f" {one.written_at:%Y-%m-%d %H:%M:%SZ}" if one.written_at else ""
-            touched = {name: value for name, value in one.after.items() if attribute in (None, name)}
-            values = "; ".join(f"{name} from {show(one.before.get(name))} to {show(value)}" for name, value in touched.items())
+            values = _members(one) or "; ".join(
+                f"{name} from {show(one.before.get(name))} to {show(value)}"
+                for name, value in one.after.items()
+                if attribute is not None and attribute == name
+            )
             words = f"plan {one.plan_id}{f', run {one.run_id}' if one.run_id else ''}{when}: {one.operation} is {one.state}"
-            words += f" ({values})" if values and attribute is not None else ""
+            words += f" ({values})" if values else ""
             words += f"; {one.error}" if one.error else ""
             lines.append(Line(topic="history", words=words))
         return lines
@@ -258,3 +314,12 @@ class _Teller:
     def _problems(self, unit: Unit, attribute: str | None) -> list[Line]:
         found = history.problems_of(self.connection, self.profile.name, unit.id)
         return [Line(topic="problem", words=f"{one.code}: {one.text}") for one in found if attribute is None or one.attribute == attribute]
+
+
+def _members(past: history.Past) -> str:
+    """Who was added to a group, or removed."""
+    if past.operation not in (Operation.MEMBER_ADD, Operation.MEMBER_REMOVE):
+        return ""
+    added = past.operation == Operation.MEMBER_ADD
+    members = [one.value for values in (past.after if added else past.before).values() for one in values or ()]
+    return f"{'added' if added else 'removed'} {', '.join(members)}"

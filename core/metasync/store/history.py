@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, select
 
+from metasync.contract import Operation
 from metasync.store import codec
 from metasync.store.tables import change, plan, problem, sync_state
 
@@ -44,21 +45,35 @@ def changes_of(connection: Connection, profile: str, object_id: int, attribute: 
         before, after = codec.decode(row.before), codec.decode(row.after)
         if attribute is not None and attribute not in after and attribute not in before:
             continue
-        found.append(
-            Past(
-                plan_id=row.plan_id,
-                run_id=row.run_id,
-                operation=row.operation,
-                state=row.state,
-                before=before,
-                after=after,
-                error=row.error,
-                written_at=row.written_at,
-            )
-        )
+        found.append(_past(row, before, after))
         if len(found) == most:
             break
     return found
+
+
+def newest_written(connection: Connection, profile: str, object_id: int, operation: Operation) -> Past | None:
+    """The last such operation that a profile wrote for a source object."""
+    query = select(change).where(
+        change.c.profile == profile,
+        change.c.object_id == object_id,
+        change.c.operation == operation.value,
+        change.c.state.in_(("written", "confirmed")),
+    )
+    row = connection.execute(query.order_by(change.c.id.desc()).limit(1)).first()
+    return None if row is None else _past(row, codec.decode(row.before), codec.decode(row.after))
+
+
+def _past(row: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> Past:
+    return Past(
+        plan_id=row.plan_id,
+        run_id=row.run_id,
+        operation=row.operation,
+        state=row.state,
+        before=before,
+        after=after,
+        error=row.error,
+        written_at=row.written_at,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
