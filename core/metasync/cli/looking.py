@@ -154,10 +154,15 @@ def runs(session: Session, limit: int) -> None:
     session.out.json({"runs": found, "open plans": waiting})
     session.out.table(
         ("Run", "Kind", "State", "Started (UTC)", "Of"),
-        [(one.id, one.kind, styled(one.state, STYLE_OF.get(one.state, "")), when(one.started)[:-1], ", ".join(one.what)) for one in found],
+        [(one.id, one.kind, styled(one.state, STYLE_OF.get(one.state, "")), when(one.started)[:-1], _of(one)) for one in found],
         right=("Run",),
     )
     plan_table(session.out, waiting)
+
+
+def _of(run: service.RunRow) -> str:
+    """What it was asked to do, and why it failed."""
+    return "\n".join(part for part in (", ".join(run.what), run.error) if part)
 
 
 @verb(

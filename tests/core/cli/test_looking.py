@@ -172,6 +172,17 @@ def test_a_decision_needs_a_reason_and_two_different_objects(in_step: Shell, hr:
     assert "a decision needs a reason" in in_step("ignore", one, "--reason", " ", code=2).err
 
 
+def test_a_failed_import_is_listed_among_the_problems_and_its_run_says_why(in_step: Shell, hr: MemoryDirectory) -> None:
+    kept, hr.identity = hr.identity, "another"
+    in_step("run", code=4)
+    (found,) = in_step("problems", "--json").json
+    assert (found["area"], found["of"], found["code"], found["severity"]) == ("import", "hr", "not imported", "error")
+    assert f"hr was {kept} when" in " ".join(in_step("runs").out.split())
+    hr.identity = kept
+    in_step("import")
+    assert in_step("problems", "--json").json == []
+
+
 def test_problems_name_the_object_and_can_be_narrowed(in_step: Shell, hr: MemoryDirectory) -> None:
     assert "no problems" in in_step("problems").out
     person(hr, "Person 1", mail="person.1@x.test")
