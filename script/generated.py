@@ -176,7 +176,8 @@ def default(field: Any) -> str:
 
 EXIT_CODES: Mapping[Exit, str] = {
     Exit.DONE: "done; also a plan that awaits approval, where planning was all that was asked for",
-    Exit.FAILED: "some objects failed, or something looked at is not as it must be",
+    Exit.FAILED: "some objects failed in this run: a row was rejected, a value does not fit, a write was refused; "
+    "or something looked at is not as it must be",
     Exit.USAGE: "bad usage, or a document that cannot be used: nothing was begun",
     Exit.WAITING: "a run that waits for approval, or was stopped by a limit",
     Exit.UNAVAILABLE: "a directory, or the database, cannot be used now: try again later",

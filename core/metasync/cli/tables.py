@@ -39,7 +39,9 @@ def settle(session: Session, done: service.RunOutcome) -> None:
         session.out.say(f"{listed(names)} {'was' if len(names) == 1 else 'were'} left out: {why}", "warning")
     for directory, why in done.unwritable.items():
         session.out.say(f"{directory} could not be written, its changes wait for the next export: {why}", "error")
-    if done.failed or done.state == "failed":
+    if done.errors:
+        session.out.say(f"{counted(done.errors, 'new error')} of single objects; see `metasync problems --severity error`", "error")
+    if done.failed or done.errors or done.state == "failed":
         session.worse(Exit.FAILED)
     if done.state == "waiting":
         session.worse(Exit.WAITING)

@@ -69,6 +69,8 @@ class RunOutcome:
     """State of a change -> number, of the plans that were exported, as they stand now."""
     unwritable: Mapping[str, str] = field(default_factory=dict)
     """Directory -> why it could not be written; its changes wait for the next export."""
+    errors: int = 0
+    """Errors of single objects that this run found and that did not stand before: rows that were rejected, values that do not fit."""
 
     @property
     def unavailable(self) -> bool:
@@ -94,7 +96,7 @@ def import_directories(workspace: Workspace, directories: Sequence[str], *, full
     with recorded(workspace, "import", directories) as run:
         imports = _import_all(run, directories, full=full)
         _settle(run, imports=imports)
-        return RunOutcome(run=run.id, state=run.state, imports=imports)
+        return RunOutcome(run=run.id, state=run.state, imports=imports, errors=_errors(run))
 
 
 def plan(workspace: Workspace, profiles: Sequence[str], objects: Collection[int] | None = None) -> RunOutcome:
@@ -102,7 +104,7 @@ def plan(workspace: Workspace, profiles: Sequence[str], objects: Collection[int]
     with recorded(workspace, "plan", profiles) as run:
         frozen, left_out = _plan(run, profiles, objects)
         _settle(run, left_out=left_out)
-        return RunOutcome(run=run.id, state=run.state, plans=[one.id for one in frozen], left_out=left_out)
+        return RunOutcome(run=run.id, state=run.state, plans=[one.id for one in frozen], left_out=left_out, errors=_errors(run))
 
 
 def export(workspace: Workspace, plan_ids: Sequence[int]) -> RunOutcome:
@@ -117,7 +119,7 @@ def confirm(workspace: Workspace) -> RunOutcome:
     with recorded(workspace, "confirm", targets) as run:
         imports = _import_all(run, targets, name="confirm")
         _settle(run, imports=imports)
-        return RunOutcome(run=run.id, state=run.state, imports=imports)
+        return RunOutcome(run=run.id, state=run.state, imports=imports, errors=_errors(run))
 
 
 def undo(workspace: Workspace, run_id: int) -> RunOutcome:
@@ -175,6 +177,7 @@ def _written(
         waiting=waiting,
         written=written,
         unwritable=unwritable,
+        errors=_errors(run),
     )
 
 
@@ -291,6 +294,13 @@ def _decide(workspace: Workspace, plan: PlanSummary, *, approve: bool, reason: s
 def _states(run: ActiveRun, plan_ids: Sequence[int]) -> dict[str, int]:
     with run.workspace.backend.read() as connection:
         return ledger.count(connection, plan_ids)
+
+
+def _errors(run: ActiveRun) -> int:
+    engagement_id = run.workspace.engagement_id
+    with run.workspace.backend.read() as connection:
+        row = rows.get(connection, engagement_id, run.id)
+        return problems.new_errors(connection, engagement_id, run.id, row.started) if row is not None else 0
 
 
 def _targets(run: ActiveRun, plan_ids: Sequence[int]) -> list[str]:

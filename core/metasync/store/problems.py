@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select
 
 from metasync.store import clock
 from metasync.store.portions import portions
@@ -175,6 +175,19 @@ def count(connection: Connection, engagement_id: int, *, area: str | None = None
     if of is not None:
         query = query.where(problem.c.of == of)
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def new_errors(connection: Connection, engagement_id: int, run_id: int, began: datetime) -> int:
+    """Errors of objects that importing or synchronising found in this run, and that did not stand before it."""
+    query = select(func.count()).where(
+        problem.c.engagement_id == engagement_id,
+        problem.c.run_id == run_id,
+        problem.c.area.in_((IMPORT, SYNCHRONISE)),
+        problem.c.severity == Severity.ERROR.value,
+        or_(problem.c.object_id != 0, problem.c.anchor != ""),
+        problem.c.since >= began,
+    )
+    return connection.execute(query).scalar_one()
 
 
 def page(

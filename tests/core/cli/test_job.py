@@ -201,6 +201,18 @@ def test_a_misspelt_target_attribute_stops_its_profile_alone_and_is_seen_by_chec
     assert "groups" in done.out
 
 
+def test_a_new_error_of_an_object_ends_the_run_with_exit_code_1_and_one_that_stood_before_does_not(
+    in_step: Shell, hr: MemoryDirectory
+) -> None:
+    hr.change(hr.anchors(Kind.USER)[1], displayName=None)
+    done = in_step("run", code=1)
+    assert "1 new error of single objects; see `metasync problems --severity error`" in done.err
+    assert "new error" not in in_step("run").err
+    hr.change(hr.anchors(Kind.USER)[2], displayName=None)
+    in_step("import")
+    in_step("plan", code=1)
+
+
 def test_undo_of_an_unknown_run_says_so(in_step: Shell) -> None:
     assert "there is no run 99" in in_step("undo", "99", code=2).err
 
