@@ -114,9 +114,9 @@ def frozen(
     """Make one plan in one transaction: `fill` hands the drafts to the freezer. What stands already is found again instead."""
     area = "undo" if purpose == "undo" else "plan"
     with workspace.backend.write() as connection:
-        # Where an export ended before it could say that all is written.
-        approved = plans.of_profile(connection, workspace.engagement_id, profile, states=("approved",), purpose=purpose)
-        ledger.close_plans(connection, [row.id for row in approved])
+        # Where an export ended before it could say that all is written; an undo may be long over when the profile is planned again.
+        approved = plans.of_profile(connection, workspace.engagement_id, profile, states=("approved",))
+        ledger.close_plans(connection, [row.id for row in approved if row.purpose in (purpose, "undo")])
     try:
         with workspace.backend.write(durable=True) as connection:
             row, problems = _write(

@@ -139,7 +139,7 @@ def test_who_joins_a_group_and_is_deleted_in_the_same_export_leaves_no_problem(
     assert [code for _, code, _ in engine.problems()] == ["unresolved reference"]
 
 
-@pytest.mark.parametrize("next_step", ["export", "run"])
+@pytest.mark.parametrize("next_step", ["export", "run", "plan"])
 def test_a_plan_that_was_written_by_a_process_that_died_before_it_said_so_is_closed(
     make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory, monkeypatch: pytest.MonkeyPatch, next_step: str
 ) -> None:
@@ -162,8 +162,11 @@ def test_a_plan_that_was_written_by_a_process_that_died_before_it_said_so_is_clo
     engine.later(minutes=10)
     if next_step == "export":
         engine.export([1])
-    else:
+    elif next_step == "run":
         assert engine.run().written == {}
+    else:
+        engine.import_()
+        assert engine.plan() == {}
     with engine.backend.read() as connection:
         assert set(connection.execute(select(plan.c.state).where(plan.c.profile == "people")).scalars()) <= {"exported", "empty"}
 
@@ -202,3 +205,28 @@ def test_who_shall_leave_a_group_and_is_deleted_by_somebody_is_not_taken_out_aga
     ad.delete(anchor(ad, "Ann"))
     assert ("create", "Ann") in shown(engine.cycle())
     assert engine.cycle() == {}
+
+
+def test_an_undo_that_was_written_by_a_process_that_died_before_it_said_so_is_closed_by_the_next_plan(
+    make: MakeEngine, hr: MemoryDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def dies(*_: object) -> None:
+        raise Killed
+
+    engine = make(STAFF)
+    person(hr, "Ann")
+    number = engine.run(approve=True).run
+    engine.undo(number)
+    (undo,) = engine.approve()
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(batches, "_audit", dies)
+        engine.export()
+    engine.restart()
+    engine.later(minutes=10)
+    engine.import_()
+    engine.plan()
+    with engine.backend.read() as connection:
+        assert connection.execute(select(plan.c.state).where(plan.c.id == undo)).scalar_one() == "exported"
