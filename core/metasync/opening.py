@@ -35,7 +35,7 @@ class NotLoaded(UsageError):
     """The document was never loaded; load it first: `metasync load FILE`."""
 
 
-class PluginsNotInUse(UsageError):
+class PluginsNotInUse(document.DocumentError):
     """A plugin of the document is not in use."""
 
 
@@ -81,7 +81,7 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
     """The newest loaded revision, ready to work. Raises `NotLoaded` where the document is newer than that."""
     read = document.read(settings.engagement)
     host = Host.load(read.plugins, settings.lock_file)
-    refuse_broken(host, settings, read.name)
+    refuse_broken(host, settings, read)
     dispatcher_class(settings.dispatch, host.dispatchers)
     with store(settings, create=False) as backend:
         with backend.read() as connection:
@@ -115,20 +115,19 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
         )
 
 
-def refuse_broken(host: Host, settings: Settings, name: str) -> None:
+def refuse_broken(host: Host, settings: Settings, read: document.Document) -> None:
     """Nothing is done with a document whose plugins do not all work: the rest would mean something else than what was written.
 
-    A plugin that was modified is audited, where the engagement `name` is loaded.
+    A plugin that was modified is audited, where the engagement is loaded.
     """
     broken = [one for one in host.plugins if not one.working]
     if broken:
         if any(one.state is State.MODIFIED for one in broken):
             with suppress(StoreError), store(settings, create=False) as backend, backend.write(durable=True) as connection:
-                engagement_id = revisions.engagement_id(connection, name)
+                engagement_id = revisions.engagement_id(connection, read.name)
                 if engagement_id is not None:
                     note_plugins(connection, engagement_id, settings.who, host.plugins)
-        listed = "\n".join(f"  {one.name}: {one.state}: {one.reason}" for one in broken)
-        raise PluginsNotInUse(f"these plugins of the document are not in use; correct that, or take them out of `plugins:`\n{listed}")
+        raise PluginsNotInUse(read.problem(("plugins", one.name), f"is not in use, {one.state}: {one.reason}") for one in broken)
 
 
 def note_plugins(connection: Connection, engagement_id: int, who: str, plugins: Iterable[PluginInfo]) -> None:

@@ -170,10 +170,13 @@ def check(settings: Settings) -> Checked:
     """Read and check the document; where it was loaded and imported before, also what its expressions make of the imported objects."""
     read = document.read(settings.engagement)
     host = Host.load(read.plugins, settings.lock_file)
-    refuse_broken(host, settings, read.name)
+    refuse_broken(host, settings, read)
     engagement = loading.check(read, host)
     return Checked(
-        engagement=engagement, plugins=host.plugins, notices=engagement.notices, warnings=_imported_warnings(settings, engagement, host)
+        engagement=engagement,
+        plugins=host.plugins,
+        notices=engagement.notices,
+        warnings=[f"{read.path}:{read.line_of(one)}: {one}" for one in _imported_warnings(settings, engagement, host)],
     )
 
 
@@ -181,7 +184,7 @@ def load(settings: Settings) -> Loaded:
     """Accept the document as a new revision. Makes the database where there is none."""
     read = document.read(settings.engagement)
     host = Host.load(read.plugins, settings.lock_file)
-    refuse_broken(host, settings, read.name)
+    refuse_broken(host, settings, read)
     engagement = loading.check(read, host)
     with store(settings, create=True) as backend:
         with backend.read() as connection:

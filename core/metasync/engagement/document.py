@@ -100,6 +100,18 @@ class Document:
         """The line of a key or list item."""
         return position(self.root, path)[0]
 
+    def line_of(self, words: str) -> int:
+        """The line of the key that these words begin with, or of the nearest around it: `profiles.staff.map.title: ...`"""
+        path: KeyPath = ()
+        node: Any = self.data
+        while True:
+            keys = list(node) if isinstance(node, Mapping) else list(range(len(node))) if isinstance(node, list) else []
+            fitting = [one for one in keys if re.match(rf"{re.escape(key_text((*path, one)))}(?=[.:\[])", words)]
+            if not fitting:
+                return self.line(path)
+            key = max(fitting, key=lambda one: len(str(one)))
+            path, node = (*path, key), node[key]
+
 
 def read(path: str | Path) -> Document:
     """Read a document from a file. Raises `DocumentError`."""

@@ -213,7 +213,8 @@ def _candidate(
 def _unsuitable(distribution: Distribution, requirement: str) -> str:
     try:
         if not SpecifierSet(requirement).contains(Version(distribution.version), prereleases=True):
-            return f"version {distribution.version} is installed, and the document allows {requirement}"
+            wanted = f"the document allows {requirement}: install such a version, or correct `plugins:`"
+            return f"version {distribution.version} is installed, and {wanted}"
     except (InvalidSpecifier, InvalidVersion) as error:
         return f"its version cannot be compared: {error}"
     if not _entry_points(distribution):

@@ -35,7 +35,11 @@ def test_a_mapping_that_is_null_for_many_is_named_with_the_share(in_step: Shell)
     in_step("load")
     in_step("import")
     done = in_step("check")
-    assert "warning: profiles.people.map.title: `source.description` is null for all of the objects of hr in scope" in done.out
+    (line,) = [
+        number for number, text in enumerate((in_step.folder / "metasync.yaml").read_text().splitlines(), 1) if "source.description" in text
+    ]
+    words = "profiles.people.map.title: `source.description` is null for all of the objects of hr in scope"
+    assert f"warning: metasync.yaml:{line}: {words}" in done.out
 
 
 def test_only_objects_in_scope_count_for_mappings(in_step: Shell, hr: MemoryDirectory) -> None:

@@ -44,6 +44,20 @@ def test_a_refused_plugin_is_named_once(refused: Shell) -> None:
     assert (said.out + said.err).count("an editable install") == 1
 
 
+def test_a_plugin_that_is_not_in_use_is_named_with_file_line_and_key(loaded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (loaded.folder / "metasync.yaml").read_text(encoding="utf-8").replace('standard: ">=0"', 'standard: ">=0", foo: ">=1"')
+    loaded.write(text)
+    lost = PluginInfo(name="foo", distribution="", state=State.MISSING, reason="metasync-foo is not installed")
+    monkeypatch.setattr(Host.load({}), "plugins", (*Host.load({}).plugins, lost))
+    line = next(number for number, one in enumerate(text.splitlines(), 1) if "foo:" in one)
+    for verb in ("check", "load", "run"):
+        said = loaded(verb, code=2).err
+        assert said.startswith(f"metasync.yaml:{line}:")
+        assert "plugins.foo: is not in use, missing: metasync-foo is not installed" in said
+    (problem,) = loaded("check", "--json", code=2).json["problems"]
+    assert (problem["line"], problem["key"]) == (line, "plugins.foo")
+
+
 def test_a_modified_plugin_is_audited_once_and_once_when_it_is_in_order_again(loaded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     working = Host.load({})
 
