@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
-from marshmallow import RAISE, Schema, ValidationError, fields
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from metasync.contract import Kind
 from metasync.engagement.document import NAME, NAME_ALLOWED, Fault, one_of
@@ -102,14 +102,15 @@ class Percent(Value):
 class Word(Value):
     """One of a few words."""
 
-    def __init__(self, words: Iterable[str], **more: Any) -> None:
+    def __init__(self, words: Iterable[str], what: str = "", **more: Any) -> None:
         super().__init__(**more)
         self.words = {str(word): word for word in words}
+        self.fault = f"is not {what}" if what else "is not known here"
         self.form = "one of " + ", ".join(f"`{word}`" for word in self.words)
 
     def read(self, value: Any) -> Any:
         if not isinstance(value, str) or value not in self.words:
-            raise self.wrong(f"{shown(value)} is not known here", one_of(self.words, value))
+            raise self.wrong(f"{shown(value)} {self.fault}", one_of(self.words, value))
         return self.words[value]
 
 
@@ -211,11 +212,13 @@ class Part(Value):
         self.schema, self.short = schema, short
         keys = f"a mapping with the keys of {schema.title}"
         self.form = f"{short_form}, or {keys}" if short else keys
+        self.either = f"{short_form} in quotes, or `{{{short}: EXPRESSION, ...}}`"
 
     def read(self, value: Any) -> dict[str, Any]:
         if self.short and not isinstance(value, Mapping):
-            Text(self.form).read(value)
-            value = {self.short: value}
+            if not isinstance(value, str):
+                raise self.wrong(f"{shown(value)} is not text", self.either)
+            value = {self.short: Text(self.form).read(value)}
         if not isinstance(value, Mapping):
             raise self.wrong(f"{shown(value)} is not a mapping")
         return read_section(self.schema(), value)
@@ -266,6 +269,8 @@ def explain(schema: Schema, messages: dict[Any, Any]) -> None:
     """Replace marshmallow's own words for unknown, missing and empty keys."""
     known = {field.data_key or name: field for name, field in schema.fields.items()}
     for key, said in messages.items():
+        if isinstance(said, dict) and isinstance(table := known.get(key), fields.Mapping):
+            messages[key] = {name: _entry(table, name, below) for name, below in said.items()}
         if not isinstance(said, list) or len(said) != 1:
             continue
         field = known.get(key)
@@ -281,6 +286,17 @@ def explain(schema: Schema, messages: dict[Any, Any]) -> None:
                 messages[key] = [Fault("is not a mapping", allowed)]
             case text if not isinstance(said[0], Fault):
                 messages[key] = [Fault(text.rstrip("."), allowed)]
+
+
+def _entry(table: fields.Mapping, name: Any, said: Any) -> Any:
+    """What marshmallow says of one entry of a mapping: of its key or of its value, at the entry itself."""
+    if not isinstance(said, dict) or not set(said) <= {"key", "value"}:
+        return said
+    if "key" not in said:
+        return said["value"]
+    checks = table.key_field.validators if table.key_field is not None else ()
+    choices = next((one.choices for one in checks if isinstance(one, validate.OneOf)), None)
+    return said["key"] if choices is None else [Fault("is not known here", one_of(choices, name))]
 
 
 def name_key(key: str) -> str | None:

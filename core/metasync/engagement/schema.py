@@ -291,7 +291,7 @@ class ProfileSection(Section):
         title="Match",
         help="Rules in order; the first with any candidate decides. A bare name is an attribute, anything else an expression.",
     )
-    action = option(Word(Action), title="Action", help="What may be done about an object without partner, and with one.")
+    action = option(Word(Action, "an action"), title="Action", help="What may be done about an object without partner, and with one.")
     place = option(
         Part(PlaceSection, short="expression", short_form="an expression"), title="Place", help="Where objects live in the target."
     )
@@ -312,7 +312,9 @@ class ProfileSection(Section):
         title="Limits",
         help="The most that one plan may do. Defaults: see limits.",
     )
-    approval = option(Word(Approval), title="Approval", help="When a person must approve: `always` (default), `first` or `never`.")
+    approval = option(
+        Word(Approval, "a policy"), title="Approval", help="When a person must approve: `always` (default), `first` or `never`."
+    )
     schedule = option(Schedule(), title="Schedule", help="When the profile runs by itself. Not yet acting.", advanced=True)
     mode = option(Word(("staging",)), title="Mode", help="`staging`: plans and never exports.", advanced=True)
     replaces = option(

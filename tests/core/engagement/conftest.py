@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from marshmallow import fields
+from marshmallow import fields, validate
 
 from metasync.contract import (
     Change,
@@ -54,6 +54,11 @@ class CsvOptions(Options):
     path = option(fields.String(required=True), title="Path", help="The file.")
     path.metadata["path"] = True
     anchor = option(fields.String(required=True), title="Anchor", help="The column that names a row for good.")
+    columns = option(
+        fields.Dict(keys=fields.String(validate=validate.OneOf(("enabled", "manager"))), values=fields.String(allow_none=True)),
+        title="Columns",
+        help="Which column holds what.",
+    )
 
 
 class Still(Connector):

@@ -45,6 +45,7 @@ ROWS = [
     # options of connectors
     ("path: hr.csv, ", "", 4, "directories.hr.options.path", "is missing", "The file."),
     ("path: hr.csv", "path: 5", 4, "directories.hr.options.path", "Not a valid string", "The file."),
+    ("path: hr.csv", "path: hr.csv, columns: {enable: status}", 4, "directories.hr.options.columns.enable", "is not known here", "`enabled`?"),
     ("path: hr.csv", "path: hr.csv, colour: red", 4, "directories.hr.options.colour", "not known here", "`anchor`"),
     ("{secret: ad-bind}", "hunter2", 5, "directories.ad.options.password", "a secret is written as a reference", ""),
     ("options: {path: hr.csv, anchor: id}", "options: [a]", 4, "directories.hr.options", "a list is not a mapping", "options"),
@@ -62,6 +63,7 @@ ROWS = [
     ("sn: source.surname", "sn: mv.surname", 13, "profiles.staff.map.sn", "mv has no attribute surname", ""),
     ("sn: source.surname", "sn: fabrikam.surname", 13, "profiles.staff.map.sn", "fabrikam", "source"),
     ("sn: source.surname", "sn: 5", 13, "profiles.staff.map.sn", "`5` is not text", "in quotes"),
+    ("sn: source.surname", "sn: [a]", 13, "profiles.staff.map.sn", "a list is not text", "an expression in quotes, or `{from: EXPRESSION, ...}`"),
     ("sn: source.surname", "sn: {form: source.surname}", 13, "profiles.staff.map.sn.from", "is missing", "an expression"),
     ("sn: source.surname", "sn: {from: source.surname, when: 'wave.color == 1'}", 13, "profiles.staff.map.sn.when", "wave has no attribute", ""),
     ("rewrite: [lower]", "rewrite: [lowr]", 14, "profiles.staff.map.mail.rewrite[0]", "there is no rewrite `lowr`", "lower"),
@@ -78,7 +80,7 @@ ROWS = [
     ("{source: id, target: employeeID}", "{source: a, target: b, any kind: keep}", 11, "profiles.staff.match[0].any kind", "`keep`", "`skip`"),
     ("{source: id, target: employeeID}", "{matcher: fuzzy, source: a}", 11, "profiles.staff.match[0].matcher", "no matcher `fuzzy`", "`attribute`"),
     ("    match: [{source: id, target: employeeID}]", "    action: update only", 11, "profiles.staff.action", "can never find", "`match:`"),
-    ("    match:", "    action: update sometimes\n    match:", 11, "profiles.staff.action", "not known here", "`update only`"),
+    ("    match:", "    action: update sometimes\n    match:", 11, "profiles.staff.action", "`update sometimes` is not an action", "`update only`"),
     # merge, scope, place
     ("    map:", "    merge: {ad: {on: {a: source.b}}}\n    map:", 12, "profiles.staff.merge.ad", "source or target already", "further"),
     ("    map:", "    merge: {crm: {on: {a: source.b}}}\n    map:", 12, "profiles.staff.merge.crm", "no directory `crm`", "`hr`"),
@@ -114,7 +116,7 @@ ROWS = [
     ("    map:", "    limits: {delete: {}}\n    map:", 12, "profiles.staff.limits.delete", "limits nothing", "`count`"),
     ("    map:", "    limits: {delete: {percent: 120}}\n    map:", 12, "profiles.staff.limits.delete.percent", "`120`", "0 to 100"),
     ("    map:", "    limits: {delete: 5}\n    map:", 12, "profiles.staff.limits.delete", "not a mapping", "a limit"),
-    ("    map:", "    approval: sometimes\n    map:", 12, "profiles.staff.approval", "`sometimes`", "`first`"),
+    ("    map:", "    approval: sometimes\n    map:", 12, "profiles.staff.approval", "`sometimes` is not a policy", "`first`"),
     ("    map:", "    mode: production\n    map:", 12, "profiles.staff.mode", "`production`", "`staging`"),
     ("    map:", "    returning: {enable: always}\n    map:", 12, "profiles.staff.returning.enable", "`always`", "`never`"),
     ("    map:", "    schedule: hourly\n    map:", 12, "profiles.staff.schedule", "not a schedule", "every 15 minutes"),
