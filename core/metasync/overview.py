@@ -93,6 +93,7 @@ def show_plan(
             fitting = [one for one in page if (not wanted or one.operation in wanted) and _mentions(one, text)]
             matching += len(fitting)
             shown += fitting if limit is None else fitting[: max(0, limit - len(shown))]
+        shown = _as_written(shown)
         target = _target_of(workspace, row, shown)
         return ShownPlan(
             names=looking.labels(connection, workspace.engagement_id, _referred(shown, target)),
@@ -105,6 +106,15 @@ def show_plan(
             matching=matching,
             problems=looking.problems(connection, workspace.engagement_id, of=[row.profile], limit=None),
         )
+
+
+def _as_written(shown: Sequence[ChangeRow]) -> list[ChangeRow]:
+    """The changes of one object in the order in which they are written, each object where it was."""
+    of_object: dict[int, list[ChangeRow]] = {}
+    for one in shown:
+        of_object.setdefault(one.object_id, []).append(one)
+    following = {number: iter(sorted(rows, key=lambda row: (row.stage, row.id))) for number, rows in of_object.items()}
+    return [next(following[one.object_id]) for one in shown]
 
 
 def operation_named(word: str) -> Operation:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from metasync.contract import Kind, Operation
+from metasync.overview import show_plan
 from metasync.synchronising import setting
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
@@ -283,3 +284,20 @@ def test_people_may_exchange_addresses_although_their_edits_come_in_two_imports(
     assert mails(ad) == {"Anna": "berta@x.test", "Berta": "anna@x.test"}
     assert engine.cycle() == {}
     assert engine.problems() == []
+
+
+def test_an_exchange_of_addresses_is_shown_in_the_order_in_which_it_is_written(make: MakeEngine, hr: MemoryDirectory) -> None:
+    people = [hr.add(Kind.USER, name=one, path=BASE, displayName=one, employeeID=one, mail=f"{one}@x.test") for one in ("ann", "bob")]
+    mapped = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail", "employeeID": "source.employeeID"}
+    engine = make(profile(match=[{"source": "employeeID", "target": "employeeID"}], map=mapped))
+    engine.cycle()
+    hr.change(people[0], mail="bob@x.test")
+    hr.change(people[1], mail="ann@x.test")
+    engine.import_()
+    engine.plan()
+    assert engine.last is not None
+    rows = [one for one in show_plan(engine.workspace, engine.last.plans[0]).changes if "mail" in one.after]
+    several = [[one for one in rows if one.object_id == number] for number in {one.object_id for one in rows}]
+    (aside, takes) = next(of_one for of_one in several if len(of_one) == 2)
+    assert aside.rules["mail"].startswith("steps aside")
+    assert takes.after["mail"] in ("ann@x.test", "bob@x.test")
