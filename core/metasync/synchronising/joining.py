@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from metasync.contract import Kind
+from metasync.contract import Kind, Operation
 from metasync.engagement.model import Action
-from metasync.store import dirty, joins, matching, objects, waits
+from metasync.store import dirty, joins, ledger, matching, objects, waits
+from metasync.store import written as written_rows
 from metasync.store.joins import JoinRow
 from metasync.store.normalise import normalise
 from metasync.store.rows import Severity, State, Status
@@ -27,12 +28,16 @@ class Joining:
         self.at = at
 
     def let_go_of_deleted(self, connection: Connection, units: Sequence[Unit]) -> None:
-        """Whose partner somebody deleted in the target has none any more: a new object is planned like any other, and shown."""
+        """Whose partner was deleted in the target has none any more: a new object is planned like any other, and shown. What we did not
+        delete ourselves, a person should know."""
         for unit in units:
             if unit.target is not None and unit.target.state is State.GONE and unit.target_join is not None:
                 joins.remove(connection, [unit.target_join.id])
                 unit.joins = [one for one in unit.joins if one.id != unit.target_join.id]
-                unit.problem("deleted in target", f"{unit.target.label} was deleted in {self.at.profile.target}", severity=Severity.NOTICE)
+                written = written_rows.of_anchors(connection, self.at.target_id, [unit.target.anchor], ledger.DONE)
+                if not any(one.operation is Operation.DELETE for one in written.get(unit.target.anchor, ())[-1:]):
+                    text = f"{unit.target.label} was deleted in {self.at.profile.target}"
+                    unit.problem("deleted in target", text, severity=Severity.NOTICE)
                 unit.target = unit.target_join = None
                 unit.partners.pop(self.at.profile.target, None)
 

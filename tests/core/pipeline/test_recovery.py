@@ -230,3 +230,21 @@ def test_an_undo_that_was_written_by_a_process_that_died_before_it_said_so_is_cl
     engine.plan()
     with engine.backend.read() as connection:
         assert connection.execute(select(plan.c.state).where(plan.c.id == undo)).scalar_one() == "exported"
+
+
+def test_only_what_somebody_else_deleted_is_told_as_deleted_in_the_target(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    engine = make(STAFF)
+    person(hr, "Ann")
+    engine.undo(engine.run(approve=True).run)
+    engine.approve()
+    engine.export()
+    assert names(ad) == []
+    person(hr, "Bob")
+    engine.cycle()
+    assert engine.problems() == []
+    ad.delete(anchor(ad, "Bob"))
+    engine.import_()
+    engine.plan()
+    assert [text for _, code, text in engine.problems() if code == "deleted in target"] == ["Bob was deleted in ad"]
