@@ -103,8 +103,20 @@ def export(session: Session, plan: tuple[int, ...]) -> None:
     Asked again for the same PLAN, it goes on where it was stopped, and writes nothing twice.
     """
     done = session.work(lambda workspace: service.export(workspace, plan))
-    session.out.json({"run": done.run, "state": done.state, "plans": done.plans, "written": done.written, "unwritable": done.unwritable})
-    states_line(session.out, f"run {done.run}", done.written)
+    session.out.json(
+        {
+            "run": done.run,
+            "state": done.state,
+            "plans": done.plans,
+            "finished": done.finished,
+            "written": done.written,
+            "unwritable": done.unwritable,
+        }
+    )
+    for number, before in done.finished.items():
+        session.out.line(f"plan {number} was exported by run {before} already, and nothing was left to write")
+    if set(done.plans) - set(done.finished):
+        states_line(session.out, f"run {done.run}", done.written)
     settle(session, done)
 
 

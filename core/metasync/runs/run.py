@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from metasync.contract import MetasyncError, Stopped
@@ -69,6 +69,8 @@ class RunOutcome:
     """State of a change -> number, of the plans that were exported, as they stand now."""
     unwritable: Mapping[str, str] = field(default_factory=dict)
     """Directory -> why it could not be written; its changes wait for the next export."""
+    finished: Mapping[int, int] = field(default_factory=dict)
+    """Plan that was to be exported and had nothing left to write -> the run that wrote the last of it."""
     errors: int = 0
     """Errors of single objects that this run found and that did not stand before: rows that were rejected, values that do not fit."""
 
@@ -110,7 +112,10 @@ def plan(workspace: Workspace, profiles: Sequence[str], objects: Collection[int]
 def export(workspace: Workspace, plan_ids: Sequence[int]) -> RunOutcome:
     """Write approved plans, then import their targets to confirm."""
     with recorded(workspace, "export", [f"plan {number}" for number in plan_ids]) as run:
-        return _written(run, plan_ids, imports=[], left_out={}, frozen=[], waiting={})
+        with workspace.backend.read() as connection:
+            finished = ledger.finished(connection, plan_ids)
+        outcome = _written(run, plan_ids, imports=[], left_out={}, frozen=[], waiting={})
+        return replace(outcome, finished=finished, written=_states(run, [number for number in plan_ids if number not in finished]))
 
 
 def confirm(workspace: Workspace) -> RunOutcome:

@@ -179,6 +179,13 @@ def unfinished(connection: Connection, plan_ids: Collection[int]) -> dict[int, i
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
+def finished(connection: Connection, plan_ids: Collection[int]) -> dict[int, int]:
+    """plan of which runs wrote something and nothing is left to write -> the last of these runs."""
+    open_ = unfinished(connection, plan_ids)
+    query = select(change.c.plan_id, func.max(change.c.run_id)).where(change.c.plan_id.in_(list(plan_ids)), change.c.run_id.is_not(None))
+    return {row[0]: row[1] for row in connection.execute(query.group_by(change.c.plan_id)) if row[0] not in open_}
+
+
 def count(connection: Connection, plan_ids: Collection[int]) -> dict[str, int]:
     """How many changes of these plans stand in each state."""
     query = select(change.c.state, func.count()).where(change.c.plan_id.in_(list(plan_ids))).group_by(change.c.state)

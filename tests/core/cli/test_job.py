@@ -33,6 +33,15 @@ def test_approved_plans_are_exported_and_confirmed_and_the_next_run_is_empty(loa
     assert all(one["state"] == "empty" for one in loaded("run", "--json").json["plans"])
 
 
+def test_a_plan_that_is_exported_again_had_nothing_left_to_write(loaded: Shell) -> None:
+    loaded("run", code=3)
+    loaded("approve", "1", "--reason", "looked at")
+    first = loaded("export", "1", "--json").json["run"]
+    again = loaded("export", "1")
+    assert f"plan 1 was exported by run {first} already, and nothing was left to write" in again.out
+    assert "confirmed" not in again.out
+
+
 def test_run_approve_does_all_of_it_at_once(loaded: Shell, ad: MemoryDirectory) -> None:
     done = loaded("run", "--approve", "--reason", "nightly", "--json").json
     assert done["state"] == "done"
