@@ -1,8 +1,11 @@
-"""Numbers and lists in words, as every message says them."""
+"""Numbers, lists and errors in words, as every message says them."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
+
+from metasync.contract import MetasyncError
 
 
 def counted(number: int, word: str, many: str = "") -> str:
@@ -27,3 +30,11 @@ def writes(states: Mapping[str, int]) -> str:
     if len(parts) == 1:
         return f"{total}, {'all ' if parts[0][1] > 1 else ''}{parts[0][0]}"
     return f"{total}: {', '.join(f'{number} {state}' for state, number in parts)}"
+
+
+def failure(error: BaseException) -> str:
+    """What a plugin raised, without what it says: nobody knows whose values, or secrets, that holds. What Metasync itself words is kept."""
+    if isinstance(error, MetasyncError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(error).__name__

@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from metasync.contract import Connector, MetasyncError, RunNotice, Stopped, Unavailable, Writes
 from metasync.exporting.lease import DirectoryBusy, DirectoryLease, LeaseLost
 from metasync.exporting.order import Stage
+from metasync.exporting.pairs import use_name
 from metasync.exporting.targets import ConnectorTarget, ExporterTarget
 from metasync.exporting.write import LAST, Worker
 from metasync.identity import check_identity
@@ -27,6 +28,8 @@ from metasync.store import audit, ledger, plans
 from metasync.store import batches as batch_rows
 from metasync.store import problems as problem_rows
 from metasync.store.plans import PlanRow
+from metasync.store.rows import Problem
+from metasync.words import failure
 from metasync.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -194,6 +197,11 @@ class _Batch:
             unavailable[self._directory] = str(error)
         except Stopped:
             stopped = True
+        except LeaseLost:
+            raise
+        except Exception as error:
+            self._close(failure(error))
+            raise
         counts = self._close(unavailable.get(self._directory))
         notice = RunNotice(
             engagement=self._workspace.engagement.name,
@@ -255,13 +263,28 @@ class _Batch:
                 use = exporter_of(workspace, row.profile)
                 if use is None:
                     continue
-                with ExitStack() as stack:
+                with self._alone(row.profile, "exporter write"), ExitStack() as stack:
                     source = stack.enter_context(workspace.connector(use.source))
                     carrier = ExporterTarget(make_exporter(workspace, use), source, connector)
                     self._worker([row], carrier).work(patience=self._patience)
-                self._advance(row)
+                    self._advance(row)
             if worker is not None:
                 worker.work(above=Stage.EXPORTER, below=LAST, patience=self._patience)
+
+    @contextmanager
+    def _alone(self, name: str, code: str) -> Iterator[None]:
+        """An exporter that fails, fails alone: leavers do not wait for it."""
+        text = ""
+        try:
+            yield
+        except (Stopped, LeaseLost):
+            raise
+        except Exception as error:
+            text = f"the exporter {name} failed: {failure(error)}; what it did not carry is planned again by the next export"
+        with self._workspace.backend.write() as connection:
+            problem_rows.clear(connection, self._workspace.engagement_id, problem_rows.EXPORT, name, [0], codes=[code])
+            failed = [Problem(code=code, text=text)] if text else []
+            problem_rows.add(connection, self._workspace.engagement_id, problem_rows.EXPORT, name, self._batch.run_id, failed)
 
     def _check_identity(self, connector: Connector) -> None:
         """What another directory holds under this name is neither written nor taken for the answer to what was written."""
@@ -292,7 +315,11 @@ class _Batch:
         for use in workspace.engagement.exporters:
             if use.target != self._directory:
                 continue
-            made = freeze_exporter(workspace, self._batch.run_id, use)
+            made: PlanSummary | None = None
+            with self._alone(use_name(use), "exporter plan"):
+                made = freeze_exporter(workspace, self._batch.run_id, use)
+            if made is None:
+                continue
             if made.state == "planned" and auto_approve(workspace, made.id):
                 with workspace.backend.read() as connection:
                     row = plans.get(connection, workspace.engagement_id, made.id)

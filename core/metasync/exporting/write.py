@@ -27,6 +27,7 @@ from metasync.store import directories, ledger
 from metasync.store.ledger import ChangeRow
 from metasync.store.plans import PlanRow
 from metasync.store.rows import MARK_PREFIX
+from metasync.words import failure
 from metasync.workspace import Workspace
 
 BREAKER = 3
@@ -202,7 +203,12 @@ class Worker:
             self._lease.check(connection)
             ours = ledger.adopt(connection, [row.id for row in rows], run_id=self._run_id, batch_id=self._batch_id, fence=self._lease.fence)
         with self._backend.read() as connection:
-            return self._items(connection, ours, adopted=True)
+            items = self._items(connection, ours, adopted=True)
+        known = {row.id for row, _ in items}
+        text = "what it refers to is not joined any more, so nobody can tell whether it was written; join that again, or look there"
+        lost = [(row, Result(id=str(row.id), outcome=Outcome.UNKNOWN, detail=text)) for row in ours if row.id not in known]
+        self._record(lost, read_back=True)
+        return items
 
     def _adopt(self, rows: list[ChangeRow]) -> None:
         """Changes whose outcome nobody knows: read them back; write those that were not written."""
@@ -367,9 +373,9 @@ class Worker:
             ended, why = error, str(error)
         except Exception as error:
             # A plugin's own mistake: these changes are unknown, and the others go on.
-            _log.exception("%s failed", self._target.name)
             self._failures += 1
-            why = f"{self._target.name} failed: {type(error).__name__}: {error}"
+            why = f"{self._target.name} failed: {failure(error)}"
+            _log.error("%s", why)
             self._recorder.connector_bug(why)
             ended = Unavailable(f"{self._directory} is left alone for now: {why}") if self._failures >= BREAKER else None
         reports += [(row, Result(id=str(row.id), outcome=Outcome.UNKNOWN, detail=why)) for row in by_id.values()]

@@ -27,8 +27,6 @@ from metasync.workspace import Workspace
 
 PARALLEL = 4
 """Directories that are imported at once."""
-NOT_IMPORTED = "not imported"
-"""Code of the problem of a directory whose last import failed."""
 
 
 class Waits(StrEnum):
@@ -192,6 +190,8 @@ def _import_all(run: ActiveRun, directories: Sequence[str], *, full: bool = Fals
     def one(directory: str) -> Imported:
         try:
             with run.step(name, directory) as (step, inside):
+                # Stands until the end, so that whatever ends it before is known to have left it half read.
+                _remember_failure(run, directory, f"its import by run {run.id} has not come to its end")
                 settle(inside, directory, run.id)
                 with inside.backend.read() as connection:
                     began = inside.backend.now(connection)
@@ -219,8 +219,8 @@ def _remember_failure(run: ActiveRun, directory: str, error: str) -> None:
     engagement_id = run.workspace.engagement_id
     with run.workspace.backend.write() as connection:
         since = problems.known(connection, engagement_id, problems.IMPORT, directory)
-        problems.clear(connection, engagement_id, problems.IMPORT, directory, [0], codes=[NOT_IMPORTED])
-        failed = [Problem(code=NOT_IMPORTED, text=error, severity=Severity.ERROR)] if error else []
+        problems.clear(connection, engagement_id, problems.IMPORT, directory, [0], codes=[problems.NOT_IMPORTED])
+        failed = [Problem(code=problems.NOT_IMPORTED, text=error, severity=Severity.ERROR)] if error else []
         problems.add(connection, engagement_id, problems.IMPORT, directory, run.id, failed, since)
 
 

@@ -17,6 +17,8 @@ from metasync.store.tables import change, pending, pending_member, problem, sync
 IMPORT = "import"
 SYNCHRONISE = "synchronise"
 EXPORT = "export"
+NOT_IMPORTED = "not imported"
+"""Code of the problem of a directory whose last import did not come to its end."""
 REFUSED = ("rejected", "conflict", "not begun", "retried", "unknown", "not_reimported")
 """Codes of what a change came to that was not written, or did not last."""
 
@@ -83,10 +85,10 @@ def replace(
     objects: Collection[int] | None = None,
 ) -> None:
     """Let these be all problems of an area and profile (of these objects, where given)."""
-    where = [*_about(engagement_id, area, of)]
-    if objects is not None:
-        where.append(problem.c.object_id.in_(list(objects)))
-    connection.execute(delete(problem).where(*where))
+    if objects is None:
+        connection.execute(delete(problem).where(*_about(engagement_id, area, of)))
+    else:
+        clear(connection, engagement_id, area, of, objects)
     if rows:
         connection.execute(insert(problem), [{"engagement_id": engagement_id, "area": area, "of": of, **row} for row in rows])
 
@@ -175,6 +177,14 @@ def count(connection: Connection, engagement_id: int, *, area: str | None = None
     if of is not None:
         query = query.where(problem.c.of == of)
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def not_imported(connection: Connection, engagement_id: int) -> dict[str, str]:
+    """Directory -> why its last import did not come to its end."""
+    query = select(problem.c.of, problem.c.text).where(
+        problem.c.engagement_id == engagement_id, problem.c.area == IMPORT, problem.c.code == NOT_IMPORTED
+    )
+    return {row.of: row.text for row in connection.execute(query)}
 
 
 def new_errors(connection: Connection, engagement_id: int, run_id: int, began: datetime) -> int:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from metasync.contract import Kind, MetasyncError, Schema, Taken
 from metasync.engagement.model import Profile
-from metasync.store import codec, directories, dirty, joins, objects, waits
+from metasync.store import codec, directories, dirty, joins, objects, problems, waits
 from metasync.store.rows import State
 from metasync.synchronising.joining import Joining
 from metasync.synchronising.match import Claims, KeyedLookups, by_hand, keyed
@@ -78,6 +78,7 @@ def not_ready(workspace: Workspace, profile: Profile, schemas: Mapping[str, Sche
     """Why a profile cannot be synchronised yet (law 1: unknown is not empty), or ""."""
     with workspace.backend.read() as connection:
         rows = directories.of_engagement(connection, workspace.engagement_id)
+        broken = problems.not_imported(connection, workspace.engagement_id)
     every = list(workspace.engagement.directories)
     never = [
         name
@@ -90,6 +91,8 @@ def not_ready(workspace: Workspace, profile: Profile, schemas: Mapping[str, Sche
         # One command that helps every profile, where nothing was imported yet.
         command = "metasync import" if never == every else f"metasync import {' '.join(missing)}"
         return f"{listed(missing)} {were} never imported completely; run `{command}`"
+    if half := [name for name in read if name in broken]:
+        return f"{half[0]} is not imported completely: {broken[half[0]]}; run `metasync import {half[0]}`"
     for name in read:
         row, schema = rows[name], schemas[name]
         assert row.requested is not None

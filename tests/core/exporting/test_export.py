@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from metasync.contract import Kind, Operation, Outcome, Reference, Result, Unavailable
 from metasync.exporting import export, prepare, work
@@ -198,6 +198,22 @@ def test_a_change_that_nobody_can_tell_stays_in_flight_with_a_named_problem(benc
     exported(bench, plan)
     assert bench.states(plan) == {"written": 1}
     assert bench.problems("export") == []
+
+
+def test_a_change_in_flight_whose_reference_lost_its_join_is_a_named_problem(bench: Any) -> None:
+    bench.person("boss", target={"name": "boss"})
+    bench.pend_update(bench.person("anna", target={"name": "anna"}), {}, {"manager": Reference(key="created for", value="hr/boss")})
+    bench.fabrikam.script["anna"] = [Outcome.UNKNOWN]
+    bench.fabrikam.cannot_tell.add("anna")
+    plan = planned(bench)
+    exported(bench, plan)
+    with bench.backend.write() as connection:
+        connection.execute(delete(t.join).where(t.join.c.anchor == "t-boss"))
+    for _ in range(4):
+        bench.set_due()
+        exported(bench, plan)
+    assert bench.states(plan) == {"in_flight": 1}
+    assert "what it refers to is not joined any more" in bench.problems("export")[-1]
 
 
 def test_without_marks_an_object_with_the_same_name_and_values_is_ours(unmarked: Any) -> None:

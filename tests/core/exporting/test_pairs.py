@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from metasync.contract import Operation
 from metasync.exporting import export
 from metasync.planning import approve, freeze, freeze_exporter
 from metasync.store import tables as t
+from metasync.store.rows import PendingOperation
 
 
 def exported(bench: Any, *plan_ids: int) -> Any:
@@ -70,3 +72,38 @@ def test_the_condition_decides_and_a_broken_one_is_a_problem(bench: Any) -> None
     [use] = bench.engagement.exporters
     assert freeze_exporter(bench.workspace, bench.run(), use).state == "empty"
     assert "must yield true or false, and yields str here" in bench.problems("plan")[0]
+
+
+def test_an_exporter_that_fails_fails_alone_and_says_nothing_of_what_it_held(bench: Any, monkeypatch: Any) -> None:
+    bench.carry()
+    bench.pend_create(bench.person("anna", changed="monday"))
+    leaver = bench.person("leo", target={"name": "leo"})
+    bench.pend(leaver, PendingOperation(operation=Operation.DELETE, before={"name": "leo"}))
+
+    def raises(*_: Any) -> Any:
+        raise ValueError("the hash 8846F7EA is odd")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.passwords, "plan", raises)
+        plan = planned(bench)
+        assert exported(bench, plan).counts == {"written": 2}
+    assert [one["name"] for one in bench.fabrikam.objects.values()] == ["anna"]
+    assert {one.state for one in bench.rows(t.batch)} == {"done"}
+    (text,) = bench.problems("export")
+    assert "failed: ValueError at " in text and "8846F7EA" not in text
+
+
+def test_what_a_plugin_raises_while_it_writes_is_not_repeated(bench: Any, monkeypatch: Any, caplog: Any) -> None:
+    bench.carry()
+    bench.pend_create(bench.person("anna", changed="monday"))
+    (waiting,) = exported(bench, planned(bench)).waiting_plans
+    approve(bench.workspace, waiting, reason="good")
+
+    def raises(*_: Any) -> Any:
+        raise ValueError("the hash 8846F7EA is odd")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.passwords, "write", raises)
+        exported(bench, waiting)
+    said = " ".join((*bench.problems("export"), *(str(one.error) for one in bench.changes(waiting)), caplog.text))
+    assert "ValueError at " in said and "8846F7EA" not in said

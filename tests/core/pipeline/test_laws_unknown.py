@@ -255,3 +255,17 @@ def test_an_import_that_fails_is_a_problem_of_its_directory_until_one_goes_well(
     hr.identity = kept
     engine.import_()
     assert engine.problems() == []
+
+
+def test_nothing_is_planned_from_a_directory_that_is_half_read(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    person(hr, "Anna")
+    engine = make(STAFF)
+    engine.cycle()
+    person(hr, "Berta")
+    hr.faults.cut_after_pages = 0
+    engine.import_("hr")
+    assert engine.plan() == {}
+    assert engine.last is not None
+    assert "hr is not imported completely" in engine.last.left_out["people"]
+    engine.import_("hr")
+    assert shown(engine.plan()) == [("create", "Berta")]
