@@ -69,6 +69,7 @@ __all__ = [
     "PlanSummary",
     "PluginInfo",
     "RunOutcome",
+    "RunRow",
     "SecretName",
     "Seen",
     "Settings",

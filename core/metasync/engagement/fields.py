@@ -288,7 +288,7 @@ def explain(schema: Schema, messages: dict[Any, Any]) -> None:
                 messages[key] = [Fault(text.rstrip("."), allowed)]
 
 
-def _entry(table: fields.Mapping, name: Any, said: Any) -> Any:
+def _entry(table: fields.Mapping[Any], name: Any, said: Any) -> Any:
     """What marshmallow says of one entry of a mapping: of its key or of its value, at the entry itself."""
     if not isinstance(said, dict) or not set(said) <= {"key", "value"}:
         return said

@@ -315,11 +315,12 @@ class _Batch:
         for use in workspace.engagement.exporters:
             if use.target != self._directory:
                 continue
-            made: PlanSummary | None = None
+            frozen: list[PlanSummary] = []
             with self._alone(use_name(use), "exporter plan"):
-                made = freeze_exporter(workspace, self._batch.run_id, use)
-            if made is None:
+                frozen.append(freeze_exporter(workspace, self._batch.run_id, use))
+            if not frozen:
                 continue
+            made = frozen[0]
             if made.state == "planned" and auto_approve(workspace, made.id):
                 with workspace.backend.read() as connection:
                     row = plans.get(connection, workspace.engagement_id, made.id)
