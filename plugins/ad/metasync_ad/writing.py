@@ -40,6 +40,9 @@ class Standing:
     def __init__(self, entry: RawEntry, attributes: dict[str, Values]) -> None:
         self.entry = entry
         self.dn = entry.dn
+        """Where it was when it was read: for messages, and to compare with. Its containers may be renamed meanwhile."""
+        self.address = f"<GUID={entry.guid}>"
+        """What requests name, renames excepted: whoever has its name by now is not meant (MS-ADTS 3.1.1.3.1.2.4)."""
         self.attributes = attributes
         self.control = entry.number("useraccountcontrol")
         self.privileged = privileged(entry)
@@ -218,7 +221,7 @@ class Writer:
                 if not self._same(one, name, value):
                     wanted[self.codec.attribute(name).name] = self._modification(one, name, value)
         if wanted:
-            self.session.modify(one.dn, wanted)
+            self.session.modify(one.address, wanted)
 
     def _modification(self, one: Standing, name: str, value: Values | None) -> list[Modification]:
         """Text is written as "delete the old, add the new", which the directory refuses where the old value has changed meanwhile."""
@@ -253,8 +256,11 @@ class Writer:
                     raise ValueError(f"{path!r} is not a distinguished name; correct `place:`")
                 superior = path
         relative = names.relative(kind, name)
-        self.session.rename(one.dn, relative, superior)
-        one.dn = f"{relative},{superior or names.parent(one.dn)}"
+        # Samba answers a rename of <GUID=...> with noSuchObject (32), so that its name is asked for as late as can be.
+        there = lookup.by_dn(self.session, one.address, ())
+        dn = there.dn if there is not None else one.dn
+        self.session.rename(dn, relative, superior)
+        one.dn = f"{relative},{superior or names.parent(dn)}"
 
     def _write_switch(self, one: Standing, changes: Sequence[Change]) -> None:
         """Only the one bit of userAccountControl, and only if all others are as they were read."""
@@ -265,12 +271,12 @@ class Writer:
             enable = change.operation is Operation.ENABLE
             wanted = wanted & ~accounts.ACCOUNT_DISABLED if enable else wanted | accounts.ACCOUNT_DISABLED
         if wanted != one.control:
-            self.session.modify(one.dn, {"userAccountControl": [(DELETE, [str(one.control).encode()]), (ADD, [str(wanted).encode()])]})
+            self.session.modify(one.address, {"userAccountControl": [(DELETE, [str(one.control).encode()]), (ADD, [str(wanted).encode()])]})
             one.control = wanted
 
     def _delete(self, one: Standing, changes: Sequence[Change]) -> None:
         try:
-            self.session.delete(one.dn)
+            self.session.delete(one.address)
         except Refused as refused:
             if refused.code != 32:
                 raise
@@ -304,7 +310,7 @@ class Writer:
             held = [encode_reference(change.member).encode() for change in changes if change.operation is operation and change.member]
             if held:
                 steps.append((step, list(dict.fromkeys(held))))
-        self.session.modify(one.dn, {"member": steps})
+        self.session.modify(one.address, {"member": steps})
 
     def _member(self, one: Standing, change: Change, refused: Refused | None) -> Result:
         """One member by itself."""

@@ -152,6 +152,48 @@ def test_rename_and_move_of_one_object_are_one_request(directory: Any, monkeypat
     assert directory.one(anchor) == {"name": "Roe, Jane", "path": place}
 
 
+def test_what_is_in_a_container_is_written_although_the_same_call_renames_it(directory: Any) -> None:
+    """Everything is addressed by its GUID: by the names that were read, nothing would be there any more."""
+    unit = directory.make("Old", kind=Kind.CONTAINER)
+    inside = f"OU=Old,{directory.unit}"
+    users = {
+        name: directory.make(name, path=inside, enabled=True, sAMAccountName=f"t{uuid.uuid4().hex[:12]}") for name in ("Ann", "Bob", "Leo")
+    }
+    group = directory.make("Team", kind=Kind.GROUP, path=inside)
+    results = directory.write(
+        directory.change(Operation.RENAME, unit, kind=Kind.CONTAINER, before={"name": "Old"}, after={"name": "New"}),
+        directory.change(Operation.UPDATE, users["Ann"], after={"title": "Chief"}),
+        directory.change(Operation.DISABLE, users["Ann"], before={"enabled": True}, after={"enabled": False}),
+        directory.change(Operation.RENAME, users["Bob"], before={"name": "Bob"}, after={"name": "Rob"}),
+        directory.change(Operation.MEMBER_ADD, group, kind=Kind.GROUP, member=Reference(value=users["Ann"])),
+        directory.change(Operation.DELETE, users["Leo"]),
+    )
+    assert [(result.outcome, result.already) for result in results] == [(Outcome.APPLIED, False)] * 6
+    found = directory.read("title", "enabled", "members")
+    assert users["Leo"] not in found
+    assert {found[one].attributes["path"] for one in (users["Ann"], users["Bob"], group)} == {f"OU=New,{directory.unit}"}
+    assert (found[users["Ann"]].attributes["title"], found[users["Ann"]].attributes["enabled"]) == ("Chief", False)
+    assert found[users["Bob"]].attributes["name"] == "Rob"
+    assert found[group].attributes["members"] == (Reference(value=users["Ann"]),)
+
+
+def test_whoever_took_the_name_meanwhile_is_not_meant(directory: Any, samba: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = (directory.make(name, enabled=True, sAMAccountName=f"t{uuid.uuid4().hex[:12]}") for name in ("Ann", "Other"))
+    modify = directory.connector.session.modify
+
+    def late(*given: Any) -> None:
+        with samba.connect() as hands:
+            hands.modify_dn(f"CN=Ann,{directory.unit}", "CN=Ann Smith")
+            hands.modify_dn(f"CN=Other,{directory.unit}", "CN=Ann")
+        modify(*given)
+
+    monkeypatch.setattr(directory.connector.session, "modify", late)
+    (result,) = directory.write(directory.change(Operation.DISABLE, ours, before={"enabled": True}, after={"enabled": False}))
+    assert result.outcome is Outcome.APPLIED, result.detail
+    found = directory.read("enabled")
+    assert (found[ours].attributes["enabled"], found[theirs].attributes["enabled"]) == (False, True)
+
+
 def test_a_rename_may_change_case_alone(directory: Any) -> None:
     anchor = directory.make("mcdonald", kind=Kind.CONTACT)
     (result,) = directory.write(
