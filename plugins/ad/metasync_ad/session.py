@@ -67,8 +67,12 @@ class RawEntry:
         return [value.decode("utf-8", "replace") for value in self.attributes.get(name, ())]
 
 
+_answered: dict[tuple[str, ...], str] = {}
+"""The servers of a directory -> the one that answered this process last, and is asked first: another one may be behind."""
+
+
 class Session:
-    """Connects when first asked; after an error of the line the next call connects anew, to the first server that answers."""
+    """Connects when first asked; after an error of the line the next call connects anew: to the same server, if it answers."""
 
     def __init__(self, settings: Settings, context: Context) -> None:
         self.settings = settings
@@ -96,7 +100,8 @@ class Session:
 
     def _connect(self) -> Any:
         trouble: Unavailable | None = None
-        for server in self.settings.servers:
+        servers = tuple(self.settings.servers)
+        for server in sorted(servers, key=lambda one: one != _answered.get(servers)):
             try:
                 connection = self._connect_to(server)
             except (SignInRefused, NotTrusted):
@@ -105,7 +110,7 @@ class Session:
                 trouble = error
                 self.context.logger.warning("%s: %s", self.context.directory, error)
                 continue
-            self.server = server
+            self.server = _answered[servers] = server
             return connection
         assert trouble is not None  # the schema asks for at least one server
         raise trouble

@@ -42,8 +42,11 @@ def sid_bytes(text: str) -> bytes:
     letter, revision, authority, *rest = text.split("-")
     if letter != "S" or len(rest) > 15:
         raise ValueError("not a security identifier")
-    head = bytes([int(revision), len(rest)]) + int(authority, 0).to_bytes(6, "big")
-    return head + b"".join(int(part).to_bytes(4, "little") for part in rest)
+    try:
+        head = bytes([int(revision), len(rest)]) + int(authority, 0).to_bytes(6, "big")
+        return head + b"".join(int(part).to_bytes(4, "little") for part in rest)
+    except OverflowError:
+        raise ValueError("not a security identifier: one of its numbers is too large") from None
 
 
 def from_filetime(ticks: int) -> datetime | None:
@@ -57,8 +60,8 @@ def from_filetime(ticks: int) -> datetime | None:
 
 
 def to_filetime(time: datetime) -> int:
-    """The way back, exact to the microsecond."""
-    return (time - _EPOCH) // timedelta(microseconds=1) * 10
+    """The way back, exact to the microsecond. Raises `ValueError`."""
+    return (_aware(time) - _EPOCH) // timedelta(microseconds=1) * 10
 
 
 def from_generalized(raw: bytes) -> datetime | None:
@@ -85,8 +88,17 @@ def from_generalized(raw: bytes) -> datetime | None:
 
 
 def to_generalized(time: datetime) -> bytes:
-    """Whole seconds, as the directory stores them."""
-    return time.astimezone(UTC).strftime("%Y%m%d%H%M%S.0Z").encode()
+    """Whole seconds, as the directory stores them. Raises `ValueError` for what it would not give back as it is."""
+    if _aware(time).microsecond:
+        raise ValueError("a time of whole seconds is needed; cut it in the mapping")
+    utc = time.astimezone(UTC)
+    return f"{utc.year:04}{utc:%m%d%H%M%S}.0Z".encode()
+
+
+def _aware(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise ValueError("a time with its offset from UTC is needed")
+    return time
 
 
 def from_boolean(raw: bytes) -> bool:

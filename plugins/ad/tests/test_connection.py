@@ -80,6 +80,17 @@ def test_the_next_server_is_asked_where_one_does_not_answer(connect: Any, samba:
     assert connector.session.server == samba.address
 
 
+def test_a_process_stays_with_the_server_that_answered(connect: Any, samba: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one may be behind."""
+    connect(servers=["127.0.0.78", samba.address]).check()
+    again = connect(servers=["127.0.0.78", samba.address])
+    tried: list[str] = []
+    dial = again.session._connect_to
+    monkeypatch.setattr(again.session, "_connect_to", lambda server: (tried.append(server), dial(server))[1])
+    again.check()
+    assert tried == [samba.address]
+
+
 def test_a_base_that_is_no_domain_is_named(connect: Any, samba: Any) -> None:
     with pytest.raises(Unavailable, match="is not the head of a domain"):
         connect(base=f"OU=Staff,{samba.base}").check()

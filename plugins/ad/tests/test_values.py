@@ -69,8 +69,30 @@ def test_a_generalized_time_is_read_in_utc(raw: bytes, time: datetime | None) ->
 
 
 @given(st.datetimes(min_value=datetime(1700, 1, 1), max_value=datetime(9999, 12, 31), timezones=st.just(UTC)))
-def test_a_time_survives_as_generalized_time_to_the_second(time: datetime) -> None:
-    assert values.from_generalized(values.to_generalized(time)) == time.replace(microsecond=0)
+def test_a_time_of_whole_seconds_survives_as_generalized_time(time: datetime) -> None:
+    whole = time.replace(microsecond=0)
+    assert values.from_generalized(values.to_generalized(whole)) == whole
+
+
+@pytest.mark.parametrize("time", [datetime(2026, 1, 1, 0, 0, 0, 5, tzinfo=UTC), datetime(2026, 1, 1)])
+def test_a_time_that_would_not_come_back_as_it_is_is_refused(time: datetime) -> None:
+    with pytest.raises(ValueError, match="a time "):
+        values.to_generalized(time)
+
+
+def test_a_time_without_an_offset_is_no_filetime() -> None:
+    with pytest.raises(ValueError, match="offset"):
+        values.to_filetime(datetime(2026, 1, 1))
+
+
+def test_an_early_year_has_four_digits() -> None:
+    assert values.to_generalized(datetime(999, 1, 1, tzinfo=UTC)) == b"09990101000000.0Z"
+
+
+@pytest.mark.parametrize("text", ["S-1-5-4294967296", "S-1-281474976710656", "S-256-5-1"])
+def test_a_sid_with_a_number_that_is_too_large_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        values.sid_bytes(text)
 
 
 @pytest.mark.parametrize("raw", [b"", b"yesterday", b"20261399000000Z"])
