@@ -68,21 +68,35 @@ class Joining:
             "created": False,
         }
 
-    def merge(self, connection: Connection, units: Sequence[Unit]) -> None:
+    def claim_merges(self, unit: Unit, claims: Claims) -> None:
+        """Note what a unit looks for in further sources, before anybody is worked: whoever else does is a rival, in whatever portion."""
+        for number, merge in enumerate(self.at.profile.merge):
+            directory_id = self.at.workspace.directory_ids[merge.directory]
+            if (value := self._merge_value(unit, number, directory_id)) is not None:
+                claims.merges.setdefault((directory_id, merge.key, value), set()).add(unit.id)
+
+    def _merge_value(self, unit: Unit, number: int, directory_id: int) -> str | None:
+        """What the further source's key must have, where the identity has nothing of it yet. Raises `ObjectError`."""
+        if any(not one.gone for one in self._merged(unit, directory_id)):
+            return None
+        value = unit.program.merge_key(unit.program.merges[number], unit.environment(self.at.engagement))
+        return None if value is None or isinstance(value, tuple) else normalise(value) or None
+
+    def merge(self, connection: Connection, units: Sequence[Unit], claims: Claims) -> None:
         """Further sources join the same identity."""
         for number, merge in enumerate(self.at.profile.merge):
             directory_id = self.at.workspace.directory_ids[merge.directory]
             asking: list[tuple[Unit, str]] = []
             for unit in units:
-                if unit.status or any(not one.gone for one in self._merged(unit, directory_id)):
+                if unit.status:
                     continue
                 try:
-                    value = unit.program.merge_key(unit.program.merges[number], unit.environment(self.at.engagement))
+                    value = self._merge_value(unit, number, directory_id)
                 except ObjectError as error:
                     stopped(unit, error)
                     continue
-                if value is not None and not isinstance(value, tuple) and normalise(value):
-                    asking.append((unit, normalise(value)))
+                if value is not None:
+                    asking.append((unit, value))
             found = matching.look_up(connection, directory_id, merge.key, {value for _, value in asking})
             taken = joins.of_objects(connection, {one.id for rows in found.values() for one in rows})
             claimed: dict[int, int] = {}
@@ -96,7 +110,8 @@ class Joining:
                 if not candidates:
                     continue
                 one = candidates[0]
-                if len(candidates) > 1 or claimed[one.id] > 1 or (one.id in taken and taken[one.id].identity_id != unit.identity_id):
+                rivals = max(claimed[one.id], len(claims.merges.get((directory_id, merge.key, value), ())))
+                if len(candidates) > 1 or rivals > 1 or (one.id in taken and taken[one.id].identity_id != unit.identity_id):
                     why = "several objects have it" if len(candidates) > 1 else "another identity has that object, or wants it"
                     unit.problem(
                         "merge", f"{merge.directory}.{merge.key} = {value}: {why}; nothing is taken from there", severity=Severity.WARNING

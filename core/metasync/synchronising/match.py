@@ -49,6 +49,8 @@ class Claims:
     by_candidate: dict[int, list[int]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     sources: dict[int, str] = field(default_factory=dict)
+    merges: dict[tuple[int, str, str], set[int]] = field(default_factory=dict)
+    """(directory, key, value) of a further source -> the objects that would join what has it."""
 
     def add(self, unit: Unit, keys: KeyedLookups, candidates: Collection[int]) -> None:
         """Note what a newcomer looks for, and what it found."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from sqlalchemy import Connection
 
@@ -194,13 +194,14 @@ class MainPass:
         """Look newcomers up before anybody is worked; also, whom they would compete with that is not dirty."""
         claims = Claims()
         sought: set[tuple[int, str, str]] = set()
-        if not self.at.profile.match:
+        if not self.at.profile.match and not self.at.profile.merge:
             return claims, []
         for ids in self.at.portions(due):
             with self.at.workspace.backend.read() as connection:
                 found: list[tuple[Unit, KeyedLookups]] = []
                 left: list[int] = []
                 for unit in self.at.loader.load(connection, ids):
+                    self._claim_merges(unit, claims)
                     if unit.target is not None and unit.target.state is not State.GONE:
                         if unit.source.state is State.GONE and unit.target.object_id is not None:
                             left.append(unit.target.object_id)
@@ -221,8 +222,13 @@ class MainPass:
                     claims.add(unit, keys, {one.id for one in partners if (*here, target, one.anchor) not in self.at.hand.apart})
                     sought |= {(self.at.target_id, name, value) for of_rule in keys for name, value in of_rule}
         with self.at.workspace.backend.read() as connection:
-            waiting = waits.on_keys(connection, list(sought), but=due)
+            waiting = waits.on_keys(connection, [*sought, *claims.merges], but=due)
         return claims, [one for profile, one in waiting if profile == self.at.profile.name]
+
+    def _claim_merges(self, unit: Unit, claims: Claims) -> None:
+        with suppress(ObjectError):
+            if self.at.profile.merge and judge(unit, unit.environment(self.at.engagement), self.at.hand.ignored).inside:
+                self.joining.claim_merges(unit, claims)
 
     def _portion(self, connection: Connection, ids: list[int], claims: Claims, unique: UniqueValues) -> None:
         units = self.at.loader.load(connection, ids)
@@ -236,7 +242,7 @@ class MainPass:
                 stopped(unit, error)
         inside = [unit for unit, verdict in judged if verdict.inside and not unit.in_flight]
         self.joining.let_go_of_deleted(connection, inside)
-        self.joining.merge(connection, inside)
+        self.joining.merge(connection, inside, claims)
         self.joining.match(connection, inside, claims)
         self.joining.expect([unit for unit, verdict in judged if verdict.inside and (unit.in_flight or unit.is_provisional)])
         self.working.prepare(unique, inside)

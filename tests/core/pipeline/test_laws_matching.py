@@ -10,6 +10,7 @@ import pytest
 from metasync import decisions
 from metasync.contract import Kind, Operation
 from metasync.naming import find_object
+from metasync.synchronising import setting
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
 from metasync.testing.staff import BASE, DOCUMENT, PEOPLE, anchor, person, profile, shown, values
@@ -301,6 +302,32 @@ def test_a_further_source_with_two_candidates_contributes_nothing(make: MakeEngi
     engine.cycle()
     assert (ad.get(ad.by_name("Anna")) or {})["title"] == "Clerk"
     assert "merge" in problems(engine)
+
+
+@pytest.mark.parametrize("portion", [1, 500])
+@pytest.mark.parametrize("later", [False, True])
+def test_two_who_want_one_object_of_a_further_source_both_get_nothing_of_it(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory, monkeypatch: pytest.MonkeyPatch, portion: int, later: bool
+) -> None:
+    """Whatever portions they are in, and also where one of them waited for it."""
+    monkeypatch.setattr(setting, "PORTION", portion)
+    payroll = MemoryDirectory()
+    for name in ("Anna", "Berta"):
+        person(hr, name, employeeID="7", title="Clerk")
+    merge = {"payroll": {"on": {"employeeNumber": "source.employeeID"}}}
+    text = DOCUMENT.format(
+        profiles=profile(merge=merge, map={"cn": "source.displayName", "displayName": "source.displayName", "title": "mv.title"})
+    )
+    text = text.replace("directories:\n", "directories:\n  payroll: {connector: memory, options: {store: payroll}}\n")
+    text = text.replace("profiles:\n", "metaverse: {user: {title: [payroll.title, hr.title]}}\nprofiles:\n")
+    engine = make(document=text, payroll=payroll)
+    payroll.add(Kind.USER, name="somebody", path=BASE, employeeNumber="8")
+    if later:
+        engine.cycle()
+    payroll.add(Kind.USER, name="7", path=BASE, employeeNumber="7", title="Director")
+    engine.cycle()
+    assert {str(values(ad, name)["title"]) for name in ("Anna", "Berta")} == {"Clerk"}
+    assert [code for _, code, _ in engine.problems()] == ["merge", "merge"]
 
 
 def test_members_of_several_contributors_are_united(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
