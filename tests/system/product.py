@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,10 +66,10 @@ class Product:
 
     # --- commands ------------------------------------------------------------------------------------------------------------------------
 
-    def __call__(self, *command: str, code: int = 0) -> Any:
-        """Do a command with `--json` in this process; its result. Raises `Failed` where it does not end with `code`."""
+    def __call__(self, *command: str, code: int | Collection[int] = 0) -> Any:
+        """Do a command with `--json` in this process; its result. Raises `Failed` where it does not end with `code`, or one of them."""
         answer = self.ask(*command, "--json")
-        if answer.code != code:
+        if answer.code not in ([code] if isinstance(code, int) else code):
             raise Failed(f"exit code {code} was expected\n{answer}")
         return answer.json
 
@@ -127,8 +127,8 @@ class Product:
         return self.plan_only()
 
     def plan_only(self) -> list[dict[str, Any]]:
-        """Plan from what was imported last."""
-        return [one for one in self("plan")["plans"] if one["changes"]]
+        """Plan from what was imported last; 1 is of single objects that have no place in a plan."""
+        return [one for one in self("plan", code=(0, 1))["plans"] if one["changes"]]
 
     def export(self, plans: Sequence[Mapping[str, Any]], *, beyond: Sequence[str] = ()) -> dict[str, int]:
         """Approve these plans and export them; state -> number of changes."""
