@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 
 from metasync.contract import MetasyncError
 from metasync.engagement import document, revision
-from metasync.engagement.secrets import secrets_of
+from metasync.engagement.secrets import remember, secrets_of
 from metasync.host import LOCK_NAME, Host, PluginInfo, State
 from metasync.runs.dispatch import dispatcher_class
-from metasync.store import Backend, audit, directories, looking, open_store, revisions
+from metasync.store import Backend, audit, directories, looking, open_store, password_of, revisions
 from metasync.store.errors import StoreError
 from metasync.workspace import Report, Workspace, quiet
 
@@ -147,6 +147,9 @@ def note_plugins(connection: Connection, engagement_id: int, who: str, plugins: 
 @contextmanager
 def store(settings: Settings, *, create: bool, upgrade: bool = False) -> Iterator[Backend]:
     """The database, closed at the end."""
+    word = password_of(settings.url)
+    if word is not None:
+        remember(word)
     backend = open_store(settings.url, create=create, upgrade=upgrade)
     try:
         yield backend

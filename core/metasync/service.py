@@ -50,7 +50,7 @@ from metasync.runs.lease import EngineBusy
 from metasync.runs.run import Imported, RunOutcome, Waits
 from metasync.store import audit, directories, holds, looking, revisions
 from metasync.store import runs as run_rows
-from metasync.store.errors import Busy, Corrupt, StoreMissing
+from metasync.store.errors import Busy, Corrupt, StoreMissing, Unreachable
 from metasync.store.ledger import ChangeRow
 from metasync.store.looking import ProblemRow, Seen
 from metasync.store.runs import RunRow
@@ -113,7 +113,7 @@ def trouble(error: MetasyncError) -> Trouble:
         return Trouble.STOPPED
     if isinstance(error, LimitExceeded):
         return Trouble.LIMIT
-    if isinstance(error, (Unavailable, Busy, EngineBusy, DirectoryBusy)):
+    if isinstance(error, (Unavailable, Busy, Unreachable, EngineBusy, DirectoryBusy)):
         return Trouble.UNAVAILABLE
     return Trouble.DAMAGED if isinstance(error, Corrupt) else Trouble.USAGE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def _no_services_started() -> Iterator[None]:
         POLICY.unlink(missing_ok=True)
 
 
-def install(say: object = print) -> None:
+def install(say: Callable[[str], None]) -> None:
     """Install what is missing. Raises `LabError` naming what a person must do."""
     reason = why_not()
     if reason is not None:
@@ -84,14 +84,18 @@ def install(say: object = print) -> None:
     packages = missing()
     if not packages:
         return
-    if callable(say):
-        say(f"installing Debian packages (missing: {' '.join(packages)})")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with _no_services_started():
-        for command in (["apt-get", "update", "-q"], ["apt-get", "install", "-y", "-q", "--no-install-recommends", *PACKAGES]):
-            done = subprocess.run(command, env=environment, capture_output=True, text=True)
-            if done.returncode != 0:
-                raise LabError(f"`{' '.join(command)}` failed: {(done.stderr or done.stdout).strip()[-600:]}")
+    say(f"installing Debian packages (missing: {' '.join(packages)})")
+    apt_install(PACKAGES)
     still = missing()
     if still:
         raise LabError(f"apt-get installed its packages, but these are still missing: {' '.join(still)}")
+
+
+def apt_install(packages: Sequence[str]) -> None:
+    """Install Debian packages without starting a service. Raises `LabError`."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with _no_services_started():
+        for command in (["apt-get", "update", "-q"], ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]):
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise LabError(f"`{' '.join(command)}` failed: {(done.stderr or done.stdout).strip()[-600:]}")

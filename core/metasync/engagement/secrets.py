@@ -48,6 +48,13 @@ def known_secrets() -> frozenset[str]:
         return frozenset(_known)
 
 
+def remember(secret: str) -> None:
+    """Keep it out of what this process prints. Very short ones stand in any text."""
+    if len(secret) >= _SHORTEST_SCRUBBED:
+        with _known_lock:
+            _known.add(secret)
+
+
 def variable(name: str) -> str:
     """The environment variable of a secret: `contoso-bind` is METASYNC_SECRET_CONTOSO_BIND."""
     return "METASYNC_SECRET_" + name.upper().replace("-", "_").replace(".", "_")
@@ -73,9 +80,7 @@ class Secrets:
         for _, ask in self.sources:
             found = ask(name)
             if found is not None:
-                if len(found) >= _SHORTEST_SCRUBBED:
-                    with _known_lock:
-                        _known.add(found)
+                remember(found)
                 return found
         places = ", ".join(what.format(variable=variable(name)) for what, _ in self.sources)
         raise SecretMissing(f"the secret `{name}` is not set; set it with `metasync secrets set {name}` (looked in: {places})")

@@ -291,7 +291,7 @@ class Comparison:
             by_reference = [key for key in moved if key[0] in self.link_keys]
             references.reconnect(self._backend, connection, self._directory_id, arrived, by_reference, touched)
 
-    def _insert(self, connection: Connection, ids: range, new: Sequence[Packed], keys: list[tuple[int, int, str, str]]) -> None:
+    def _insert(self, connection: Connection, ids: Sequence[int], new: Sequence[Packed], keys: list[tuple[int, int, str, str]]) -> None:
         rows = []
         facts, match_keys, directory_id = self._request.facts, self._request.match_keys, self._directory_id
         for object_id, entry in zip(ids, new, strict=True):
@@ -340,7 +340,7 @@ class Comparison:
             self.counts["added" if one.known.state == State.GONE else "changed"] += 1
         self._backend.update(connection, object_, objects.CHANGED, ("id",), rows)
 
-    def _link(self, connection: Connection, ids: range, new: Sequence[Packed], changed: Sequence[Changed], touched: Touched) -> None:
+    def _link(self, connection: Connection, ids: Sequence[int], new: Sequence[Packed], changed: Sequence[Changed], touched: Touched) -> None:
         """Write references; those that name an object which is there already find it at once."""
         meant: dict[tuple[str, str], int] = {}
         if not self._first:

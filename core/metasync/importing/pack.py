@@ -9,7 +9,7 @@ from typing import NamedTuple
 from metasync.contract import Entry, Gone, Item, Kind, Patch, Reject, Values
 from metasync.importing.request import Request
 from metasync.store import codec
-from metasync.store.normalise import storable
+from metasync.store.normalise import LONGEST, short, storable
 
 
 class Packed(NamedTuple):
@@ -73,6 +73,9 @@ def _pack(entry: Entry, request: Request, link_keys: set[str]) -> Packed | Rejec
     anchor = entry.anchor
     if not anchor or storable(anchor) != anchor:
         return Reject(where=storable(anchor) or "an entry", reason="its anchor is empty or is no text; correct it in the directory")
+    if len(anchor) > LONGEST:
+        reason = f"its anchor has {len(anchor):,} characters, and none may have more than {LONGEST}; make another attribute the anchor"
+        return Reject(where=short(anchor), anchor=anchor, reason=reason)
     if entry.kind not in request.kinds:
         return Reject(
             where=anchor, anchor=anchor, reason=f"it is a {entry.kind}, which was not asked for; report this to the connector's author"

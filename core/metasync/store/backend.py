@@ -1,4 +1,5 @@
-"""What the engine needs of a database, and where databases differ. `sqlite` implements it; queries live in one module per area."""
+"""What the engine needs of a database, and where databases differ. `sqlite` and `postgres` implement it; queries live in one module per
+area."""
 
 from __future__ import annotations
 
@@ -47,7 +48,11 @@ class Backend(ABC):
         return clock.now(connection)
 
     @abstractmethod
-    def reserve_ids(self, connection: Connection, table: Table, count: int) -> range:
+    def loaded(self, connection: Connection, *tables: Table) -> None:
+        """Many rows came into these tables: the planner may look at them."""
+
+    @abstractmethod
+    def reserve_ids(self, connection: Connection, table: Table, count: int) -> Sequence[int]:
         """Ids for rows that this transaction will insert itself: asking for them afterwards costs twice the insert."""
 
     @abstractmethod

@@ -37,7 +37,7 @@ from metasync.contract import (
     Value,
     Values,
 )
-from metasync.store.normalise import normalise, storable
+from metasync.store.normalise import normalise, short, storable
 from metasync.store.rows import PendingOperation
 
 VERSION = 1
@@ -128,7 +128,7 @@ def _taken_out(
 
 def stored_reference(attribute: str, reference: Reference) -> tuple[str, str, str]:
     """(attribute, key, value) of a link: an anchor as it is, any other key in the form in which keys are looked up."""
-    value = storable(reference.value) if reference.key == "anchor" else normalise(reference.value)
+    value = short(storable(reference.value)) if reference.key == "anchor" else normalise(reference.value)
     return attribute, reference.key, value
 
 

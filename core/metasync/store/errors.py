@@ -25,6 +25,10 @@ class Busy(StoreError):
     """Another process has been writing to the database for too long; wait for it to end, then run again."""
 
 
+class Unreachable(StoreError):
+    """The server of the database does not answer; run again once it does."""
+
+
 class OlderSchema(StoreError):
     """The database was made by an older version of Metasync; make a backup, then run `metasync migrate`."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, collate, func, or_, select
 
 from metasync.contract import Reference
 from metasync.store import codec
@@ -62,6 +62,11 @@ def _objects(engagement_id: int) -> Select[Any]:
     return select(*columns).select_from(joined).where(object_.c.engagement_id == engagement_id)
 
 
+def _any_case(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
+    """Text whose case is ignored: as it is stored, PostgreSQL would do so for the letters of ASCII alone."""
+    return collate(column, "und-x-icu") if connection.dialect.name == "postgresql" else column
+
+
 def objects(
     connection: Connection,
     engagement_id: int,
@@ -83,7 +88,8 @@ def objects(
     if states:
         query = query.where(object_.c.state.in_(list(states)))
     if text:
-        query = query.where(or_(object_.c.label.icontains(text, autoescape=True), object_.c.anchor.icontains(text, autoescape=True)))
+        names = (_any_case(connection, column) for column in (object_.c.label, object_.c.anchor))
+        query = query.where(or_(*(name.icontains(text, autoescape=True) for name in names)))
     if joined is not None:
         query = query.where(join.c.id.is_not(None) if joined else join.c.id.is_(None))
     return [_seen(row) for row in connection.execute(query.order_by(object_.c.id).limit(limit))]
@@ -132,7 +138,7 @@ def labels(connection: Connection, engagement_id: int, names: Collection[str]) -
 
 def by_label(connection: Connection, engagement_id: int, label: str, *, limit: int = 11) -> list[Seen]:
     """Objects that are called this; case does not count. Living ones, or tombstones where there is no living one."""
-    query = _objects(engagement_id).where(func.lower(object_.c.label) == label.lower())
+    query = _objects(engagement_id).where(func.lower(_any_case(connection, object_.c.label)) == label.lower())
     found = [_seen(row) for row in connection.execute(query.order_by(object_.c.id).limit(limit))]
     return [one for one in found if one.state != "gone"] or found
 

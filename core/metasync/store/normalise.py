@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from unicodedata import normalize
 
 from metasync.contract import Reference, Value
 
 
+LONGEST = 400
+"""Characters of a key: an entry of PostgreSQL's indexes holds 2,704 bytes, and may have two of them."""
+
+
 def normalise(value: Value | None) -> str:
-    """A value as a match key: NFC, without regard to case, spaces trimmed and collapsed. Empty ("") never matches anything."""
+    """A value as a match key: NFC, without regard to case, spaces trimmed and collapsed. Empty ("") never matches anything.
+
+    What is longer than `LONGEST` is its beginning and the SHA-256 of all of it.
+    """
     if isinstance(value, str):
-        return _text(value)
+        return short(_text(value))
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -19,12 +27,20 @@ def normalise(value: Value | None) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, bytes):
-        return value.hex()
+        return short(value.hex())
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, Reference):
-        return _text(value.value)
+        return short(_text(value.value))
     raise TypeError(f"a value of type {type(value).__name__} cannot be a match key")
+
+
+def short(text: str) -> str:
+    """Text that every index takes; different texts stay different."""
+    if len(text) <= LONGEST:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{text[: LONGEST - len(digest)]}{digest}"
 
 
 def storable(text: str) -> str:

@@ -86,16 +86,7 @@ class SQLite(Backend):
             tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
         if tables and ours != APPLICATION_ID:
             raise errors.NotOurs(f"{self.path} is a database of another program; give `--database` another path")
-        if schema not in (None, *migrations.REVISIONS):
-            raise errors.NewerSchema(
-                f"{self.path} was made by a newer version of Metasync (schema {schema}); use that version, or a newer one"
-            )
-        if schema is not None and schema != migrations.HEAD and not upgrade:
-            raise errors.OlderSchema(
-                f"{self.path} was made by an older version of Metasync (schema {schema}, now {migrations.HEAD}); "
-                "make a backup, then run `metasync migrate`"
-            )
-        if schema != migrations.HEAD:
+        if migrations.needed(str(self.path), schema, upgrade=upgrade):
             self.migrate()
 
     def migrate(self) -> None:
@@ -117,7 +108,11 @@ class SQLite(Backend):
         self._bulk.dispose()
         self._ledger.dispose()
 
-    def reserve_ids(self, connection: Connection, table: Table, count: int) -> range:
+    def loaded(self, connection: Connection, *tables: Table) -> None:
+        # Every query of ours was written for SQLite's planner as it is without statistics.
+        pass
+
+    def reserve_ids(self, connection: Connection, table: Table, count: int) -> Sequence[int]:
         first = (connection.execute(select(func.max(table.c.id))).scalar() or 0) + 1
         return range(first, first + count)
 

@@ -21,11 +21,11 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    String,
     Table,
-    Text,
     UniqueConstraint,
 )
+from sqlalchemy import String as PlainString
+from sqlalchemy import Text as PlainText
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -41,6 +41,25 @@ metadata = MetaData(
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 
+class ServerText(TypeDecorator[str]):
+    """Text on PostgreSQL: ordered by code points, as on SQLite, since plans must be equal and a server's own collation changes with its
+    operating system; and NUL, which it does not take, as an escape."""
+
+    impl = PlainText(collation="C")
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value.replace("\0", "\\x00") if value else value
+
+
+Text = PlainText().with_variant(ServerText(), "postgresql")
+
+
+def String(length: int) -> PlainString:
+    """Short text. The length is for the reader: no database of ours refuses a longer one."""
+    return PlainString(length).with_variant(ServerText(), "postgresql")
+
+
 class UtcTime(TypeDecorator[datetime]):
     """An aware time in UTC."""
 
@@ -48,7 +67,7 @@ class UtcTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(String(27) if dialect.name == "sqlite" else DateTime(timezone=True))
+        return dialect.type_descriptor(PlainString(27) if dialect.name == "sqlite" else DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None or dialect.name != "sqlite":

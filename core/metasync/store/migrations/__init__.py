@@ -10,10 +10,23 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from metasync.store import errors
+
 REVISIONS = ("0001",)
 """Every revision, oldest first. Stands here so that opening a database need not load Alembic."""
 
 HEAD = REVISIONS[-1]
+
+
+def needed(url: str, schema: str | None, *, upgrade: bool) -> bool:
+    """Must a database with this schema be migrated? None: it is empty. Raises `StoreError` where it cannot, or may not, be."""
+    if schema not in (None, *REVISIONS):
+        raise errors.NewerSchema(f"{url} was made by a newer version of Metasync (schema {schema}); use that version, or a newer one")
+    if schema is not None and schema != HEAD and not upgrade:
+        raise errors.OlderSchema(
+            f"{url} was made by an older version of Metasync (schema {schema}, now {HEAD}); make a backup, then run `metasync migrate`"
+        )
+    return schema != HEAD
 
 
 def upgrade(connection: Connection) -> None:
