@@ -340,7 +340,9 @@ class Comparison:
             self.counts["added" if one.known.state == State.GONE else "changed"] += 1
         self._backend.update(connection, object_, objects.CHANGED, ("id",), rows)
 
-    def _link(self, connection: Connection, ids: Sequence[int], new: Sequence[Packed], changed: Sequence[Changed], touched: Touched) -> None:
+    def _link(
+        self, connection: Connection, ids: Sequence[int], new: Sequence[Packed], changed: Sequence[Changed], touched: Touched
+    ) -> None:
         """Write references; those that name an object which is there already find it at once."""
         meant: dict[tuple[str, str], int] = {}
         if not self._first:

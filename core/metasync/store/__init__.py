@@ -13,7 +13,6 @@ from sqlalchemy.exc import ArgumentError
 from metasync.store.backend import Backend
 from metasync.store.errors import StoreError
 
-
 SHAPES = "write `sqlite:///PATH` or `postgresql://USER@HOST/DATABASE`"
 
 

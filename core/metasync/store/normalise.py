@@ -8,7 +8,6 @@ from unicodedata import normalize
 
 from metasync.contract import Reference, Value
 
-
 LONGEST = 400
 """Characters of a key: an entry of PostgreSQL's indexes holds 2,704 bytes, and may have two of them."""
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -140,8 +140,8 @@ class Postgres(Backend):
             statement = sql.SQL("INSERT INTO {into} SELECT * FROM {rows} ON CONFLICT DO NOTHING")
             _arrays(connection, table, columns, rows, statement, into=into)
             return
-        statement = sql.SQL("COPY {into} FROM STDIN (FORMAT BINARY)").format(into=into)
-        with _integrity(table), _driver(connection).cursor() as cursor, cursor.copy(statement) as copy:
+        copying = sql.SQL("COPY {into} FROM STDIN (FORMAT BINARY)").format(into=into)
+        with _integrity(table), _driver(connection).cursor() as cursor, cursor.copy(copying) as copy:
             copy.set_types([_type(table, name) for name in columns])
             for row in rows:
                 copy.write_row(row)
@@ -211,13 +211,16 @@ def _driver(connection: Connection) -> psycopg.Connection[Any]:
 
 
 def _arrays(
-    connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]], statement: sql.SQL, **parts: sql.Composable
+    connection: Connection,
+    table: Table,
+    columns: Sequence[str],
+    rows: Iterable[tuple[Any, ...]],
+    statement: sql.SQL,
+    **parts: sql.Composable,
 ) -> None:
     """Run a statement on rows that come as one array per column, `{rows}` in it."""
     arrays = [sql.SQL("%b::{}[]").format(sql.SQL(_type(table, name))) for name in columns]
-    new = sql.SQL("unnest({}) AS new ({})").format(
-        sql.SQL(", ").join(arrays), sql.SQL(", ").join(_place(at) for at in range(len(columns)))
-    )
+    new = sql.SQL("unnest({}) AS new ({})").format(sql.SQL(", ").join(arrays), sql.SQL(", ").join(_place(at) for at in range(len(columns))))
     composed = statement.format(table=sql.Identifier(table.name), rows=new, **parts)
     with _integrity(table), _driver(connection).cursor() as cursor:
         rest = iter(rows)
@@ -226,7 +229,10 @@ def _arrays(
 
 
 def _condition(table: Table, keys: Sequence[str], *, start: int) -> sql.Composable:
-    equal = [sql.SQL("{}.{} = new.{}").format(sql.Identifier(table.name), sql.Identifier(name), _place(at)) for at, name in enumerate(keys, start)]
+    equal = [
+        sql.SQL("{}.{} = new.{}").format(sql.Identifier(table.name), sql.Identifier(name), _place(at))
+        for at, name in enumerate(keys, start)
+    ]
     return sql.SQL(" AND ").join(equal)
 
 
@@ -234,7 +240,7 @@ def _place(at: int) -> sql.Identifier:
     return sql.Identifier(f"value{at}")
 
 
-def _type(table: Table, column: str) -> str:
+def _type(table: Table, column: str) -> LiteralString:
     """PostgreSQL's name of a column's type; those of hot paths alone."""
     match table.c[column].type:
         case Boolean():

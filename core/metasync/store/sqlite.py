@@ -86,6 +86,8 @@ class SQLite(Backend):
             tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
         if tables and ours != APPLICATION_ID:
             raise errors.NotOurs(f"{self.path} is a database of another program; give `--database` another path")
+        if not tables and not create:
+            raise errors.StoreMissing(f"the database {self.path} is empty; fill it with `metasync load FILE`")
         if migrations.needed(str(self.path), schema, upgrade=upgrade):
             self.migrate()
 

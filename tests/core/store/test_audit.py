@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,8 +16,8 @@ from metasync.store.tables import engagement
 
 
 @pytest.fixture
-def backend(tmp_path: Path) -> Iterator[Backend]:
-    opened = open_store(str(tmp_path / "metasync.db"))
+def backend(database: str) -> Iterator[Backend]:
+    opened = open_store(database)
     with opened.write() as connection:
         connection.execute(insert(engagement).values(name="contoso", created=opened.now(connection)))
         for number in range(20):
@@ -28,6 +27,11 @@ def backend(tmp_path: Path) -> Iterator[Backend]:
 
 
 def without_guard(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("DROP TRIGGER IF EXISTS audit_only_grows ON audit"))
+        connection.execute(text("ALTER TABLE audit DROP CONSTRAINT IF EXISTS fk_audit_engagement_id_engagement"))
+        return
+    connection.execute(text("PRAGMA defer_foreign_keys = ON"))
     for verb in ("update", "delete"):
         connection.execute(text(f"DROP TRIGGER IF EXISTS audit_no_{verb}"))
 
@@ -51,7 +55,6 @@ def test_whatever_is_edited_is_found_at_its_row(backend: Backend, seq: int, colu
     value = {"at": "2001-01-01T00:00:00.000000Z", "detail": '{"changes": 99}', "engagement_id": 2}.get(column, "f" * 64)
     with pytest.raises(ZeroDivisionError), backend.write() as connection:
         without_guard(connection)
-        connection.execute(text("PRAGMA defer_foreign_keys = ON"))
         connection.execute(text(f"UPDATE audit SET {column} = :value WHERE seq = :seq"), {"value": value, "seq": seq})
         assert seq in {broken.seq for broken in audit.verify(connection)}
         raise ZeroDivisionError

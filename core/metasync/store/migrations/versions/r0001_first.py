@@ -32,7 +32,7 @@ def upgrade() -> None:
     else:
         op.execute(
             "CREATE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION 'the audit log can only be added to'; END $$"
+            "$$ BEGIN RAISE EXCEPTION 'the audit log can only be added to' USING ERRCODE = 'integrity_constraint_violation'; END $$"
         )
         op.execute("CREATE TRIGGER audit_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON audit EXECUTE FUNCTION audit_only_grows()")
 

@@ -1,0 +1,51 @@
+"""What tests of several folders share: a PostgreSQL server, and a database on either store."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+if str(TESTS) not in sys.path:
+    sys.path.insert(0, str(TESTS))
+
+from lab.postgres import Cluster, cluster, why_not  # noqa: E402
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A server for the tests of this process, which leave it running."""
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    with cluster() as server:
+        yield server
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Cluster]:
+    """A server for one test alone, which may kill it."""
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    with cluster() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Cluster) -> str:
+    """An empty database on the server."""
+    return postgres.database(f"empty_{next(_numbers)}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, on either store."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'metasync.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
