@@ -50,7 +50,7 @@ class Cluster:
         word.write_text(self._password, encoding="ascii")
         _give(self.folder)
         _give(word)
-        options = ["--auth=scram-sha-256", f"--username={USER}", f"--pwfile={word}", "--encoding=UTF8", "--no-sync"]
+        options = ["--auth=scram-sha-256", f"--username={USER}", f"--pwfile={word}", "--encoding=UTF8", "--data-checksums", "--no-sync"]
         options += ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en"]
         command = [str(self._programs / "initdb"), *options, str(self.folder / "data")]
         done = subprocess.run(command, capture_output=True, text=True, cwd="/", **_as_postgres())
@@ -133,7 +133,7 @@ class Cluster:
         except subprocess.TimeoutExpired as error:
             raise LabError(f"PostgreSQL (process {self._server.pid}) did not end") from error
         self._server = None
-        _wait(lambda: not any(Path(f"/proc/{one}").exists() for one in processes), "processes of PostgreSQL did not end")
+        _wait(lambda: not any(map(_lives, processes)), "processes of PostgreSQL did not end")
 
 
 @contextmanager
@@ -204,6 +204,13 @@ def _free_port() -> int:
     with closing(socket.socket()) as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
+
+
+def _lives(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _wait(condition: Callable[[], bool], otherwise: str) -> None:

@@ -56,28 +56,29 @@ class Postgres(Backend):
 
     def __init__(self, url: URL) -> None:
         self.url = url._replace(password=None).render_as_string()
-        self._engine = _engine(url)
-        self._snapshot = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self._writing = threading.local()
+        # Two pools: a connection that read under its own terms would be given back with the server's defaults overridden.
+        self._reading = _engine(url).execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._writing = _engine(url)
+        self._inside = threading.local()
         self._answered = False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with self._translated(), self._connect(self._snapshot) as connection, connection.begin():
+        with self._translated(), self._connect(self._reading) as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self, *, durable: bool = False) -> Iterator[Connection]:
-        if getattr(self._writing, "now", False):
+        if getattr(self._inside, "write", False):
             raise RuntimeError("a transaction was begun inside another one of the same thread")
-        self._writing.now = True
+        self._inside.write = True
         try:
-            with self._translated(), self._connect(self._engine) as connection, connection.begin():
+            with self._translated(), self._connect(self._writing) as connection, connection.begin():
                 connection.exec_driver_sql(f"SET LOCAL synchronous_commit = {'on' if durable else 'off'}")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
                 yield connection
         finally:
-            self._writing.now = False
+            self._inside.write = False
 
     def open(self, *, create: bool, upgrade: bool) -> None:
         """Make the database ready, or say why it cannot be used."""
@@ -120,7 +121,8 @@ class Postgres(Backend):
         return found
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._reading.dispose()
+        self._writing.dispose()
 
     def loaded(self, connection: Connection, *tables: Table) -> None:
         # Autovacuum may come a minute later; until then the planner takes the tables for empty.

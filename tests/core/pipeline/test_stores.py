@@ -100,13 +100,13 @@ def edit(dice: random.Random, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
         ad.change(dice.choice(there), title="changed by hand")
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_plans_are_the_same_to_the_hash(twins: Twins, seed: int) -> None:
     changes = 0
-    for step in range(8):
+    for step in range(7):
         twins.edit(1000 * seed + step)
         changes += twins.settle()
-    assert changes > 30
+    assert changes > 25
     assert all(not engine.plan() for engine in twins.engines)
 
 

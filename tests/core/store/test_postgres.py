@@ -1,0 +1,245 @@
+"""A database on a server: what is refused, what is said, and what happens when the server goes away."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab.postgres import Cluster
+from sqlalchemy import insert, select
+
+from metasync.contract import MetasyncError
+from metasync.engagement.secrets import known_secrets
+from metasync.opening import Settings, store
+from metasync.service import Trouble, trouble
+from metasync.store import Backend, errors, open_store
+from metasync.store import postgres as module
+from metasync.store.tables import engagement
+
+
+@pytest.fixture
+def backend(postgres_url: str) -> Iterator[Backend]:
+    with closing(open_store(postgres_url)) as opened:
+        yield opened
+
+
+def add(backend: Backend, name: str, *, durable: bool = False) -> None:
+    with backend.write(durable=durable) as connection:
+        connection.execute(insert(engagement).values(name=name, created=backend.now(connection)))
+
+
+def names(backend: Backend) -> list[str]:
+    with backend.read() as connection:
+        return list(connection.execute(select(engagement.c.name).order_by(engagement.c.id)).scalars())
+
+
+def word(url: str) -> str:
+    """The password in a URL of the lab."""
+    return url.partition("metasync:")[2].partition("@")[0]
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_password_stands_in_no_message_and_not_in_the_name_of_the_database(postgres: Cluster, postgres_url: str) -> None:
+    password = word(postgres_url)
+    with closing(open_store(postgres_url)) as backend:
+        assert password not in backend.url and backend.url.startswith("postgresql://metasync@127.0.0.1:")
+    wrong = postgres_url.replace(password, "wrong-word")
+    for url in (wrong, postgres.url("nowhere"), postgres_url.replace(f":{postgres.port}/", ":1/"), f"mysql://me:{password}@db/x"):
+        with pytest.raises(errors.StoreError) as caught:
+            open_store(url)
+        assert password not in str(caught.value) and "wrong-word" not in str(caught.value)
+
+
+def test_the_password_is_known_as_a_secret_before_anything_can_go_wrong(tmp_path: Path) -> None:
+    url = "postgresql://me:kept-out-of-every-log@127.0.0.1:1/x"
+    with pytest.raises(errors.Unreachable), store(Settings(engagement=tmp_path / "x.yaml", database=url), create=True):
+        raise AssertionError("not reached")
+    assert "kept-out-of-every-log" in known_secrets()
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "said"),
+    [
+        (("/empty", "/nowhere_"), errors.StoreMissing, "createdb"),
+        (("metasync:", "anna:"), errors.StoreError, "refused the login"),
+    ],
+)
+def test_what_is_wrong_with_the_url_is_said(postgres_url: str, change: tuple[str, str], kind: type[errors.StoreError], said: str) -> None:
+    with pytest.raises(kind, match=said):
+        open_store(postgres_url.replace(*change))
+
+
+def test_a_server_that_cannot_be_reached_is_no_error_of_ours(postgres: Cluster, postgres_url: str) -> None:
+    with pytest.raises(errors.Unreachable, match="cannot be reached") as caught:
+        open_store(postgres_url.replace(f":{postgres.port}/", ":1/"))
+    assert trouble(caught.value) is Trouble.UNAVAILABLE
+
+
+def test_a_database_of_another_program_is_refused_and_left_alone(postgres: Cluster) -> None:
+    url = postgres.database("wiki")
+    postgres.psql("CREATE TABLE page (title text)", "wiki")
+    with pytest.raises(errors.NotOurs, match="another program"):
+        open_store(url)
+    assert postgres.psql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", "wiki") == "1"
+
+
+def test_so_is_one_whose_schema_is_kept_by_alembic_for_another_program(postgres: Cluster) -> None:
+    url = postgres.database("shop")
+    postgres.psql("CREATE TABLE alembic_version (version_num text)", "shop")
+    postgres.psql("INSERT INTO alembic_version VALUES ('0001')", "shop")
+    with pytest.raises(errors.NotOurs, match="another program"):
+        open_store(url)
+
+
+def test_a_database_in_another_encoding_is_refused(postgres: Cluster) -> None:
+    postgres.psql("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' LOCALE_PROVIDER libc TEMPLATE template0")
+    with pytest.raises(errors.StoreError, match="LATIN1"):
+        open_store(postgres.url("latin"))
+
+
+def test_a_user_who_may_not_write_is_told_so(postgres: Cluster, postgres_url: str) -> None:
+    open_store(postgres_url).close()
+    database = postgres_url.rpartition("/")[2]
+    postgres.psql(f"CREATE ROLE reader_{database} LOGIN PASSWORD 'reading-only'")
+    postgres.psql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader_{database}", database)
+    url = postgres_url.replace(f"metasync:{word(postgres_url)}", f"reader_{database}:reading-only")
+    with closing(open_store(url)) as backend, pytest.raises(errors.StoreError, match="may not do this"):
+        add(backend, "one")
+
+
+def test_a_read_only_database_is_told_so(postgres: Cluster, postgres_url: str) -> None:
+    open_store(postgres_url).close()
+    postgres.psql(f"ALTER DATABASE {postgres_url.rpartition('/')[2]} SET default_transaction_read_only = on")
+    with closing(open_store(postgres_url)) as backend, pytest.raises(errors.StoreError, match="can only be read"):
+        add(backend, "one")
+
+
+# --- one writer, many readers ----------------------------------------------------------------------------------------------------------
+
+
+def test_imports_do_not_wait_for_the_disk_and_the_ledger_does(backend: Backend) -> None:
+    def level(durable: bool) -> str:
+        with backend.write(durable=durable) as connection:
+            return str(connection.exec_driver_sql("SHOW synchronous_commit").scalar_one())
+
+    assert (level(durable=True), level(durable=False)) == ("on", "off")
+
+
+def test_a_second_process_waits_for_the_first_and_says_so_when_that_takes_too_long(
+    backend: Backend, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(module.SETTINGS, "lock_timeout", "100ms")
+    with closing(open_store(postgres_url)) as other:
+        with backend.write() as connection:
+            connection.execute(insert(engagement).values(name="one", created=backend.now(connection)))
+            assert names(other) == []
+            with pytest.raises(errors.Busy) as caught:
+                add(other, "two")
+        assert trouble(caught.value) is Trouble.UNAVAILABLE
+        add(other, "three")
+        assert names(backend) == ["one", "three"]
+
+
+def test_a_process_that_stands_still_in_a_transaction_does_not_keep_others_from_writing(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(module.SETTINGS, "idle_in_transaction_session_timeout", "200ms")
+    with closing(open_store(postgres_url)) as frozen, closing(open_store(postgres_url)) as other:
+        with pytest.raises(errors.Unreachable), frozen.write() as connection:
+            connection.execute(insert(engagement).values(name="frozen", created=frozen.now(connection)))
+            add(other, "other")
+            frozen.now(connection)
+        assert names(other) == ["other"]
+        add(frozen, "thawed")
+        assert names(other) == ["other", "thawed"]
+
+
+# --- the server goes away --------------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_committed_is_there_after_ten_kills_and_the_pool_recovers(own_postgres: Cluster) -> None:
+    """Five times SIGKILL, five times an immediate stop, each in the middle of somebody's transaction."""
+    with closing(open_store(own_postgres.database("metasync"))) as backend:
+        committed = []
+        for number in range(10):
+            add(backend, f"before {number}", durable=True)
+            committed.append(f"before {number}")
+            with pytest.raises(errors.Unreachable, match="cannot be reached"), backend.write(durable=True) as connection:
+                connection.execute(insert(engagement).values(name=f"cut {number}", created=backend.now(connection)))
+                if number % 2:
+                    own_postgres.stop("immediate")
+                else:
+                    own_postgres.kill()
+                own_postgres.start()
+                backend.now(connection)
+            assert names(backend) == committed
+        assert backend.verify() == []
+
+
+def test_a_server_that_is_being_restarted_is_waited_for(own_postgres: Cluster) -> None:
+    with closing(open_store(own_postgres.database("metasync"))) as backend:
+        own_postgres.stop()
+        back = threading.Timer(1.0, own_postgres.start)
+        back.start()
+        add(backend, "patient")
+        back.join()
+        assert names(backend) == ["patient"]
+
+
+def test_but_not_for_ever(own_postgres: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETURN_SECONDS", 0.5)
+    with closing(open_store(own_postgres.database("metasync"))) as backend:
+        own_postgres.stop()
+        with pytest.raises(MetasyncError, match="Run again once the server answers"):
+            names(backend)
+
+
+def test_a_server_that_stands_still_is_waited_for(own_postgres: Cluster) -> None:
+    with closing(open_store(own_postgres.database("metasync"))) as backend:
+        add(backend, "one")
+        thawed: list[float] = []
+
+        def thaw() -> None:
+            thawed.append(time.monotonic())
+            own_postgres.thaw()
+
+        own_postgres.freeze()
+        timer = threading.Timer(2.0, thaw)
+        timer.start()
+        add(backend, "two", durable=True)
+        assert thawed, "nothing was answered while it stood still"
+        timer.join()
+        assert names(backend) == ["one", "two"]
+
+
+def test_a_damaged_page_is_found_by_verify(own_postgres: Cluster) -> None:
+    url = own_postgres.database("metasync")
+    with closing(open_store(url)) as backend:
+        for number in range(300):
+            add(backend, f"engagement {number} " + "x" * 50)
+    own_postgres.psql("CHECKPOINT", "metasync")
+    file = own_postgres.folder / "data" / own_postgres.psql("SELECT pg_relation_filepath('engagement')", "metasync")
+    own_postgres.stop()
+    with file.open("r+b") as content:
+        content.seek(8192 + 4000)
+        content.write(b"\xff" * 64)
+    own_postgres.start()
+    with closing(open_store(url)) as backend:
+        assert any("damaged" in one for one in backend.verify())
+
+
+def test_without_the_driver_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.delitem(sys.modules, "metasync.store.postgres")
+    psycopg: Any = None
+    monkeypatch.setitem(sys.modules, "psycopg", psycopg)
+    with pytest.raises(errors.StoreError, match=r"metasync\[postgresql\]"):
+        open_store("postgresql://me@127.0.0.1:1/x")
