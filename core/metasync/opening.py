@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from metasync import faults
 from metasync.contract import MetasyncError
 from metasync.engagement import document, revision
 from metasync.engagement.secrets import remember, secrets_of
@@ -147,6 +148,7 @@ def note_plugins(connection: Connection, engagement_id: int, who: str, plugins: 
 @contextmanager
 def store(settings: Settings, *, create: bool, upgrade: bool = False) -> Iterator[Backend]:
     """The database, closed at the end."""
+    faults.arm_from_environment()
     word = password_of(settings.url)
     if word is not None:
         remember(word)

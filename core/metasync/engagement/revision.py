@@ -32,7 +32,7 @@ def accept(backend: Backend, engagement: Engagement, text: str, author: str, hos
     digest = content_digest(parse(text, engagement.path))
     place = str(Path(engagement.path).absolute())  # the files that it names are beside it, from wherever a command is typed
     configurations = {name: profile.configuration for name, profile in engagement.profiles.items()}
-    with backend.write(durable=True) as connection:
+    with backend.write("revision.load", durable=True) as connection:
         now = backend.now(connection)
         known = revisions.engagement_id(connection, engagement.name)
         number_of = revisions.add_engagement(connection, engagement.name, now) if known is None else known

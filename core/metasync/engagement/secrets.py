@@ -177,7 +177,7 @@ class SecretStore:
             raise MetasyncError(f"`{name}` cannot name a secret; allowed are letters, digits, `-`, `_` and `.`")
         if not value or len(value.encode()) > LARGEST:
             raise MetasyncError(f"the secret `{name}` is empty or longer than {LARGEST // 1024} KiB; nothing was stored")
-        with self._backend.write(durable=True) as connection:
+        with self._backend.write("secrets.set", durable=True) as connection:
             now = self._backend.now(connection)
             wrapped = rows.keys(connection, self._engagement)
             if wrapped:
@@ -206,7 +206,7 @@ class SecretStore:
         Every step leaves a store that can be read: the new key is on disk before anything is sealed with it, secrets change over in
         portions while others read and set them, and a key goes once nothing needs it. The next one finishes what was interrupted.
         """
-        with self._backend.write(durable=True) as connection:
+        with self._backend.write("secrets.begin_rotate", durable=True) as connection:
             if len(rows.keys(connection, self._engagement)) < 2:
                 ring = self._ring.reloaded()
                 self._ring = ring.renewed() if ring.own and len(ring.keys) < 2 else ring.with_key()
@@ -214,7 +214,7 @@ class SecretStore:
         count = 0
         while portion := self._reseal_portion():
             count += portion
-        with self._backend.write(durable=True) as connection:
+        with self._backend.write("secrets.end_rotate", durable=True) as connection:
             newest = rows.keys(connection, self._engagement)[-1]
             rows.drop_unused_keys(connection, self._engagement, newest.name)
             key = self._unwrap(newest)
@@ -226,7 +226,7 @@ class SecretStore:
 
     def _reseal_portion(self) -> int:
         """Seal some secrets with the newest data key, which is another one by now if somebody else began a rotation too."""
-        with self._backend.write(durable=True) as connection:
+        with self._backend.write("secrets.reseal", durable=True) as connection:
             wrapped = {row.name.removeprefix(KEY_PREFIX): row for row in rows.keys(connection, self._engagement)}
             key = self._unwrap(list(wrapped.values())[-1])
             portion = rows.sealed_by_others(connection, self._engagement, key.id, PORTION)

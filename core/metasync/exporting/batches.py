@@ -106,7 +106,7 @@ def prepare(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> lis
     """Check every plan's approval, and make one batch per directory. Commits before it returns, so that a dispatcher may be nudged."""
     from metasync.planning.approval import check_approved
 
-    with workspace.backend.write(durable=True) as connection:
+    with workspace.backend.write("export.prepare", durable=True) as connection:
         rows = plans.of_ids(connection, workspace.engagement_id, plan_ids)
         missing = sorted(set(plan_ids) - {row.id for row in rows})
         if missing:
@@ -153,7 +153,7 @@ def settle(workspace: Workspace, directory: str, run_id: int) -> None:
             return
     try:
         with DirectoryLease(workspace.backend, workspace.engagement.name, directory) as lease:
-            with workspace.backend.write(durable=True) as connection:
+            with workspace.backend.write("export.settle", durable=True) as connection:
                 now = workspace.backend.now(connection)
                 left = ledger.left_in_flight(connection, directory_id, now)
                 chosen = plans.of_ids(connection, workspace.engagement_id, left)
@@ -227,7 +227,7 @@ class _Batch:
 
     def _open(self) -> None:
         """Lease the batch. Batches that a killed process left open are closed first, so that what they wrote is audited (I6)."""
-        with self._workspace.backend.write(durable=True) as connection:
+        with self._workspace.backend.write("export.open", durable=True) as connection:
             self._lease.check(connection)
             now = self._workspace.backend.now(connection)
             for left in batch_rows.not_done(connection, self._workspace.engagement_id, self._batch.directory_id):
@@ -354,7 +354,7 @@ class _Batch:
                 advance_cursor(self._workspace, connection, row.profile, row.id)
 
     def _close(self, why: str | None) -> dict[str, int]:
-        with self._workspace.backend.write(durable=True) as connection:
+        with self._workspace.backend.write("export.close", durable=True) as connection:
             self._lease.check(connection)
             _audit(self._workspace, connection, self._batch, self._directory, why or "")
             batch_rows.change_batch(connection, self._batch.id, state="done", lease_until=None)

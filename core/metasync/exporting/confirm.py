@@ -48,7 +48,7 @@ def confirm_import(workspace: Workspace, directory: str, run_id: int, *, began: 
     while True:
         workspace.check_stop()
         # One transaction per portion: judged and recorded on the same view.
-        with workspace.backend.write(durable=True) as connection:
+        with workspace.backend.write("confirm.portion", durable=True) as connection:
             until = until or workspace.backend.now(connection) - lag
             rows = _portion(connection, directory_id, after)
             if not rows:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from metasync import faults as fault
 from metasync.contract import AttributeSchema, Change, Kind, Operation, Outcome, Reference, Result, Unavailable
 from metasync.equality import attributes_of
 from metasync.exporting.gate import Gate
@@ -181,7 +182,7 @@ class Worker:
         """Take approved changes into flight, and write them."""
         with self._backend.read() as connection:
             ready, held = self._sift(connection, rows)
-        with self._backend.write(durable=True) as connection:
+        with self._backend.write("export.claim", durable=True) as connection:
             self._lease.check(connection)
             for row, state, error in held:
                 if state != "approved":
@@ -199,7 +200,7 @@ class Worker:
 
     def _adopted(self, rows: list[ChangeRow]) -> list[Item]:
         """Take over changes whose outcome nobody knows."""
-        with self._backend.write(durable=True) as connection:
+        with self._backend.write("export.adopt", durable=True) as connection:
             self._lease.check(connection)
             ours = ledger.adopt(connection, [row.id for row in rows], run_id=self._run_id, batch_id=self._batch_id, fence=self._lease.fence)
         with self._backend.read() as connection:
@@ -216,7 +217,7 @@ class Worker:
         self._seen += len(items)
         unwritten = self._read_back(items)
         if unwritten:
-            with self._backend.write(durable=True) as connection:
+            with self._backend.write("export.claim_again", durable=True) as connection:
                 self._lease.check(connection)
                 due_at = self._not_before(connection)
                 ids = [row.id for row, _ in unwritten]
@@ -323,6 +324,7 @@ class Worker:
 
     def _read_back_portion(self, items: list[Item]) -> list[Item]:
         self._lease.ensure()
+        fault.point("export.before_find")
         answers = self._target.find(items)
         if answers is None:
             return items
@@ -340,6 +342,7 @@ class Worker:
                 unwritten.append((row, replace(decision.change, retried=True)))
             else:
                 reports.append((row, as_result(decision)))
+        fault.point("export.after_find")
         for row, change in by_id.values():
             self._recorder.connector_bug(f"{self._target.name} gave no answer to find() for {row.label}")
             reports.append(
@@ -357,6 +360,7 @@ class Worker:
         reports: list[Report] = []
         ended: BaseException | None = None
         try:
+            fault.point("export.before_target_write")
             for result in self._target.write(items):
                 row = by_id.pop(result.id, None)
                 if row is None:
@@ -365,6 +369,7 @@ class Worker:
                     )
                 else:
                     reports.append((row, result))
+            fault.point("export.after_target_write")
             self._failures = 0
             why = f"{self._target.name} gave no result for it"
             if by_id:
@@ -386,7 +391,7 @@ class Worker:
     def _record(self, reports: Sequence[Report], *, read_back: bool = False) -> None:
         if not reports:
             return
-        with self._backend.write(durable=True) as connection:
+        with self._backend.write("export.record", durable=True) as connection:
             self._lease.check(connection)
             for row, state, error in self._recorder.record(connection, reports, read_back=read_back):
                 if state == "written":

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
+from metasync import faults as fault
 from metasync.contract import (
     Connector,
     CursorExpired,
@@ -199,7 +200,7 @@ class _Import:
             open_streams = {
                 stream: CursorRow(stream=stream, cursor=None, resume=progress.text(None), generation=generation) for stream in streams
             }
-            with self.backend.write() as connection:
+            with self.backend.write("import.begin") as connection:
                 directories.put_cursors(connection, self.workspace.engagement_id, self.id, open_streams.values())
                 directories.set_generation(connection, self.id, generation)
                 objects.forget_seen(connection, self.id)
@@ -303,12 +304,15 @@ class _Import:
     def pages(self, read: Iterator[Page]) -> Iterator[Page]:
         """The pages, if they end with one that says complete."""
         complete = False
+        fault.point("import.before_read")
         for page in read:
+            fault.point("import.after_read")
             if complete:
                 raise ImportIncomplete(f"{self.directory} went on after it had said that everything was read; nothing was deleted")
             complete = page.complete
             yield page
             self.workspace.check_stop()
+            fault.point("import.before_read")
         if not complete:
             self.workspace.check_stop()
             raise ImportIncomplete(f"{self.directory} stopped before everything was read; nothing was deleted. Run the import again")
@@ -316,7 +320,7 @@ class _Import:
     def store(self, comparison: Comparison, page: Page, progress: CursorRow | None = None) -> None:
         """One page, what follows from it, and how far the import came, in one transaction."""
         batches = comparison.prepare(page.items)
-        with self.backend.write() as connection:
+        with self.backend.write("import.page") as connection:
             for batch in batches:
                 comparison.store(connection, batch)
             if progress is not None:
@@ -352,7 +356,7 @@ class _Import:
         counts = {name: comparison.counts[name] for name in COUNTS}
         engagement_id = self.workspace.engagement_id
         detail: dict[str, Any] = {"run": self.run_id, "full": bool(reason), "reason": reason, **counts}
-        with self.backend.write(durable=True) as connection:
+        with self.backend.write("import.end", durable=True) as connection:
             directories.put_cursors(connection, engagement_id, self.id, cursors)
             requested = {kind.value: names for kind, names in request.attributes.items()}
             directories.complete(connection, self.id, at=self.backend.now(connection), requested=requested, scope=request.scope)

@@ -67,7 +67,7 @@ def resolve_all(backend: Backend, directory_id: int, *, keys: bool) -> None:
         holders = links.holders_range(connection, directory_id)
     for start in range(holders.start, holders.stop, RANGE):
         part = range(start, min(start + RANGE, holders.stop))
-        with backend.write() as connection:
+        with backend.write("import.references") as connection:
             links.resolve(connection, directory_id, part, by_anchor=True)
             if keys:
                 links.resolve(connection, directory_id, part, by_anchor=False)

@@ -51,7 +51,7 @@ def settle(
             rows = objects.get(connection, missing[start : start + PORTION])
         there = [row for row in rows.values() if row.state is not State.GONE]
         decided = _decide(connector, there, request=request, comparison=comparison, same_scope=same_scope)
-        with backend.write() as connection:
+        with backend.write("import.tombstones") as connection:
             if decided.gone:
                 comparison.set_state(connection, decided.gone, State.GONE)
             if decided.unread:

@@ -34,7 +34,7 @@ def approve(workspace: Workspace, plan_id: int, *, reason: str, beyond: Collecti
     """Let a plan be written. `beyond` lifts the limits of these operations, for this plan alone. Raises `ApprovalRefused`."""
     if not reason.strip():
         raise ApprovalRefused("an approval needs a reason; give one with `--reason TEXT`")
-    with workspace.backend.write(durable=True) as connection:
+    with workspace.backend.write("approval.approve", durable=True) as connection:
         row = _plan(workspace, connection, plan_id)
         if row.state != "planned":
             raise ApprovalRefused(_words_of_state(row))
@@ -55,7 +55,7 @@ def auto_approve(workspace: Workspace, plan_id: int) -> bool:
     """Approve by policy where the document says so, no limit is passed, and for `first` a person approved this configuration.
 
     False: it waits for a person, and the plugins were told."""
-    with workspace.backend.write(durable=True) as connection:
+    with workspace.backend.write("approval.policy", durable=True) as connection:
         row = _plan(workspace, connection, plan_id)
         if row.state != "planned":
             return row.state == "approved"

@@ -118,7 +118,7 @@ def frozen(
         approved = plans.of_profile(connection, workspace.engagement_id, profile, states=("approved",))
         ledger.close_plans(connection, [row.id for row in approved if row.purpose in (purpose, "undo")])
     try:
-        with workspace.backend.write(durable=True) as connection:
+        with workspace.backend.write("undo.freeze" if purpose == "undo" else "plan.freeze", durable=True) as connection:
             row, problems = _write(
                 workspace, connection, run_id, profile, purpose, directory, configuration, limits, joined, fill, objects, undoes
             )

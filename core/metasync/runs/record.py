@@ -88,7 +88,7 @@ def recorded(workspace: Workspace, kind: str, what: Sequence[str]) -> Iterator[A
 
     workspace.check_stop()
     with EngineLease(backend, workspace.engagement.name, on_beat=watch) as lease:
-        with backend.write() as connection:
+        with backend.write("run.begin") as connection:
             now = backend.now(connection)
             rows.abandon(connection, engagement_id, text=INTERRUPTED, at=now)
             run_id = rows.begin(connection, engagement_id, kind=kind, what=what, author=workspace.author, at=now)
@@ -111,7 +111,7 @@ def recorded(workspace: Workspace, kind: str, what: Sequence[str]) -> Iterator[A
         finally:
             watched.clear()
             workspace.stop.clear()  # it was meant for this run, not for the next one on the same workspace
-            with backend.write() as connection:
+            with backend.write("run.end") as connection:
                 rows.end(connection, run_id, state=run.state, counts=run.counts, error=run.error, at=backend.now(connection))
                 detail = {"state": run.state, "counts": run.counts}
                 audit.append(connection, engagement_id, workspace.author, "run ended", f"run {run_id}", detail)

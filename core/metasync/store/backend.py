@@ -27,9 +27,11 @@ class Backend(ABC):
         """One consistent view, for as long as the context lasts. Keep it short: an open view keeps old pages alive."""
 
     @abstractmethod
-    def write(self, *, durable: bool = False) -> AbstractContextManager[Connection]:
+    def write(self, transaction: str = "", *, durable: bool = False) -> AbstractContextManager[Connection]:
         """One transaction: committed at the end, rolled back by an exception. `durable`: it survives power loss once committed, which
-        the ledger needs and an import, which can be repeated, does not. Not to be nested in one thread."""
+        the ledger needs and an import, which can be repeated, does not. Not to be nested in one thread.
+
+        `transaction`: its name in `metasync.faults`, where tests let it fail."""
 
     @abstractmethod
     def migrate(self) -> None:

@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from metasync import faults as fault
 from metasync.store import errors, migrations
 from metasync.store.backend import Backend
 
@@ -68,7 +69,7 @@ class Postgres(Backend):
             yield connection
 
     @contextmanager
-    def write(self, *, durable: bool = False) -> Iterator[Connection]:
+    def write(self, transaction: str = "", *, durable: bool = False) -> Iterator[Connection]:
         if getattr(self._inside, "write", False):
             raise RuntimeError("a transaction was begun inside another one of the same thread")
         self._inside.write = True
@@ -77,8 +78,10 @@ class Postgres(Backend):
                 connection.exec_driver_sql(f"SET LOCAL synchronous_commit = {'on' if durable else 'off'}")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
                 yield connection
+                fault.before_commit(transaction, _disk_full)
         finally:
             self._inside.write = False
+        fault.after_commit(transaction)
 
     def open(self, *, create: bool, upgrade: bool) -> None:
         """Make the database ready, or say why it cannot be used."""
@@ -99,7 +102,7 @@ class Postgres(Backend):
             self.migrate()
 
     def migrate(self) -> None:
-        with self.write(durable=True) as connection:
+        with self.write("store.migrate", durable=True) as connection:
             # Another process may have been faster; looked at again now that nobody else can write.
             if _schema(connection) != migrations.HEAD:
                 migrations.upgrade(connection)
@@ -288,6 +291,11 @@ def _away(error: BaseException | None) -> bool:
     if state is None:
         return isinstance(error, psycopg.OperationalError)
     return state.startswith("08") or state in ("57P01", "57P02", "57P03", "25P03")
+
+
+def _disk_full() -> psycopg.Error:
+    """What the driver raises where the server's disk is full."""
+    return psycopg.errors.DiskFull("could not extend file: No space left on device")
 
 
 def _in_words(url: str, error: BaseException | None) -> errors.StoreError | None:

@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool
 
+from metasync import faults as fault
 from metasync.store import errors, migrations
 from metasync.store.backend import Backend
 
@@ -52,7 +53,7 @@ class SQLite(Backend):
             yield connection
 
     @contextmanager
-    def write(self, *, durable: bool = False) -> Iterator[Connection]:
+    def write(self, transaction: str = "", *, durable: bool = False) -> Iterator[Connection]:
         me = threading.get_ident()
         if self._writer == me:
             raise RuntimeError("a transaction was begun inside another one of the same thread")
@@ -65,8 +66,10 @@ class SQLite(Backend):
                     connection = connection.execution_options(metasync_write=True)
                     with connection.begin():
                         yield connection
+                        fault.before_commit(transaction, _disk_full)
             finally:
                 self._writer = None
+        fault.after_commit(transaction)
 
     def open(self, *, create: bool, upgrade: bool) -> None:
         """Make the file ready, or say why it cannot be used."""
@@ -92,7 +95,7 @@ class SQLite(Backend):
             self.migrate()
 
     def migrate(self) -> None:
-        with self.write(durable=True) as connection:
+        with self.write("store.migrate", durable=True) as connection:
             # Another process may have been faster; looked at again now that nobody else can write.
             if _schema(connection) != migrations.HEAD:
                 connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -217,6 +220,13 @@ def _schema(connection: Connection) -> str | None:
     """The revision of the schema; None: an empty database."""
     there = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema WHERE name = 'alembic_version'").scalar_one()
     return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if there else None
+
+
+def _disk_full() -> sqlite3.OperationalError:
+    """What the driver raises where the disk is full."""
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    return error
 
 
 def _in_words(path: Path, error: BaseException | None) -> errors.StoreError | None:

@@ -36,7 +36,7 @@ class ReferencePass:
         ids = sorted(self.at.worked | set(by_member))
         worker = References(self.at.profile.name, self.at.target_id, self.at.names, self.at.source_ids)
         for part in self.at.portions(ids):
-            with self.at.workspace.backend.write() as connection:
+            with self.at.workspace.backend.write("synchronise.references") as connection:
                 self._references_of(connection, part, by_member, worker)
                 dirty.clean(connection, self.at.profile.name, part, self.at.now, members=True)
 

@@ -169,7 +169,7 @@ class MainPass:
                 opened = stack.enter_context(self.at.workspace.connector(self.at.profile.target))
                 connector = opened if isinstance(opened, Taken) else None
             for number, ids in enumerate(self.at.portions(due)):
-                with self.at.workspace.backend.write() as connection:
+                with self.at.workspace.backend.write("synchronise.unit") as connection:
                     unique = UniqueValues(
                         connection=connection,
                         engagement_id=self.at.engagement_id,
