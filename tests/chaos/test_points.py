@@ -127,7 +127,7 @@ def failed_and_typed_again(story: Story, moment: Moment, spec: str, codes: set[i
         found.append("canary (I7): in the output")
     code = _typed(site, moment.command)
     found += [] if code in (0, 2, 3) else [f"typed again: {site.product.answers[-1]}"]
-    if site.product.ask("release").code != 0 or site.product.ask(*RUN).code != 0:
+    if site.product.ask("release", "--all").code != 0 or site.product.ask(*RUN).code != 0:
         found.append(f"the run behind it: {site.product.answers[-1]}")
     found += site.wrong()
     return found + [f"not settled: {one}" for one in site.pending()]
@@ -150,7 +150,7 @@ def test_killed_at_every_point_nothing_is_lost_and_nothing_is_repeated(story: St
 @pytest.mark.parametrize("action", ["raise", "enospc"])
 def test_an_error_or_a_full_disk_at_some_points_loses_nothing_and_repeats_nothing(story: Story, action: str) -> None:
     wrong = {}
-    for moment, name, nth in chosen(story)[:: 1 if os.environ.get("METASYNC_CHAOS_WHOLE") else 6]:
+    for moment, name, nth in chosen(story)[:: 1 if os.environ.get("METASYNC_CHAOS_WHOLE") else 12]:
         spec = f"{name}:{action}:{nth}"
         if found := failed_and_typed_again(story, moment, spec, {0, 1, 2, 3, 4, 5}):
             wrong[f"{' '.join(moment.command)} with {spec}"] = found
