@@ -111,6 +111,16 @@ def arm(text: str) -> None:
         _armed, _reached, _text = faults, Counter() if faults else None, text
 
 
+@contextmanager
+def armed(text: str) -> Iterator[None]:
+    """These faults are armed meanwhile, in all threads, and none is afterwards. Raises `BadFault`."""
+    arm(text)
+    try:
+        yield
+    finally:
+        arm("")
+
+
 def arm_from_environment() -> None:
     """Arm what METASYNC_FAULT says; what is armed already goes on counting. Raises `BadFault`."""
     text = os.environ.get(VARIABLE, "")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from metasync.importing.references import resolve_all
 from metasync.importing.request import MARK, Request
 from metasync.store import codec, directories, objects
 from metasync.store.backend import Backend
 from metasync.store.rows import DirectoryRow
 
 
-def rebuild(backend: Backend, directory: DirectoryRow, request: Request) -> bool:
-    """Bring the stored match keys and marks to what the request makes of objects; False: nothing was to do.
+def rebuild(backend: Backend, directory: DirectoryRow, request: Request) -> None:
+    """Bring the stored match keys and marks to what the request makes of objects, and find what references by new keys mean.
 
     The directory's note of its keys is taken back first and written last, so that an interrupted rebuild begins anew.
     """
     before, wanted = directory.keys or {}, request.keys
     if directory.keys is not None and before == wanted:
-        return False
+        return
     stale = {name for name in before if name not in wanted or before[name] != wanted[name]}
     names = {name for name in wanted if name not in before or before[name] != wanted[name]}
     with backend.write() as connection:
@@ -25,9 +26,10 @@ def rebuild(backend: Backend, directory: DirectoryRow, request: Request) -> bool
     names.discard(MARK)
     if names or facts:
         _fill(backend, directory.id, request, frozenset(names), facts=facts)
+    if names & request.link_keys:
+        resolve_all(backend, directory.id, keys=True)
     with backend.write() as connection:
         directories.set_keys(connection, directory.id, wanted)
-    return True
 
 
 def _fill(backend: Backend, directory_id: int, request: Request, names: frozenset[str], *, facts: bool) -> None:

@@ -138,10 +138,13 @@ class _Import:
     def settle_first_load(self) -> None:
         """A first load that was cut off: from now on there is something to compare with."""
         with self.backend.read() as connection:
-            open_load = objects.any_objects(connection, self.id) and not objects.has_anchor_index(connection, self.id)
-        if open_load:
+            open_load = objects.any_objects(connection, self.id) and directories.get(connection, self.id).completed is None
+            unordered = not objects.has_anchor_index(connection, self.id)
+        if not open_load:
+            return
+        if unordered:
             self.build_anchors(None)
-            references.resolve_all(self.backend, self.id, keys=True)
+        references.resolve_all(self.backend, self.id, keys=True)
 
     def decision(self, request: Request, streams: Sequence[str], *, full: bool) -> Decision:
         """Full or delta, and why."""
@@ -205,6 +208,7 @@ class _Import:
                 directories.set_generation(connection, self.id, generation)
                 objects.forget_seen(connection, self.id)
                 if first:
+                    directories.not_complete(connection, self.id)
                     objects.drop_anchor_index(connection, self.id)
         comparison = self.comparison(request, generation=generation, earlier=earlier, full=True, first=first)
         if resumed:
@@ -267,8 +271,7 @@ class _Import:
         """References by an attribute that was not looked up before: make it a match key, then find what they mean."""
         if comparison.link_keys - {references.ANCHOR} <= request.link_keys:
             return
-        if index.rebuild(self.backend, self.row(), self.request()):
-            references.resolve_all(self.backend, self.id, keys=True)
+        index.rebuild(self.backend, self.row(), self.request())
 
     # Both
 

@@ -94,6 +94,11 @@ def set_keys(connection: Connection, directory_id: int, keys: Mapping[str, Colle
     connection.execute(update(directory).where(directory.c.id == directory_id).values(keys=plain))
 
 
+def not_complete(connection: Connection, directory_id: int) -> None:
+    """A first load begins: until it is complete, nothing that is stored is whole."""
+    connection.execute(update(directory).where(directory.c.id == directory_id).values(completed=None))
+
+
 def complete(
     connection: Connection, directory_id: int, *, at: datetime, requested: Mapping[str, Collection[str]] | None = None, scope: str = ""
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from metasync import faults as fault
 from metasync.contract import (
     AttributeSchema,
     CursorExpired,
@@ -282,6 +283,32 @@ def test_a_first_import_that_was_cut_off_goes_on_and_its_references_find_their_t
     assert len(world.stored()) == 6
     assert world.stored()["a group"]["members"] == ["000", "003"]
     assert world.stored()["z group"]["members"] == ["001", "a group"]
+
+
+@pytest.mark.parametrize("moment", ["before_commit", "after_commit"])
+@pytest.mark.parametrize("emptied", [False, True])
+def test_a_first_import_that_ended_while_it_resolved_references_does_so_in_the_next(world: World, moment: str, emptied: bool) -> None:
+    if emptied:
+        world.run()
+    people(world, 3)
+    world.group("a group", "000", "002")
+    with fault.armed(f"import.references.{moment}:raise"), pytest.raises(fault.Injected):
+        world.run(full=True)
+    world.restart()
+    world.run()
+    assert world.stored()["a group"]["members"] == ["000", "002"]
+
+
+def test_references_by_a_new_key_are_resolved_in_the_next_import_where_one_ended_before_that(world: World) -> None:
+    world.user("1")
+    world.user("2", mail="boss@a.test")
+    world.run()
+    world.hr.delta = [Patch(anchor="1", kind=Kind.USER, attributes={"manager": Reference(key="mail", value="boss@a.test")})]
+    with fault.armed("import.references.before_commit:raise"), pytest.raises(fault.Injected):
+        world.run()
+    world.restart()
+    world.run()
+    assert world.stored()["1"]["manager"] == ["2"]
 
 
 def test_problems_of_the_part_before_the_cut_stand_when_the_import_is_complete(world: World) -> None:
