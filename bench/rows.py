@@ -1,0 +1,247 @@
+"""What is allowed: one row per promise, and how it follows from what was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+
+@dataclass
+class Found:
+    """What was measured on one store: (what, size) -> step -> median of the CPU seconds; likewise the peak memory."""
+
+    seconds: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)
+    peaks: dict[tuple[str, int], float] = field(default_factory=dict)
+
+    def sizes(self, what: str) -> list[int]:
+        """The sizes that something was measured on, smallest first."""
+        return sorted(size for kind, size in self.seconds if kind == what)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One row on one size: what was measured, and the most that is allowed; None: nothing is promised for this size."""
+
+    row: str
+    text: str
+    size: str
+    measured: float
+    allowed: float
+    unit: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Is it more than allowed?"""
+        return self.measured > self.allowed
+
+
+Measure = Callable[[Found], Iterator[tuple[str, float]]]
+"""(size in words, measured) of each size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One promise."""
+
+    name: str
+    """For `--only`."""
+    text: str
+    allowed: float
+    what: str
+    """Which measurement it needs."""
+    measure: Measure
+    unit: str = ""
+    needs: str = ""
+    """What it needs that not every run has; said where it is not measured."""
+
+    def lines(self, found: Found, allowed: Mapping[str, float]) -> list[Line]:
+        """What was measured of it, one line per size."""
+        most = allowed.get(self.name, self.allowed)
+        every = self.measure(found)
+        return [Line(row=self.name, text=self.text, size=size, measured=value, allowed=most, unit=self.unit) for size, value in every]
+
+
+def short(size: int) -> str:
+    """100000 -> 100k."""
+    for unit, letter in ((1_000_000, "M"), (1000, "k")):
+        if size >= unit and size % unit == 0:
+            return f"{size // unit}{letter}"
+    return str(size)
+
+
+def ratio(what: str, over: str | Sequence[str], under: str) -> Measure:
+    """Steps of one measurement, divided by another step of it."""
+    steps = [over] if isinstance(over, str) else over
+
+    def measure(found: Found) -> Iterator[tuple[str, float]]:
+        for size in found.sizes(what):
+            seconds = found.seconds[what, size]
+            yield short(size), sum(seconds[one] for one in steps) / seconds[under]
+
+    return measure
+
+
+def growth(step: str) -> Measure:
+    """The exponent by which a step's cost grows with the number of objects: the slope through all sizes, in logarithms."""
+
+    def measure(found: Found) -> Iterator[tuple[str, float]]:
+        sizes = found.sizes("working")
+        if len(sizes) < 2:
+            return
+        points = [(math.log(size), math.log(found.seconds["working", size][step])) for size in sizes]
+        x, y = (sum(axis) / len(points) for axis in zip(*points, strict=True))
+        slope = sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _ in points)
+        yield " -> ".join(map(short, sizes)), slope
+
+    return measure
+
+
+def thousand(found: Found) -> Iterator[tuple[str, float]]:
+    """The same thousand changes in a large and in a small company."""
+    sizes = found.sizes("working")
+    for small, large in pairwise(sizes):
+        seconds = [found.seconds["working", size]["1,000 changes"] for size in (large, small)]
+        yield f"{short(large)} / {short(small)}", seconds[0] / seconds[1]
+
+
+def peak(what: str, least: int, beyond: int | None = None) -> Measure:
+    """Peak memory of the sizes from `least`, up to but without `beyond`."""
+
+    def measure(found: Found) -> Iterator[tuple[str, float]]:
+        for (kind, size), most in sorted(found.peaks.items()):
+            if kind == what and least <= size and (beyond is None or size < beyond):
+                yield short(size), most
+
+    return measure
+
+
+ROWS = (
+    Row(
+        name="object-rows",
+        text="object rows including digest / raw rows",
+        allowed=1.5,
+        what="working",
+        measure=ratio("working", "object rows with digest", "raw object rows"),
+    ),
+    Row(
+        name="import",
+        text="full import / raw rows of the same three tables",
+        allowed=2,
+        what="working",
+        measure=ratio("working", "import", "raw rows of three tables"),
+    ),
+    Row(
+        name="re-import",
+        text="re-import with 1% changed / full import",
+        allowed=0.25,
+        what="working",
+        measure=ratio("working", "re-import with 1% changed", "import"),
+    ),
+    Row(
+        name="re-import-csv",
+        text="re-import with 1% changed / full import, through a CSV",
+        allowed=0.45,
+        what="files",
+        measure=ratio("files", "re-import of the file with 1% changed", "import of the file"),
+    ),
+    Row(
+        name="delta-import",
+        text="delta import of 1% / full import",
+        allowed=0.02,
+        what="working",
+        measure=ratio("working", "delta import of 1%", "import"),
+    ),
+    Row(
+        name="synchronise",
+        text="full synchronisation / decoding the source alone",
+        allowed=6,
+        what="working",
+        measure=ratio("working", "synchronise", "decode the source"),
+    ),
+    Row(
+        name="synchronise-cel",
+        text="full synchronisation with two CEL expressions / decoding the source alone",
+        allowed=8,
+        what="expressions",
+        measure=ratio("expressions", "synchronise", "decode the source"),
+    ),
+    Row(
+        name="delta-synchronise",
+        text="delta synchronisation of 1% / full",
+        allowed=0.05,
+        what="working",
+        measure=ratio("working", "delta synchronisation of 1%", "synchronise"),
+    ),
+    Row(
+        name="thousand",
+        text="1,000 changes in a large company / in one of a tenth",
+        allowed=1.5,
+        what="working",
+        measure=thousand,
+        needs="two sizes",
+    ),
+    Row(
+        name="csv-parse",
+        text="CSV import parse / csv.reader",
+        allowed=2.5,
+        what="files",
+        measure=ratio("files", "CSV parse", "csv.reader"),
+    ),
+    Row(
+        name="csv-plan",
+        text="CSV rows x 25, all creates, file to frozen plan / csv.reader",
+        allowed=25,
+        what="files",
+        measure=ratio("files", "file to frozen plan", "csv.reader"),
+    ),
+    Row(
+        name="growth-import",
+        text="growth exponent of a full import",
+        allowed=1.15,
+        what="working",
+        measure=growth("import"),
+        needs="two sizes",
+    ),
+    Row(
+        name="growth-synchronise",
+        text="growth exponent of a full synchronisation",
+        allowed=1.05,
+        what="working",
+        measure=growth("synchronise"),
+        needs="two sizes",
+    ),
+    Row(
+        name="memory-100k",
+        text="peak memory, import and plan of 100k",
+        allowed=200,
+        what="working",
+        measure=peak("working", 100_000, 1_000_000),
+        unit="MB",
+        needs="100k objects",
+    ),
+    Row(
+        name="memory-1m",
+        text="peak memory, import and plan of 1M",
+        allowed=250,
+        what="working",
+        measure=peak("working", 1_000_000),
+        unit="MB",
+        needs="--large",
+    ),
+    Row(
+        name="memory-group",
+        text="peak memory, one group of 100,000 members",
+        allowed=250,
+        what="crowd",
+        measure=peak("crowd", 0),
+        unit="MB",
+    ),
+)
+
+NOT_YET = (
+    "Celery in 10k partitions / in-process, one worker (at most 1.1)",
+    "two workers on PostgreSQL / one, as a share of the free capacity (at least 0.75)",
+)
+"""Promises that need the queue."""

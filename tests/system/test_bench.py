@@ -1,0 +1,76 @@
+"""The benchmark measures every promise, and its exit code says whether all of them are kept."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from bench import report, rows  # noqa: E402
+from lab.postgres import why_not  # noqa: E402
+
+PROMISES = [row.name for row in rows.ROWS]
+SMALL = ["--sizes", "300,600", "--crowd", "300", "--turns", "1", "--no-write"]
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "METASYNC_DEVELOPMENT": "1"}
+    return subprocess.run([sys.executable, "-m", "bench", *arguments], cwd=ROOT, capture_output=True, text=True, env=environment)
+
+
+def found(**seconds: float) -> dict[str, rows.Found]:
+    """An import and the raw rows, as if they had been measured."""
+    steps = {"import": 1.0, "raw rows of three tables": 1.0, **seconds}
+    return {"sqlite": rows.Found(seconds={("working", 300): steps})}
+
+
+def test_every_promise_is_measured_and_the_limits_are_kept_where_they_are_wide() -> None:
+    done = bench("--store", "sqlite", *SMALL, "--allow", *(f"{name}=1e9" for name in PROMISES))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for row in rows.ROWS:
+        line = next(line for line in done.stdout.splitlines() if f"| {row.text} |" in line)
+        assert "| ok |" in line or f"not measured: needs {row.needs}" in line
+    assert done.stdout.count("needs the queue: not measured yet") == len(rows.NOT_YET)
+    assert "| raw rows of three tables |" in done.stdout and "| csv.reader |" in done.stdout
+    assert "free capacity before" in done.stdout and "free capacity after" in done.stdout
+
+
+@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+def test_on_postgresql_the_server_counts_too() -> None:
+    done = bench("--store", "postgresql", *SMALL, "--only", "import", "object-rows", "--allow", "import=1e9", "object-rows=1e9")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "- PostgreSQL 1" in done.stdout
+    assert done.stdout.count("| PostgreSQL | full import / raw rows of the same three tables |") == 2
+
+
+def test_a_promise_that_is_broken_ends_in_failure() -> None:
+    done = bench("--store", "sqlite", *SMALL, "--only", "csv-parse", "--allow", "csv-parse=0.01")
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.count("| OVER |") == 2
+    assert "0 within, 2 over" in done.stdout
+
+
+@pytest.mark.parametrize(("seconds", "over"), [(2.0, False), (2.1, True)])
+def test_a_row_is_over_beyond_its_limit_and_not_at_it(seconds: float, over: bool) -> None:
+    table, lines = report.promises(found(**{"import": seconds}), ["import"], {})
+    assert [line.over for line in lines] == [over]
+    assert ("OVER" in table[-1]) is over
+
+
+def test_growth_is_the_exponent_through_all_sizes() -> None:
+    measured = rows.Found(seconds={("working", size): {"import": (size / 1000) ** 1.5} for size in (1000, 10_000, 100_000)})
+    ((sizes, exponent),) = rows.growth("import")(measured)
+    assert sizes == "1k -> 10k -> 100k"
+    assert exponent == pytest.approx(1.5)
+
+
+def test_an_unknown_row_is_refused() -> None:
+    done = bench("--only", "speed")
+    assert done.returncode == 2
+    assert "invalid choice: 'speed'" in done.stderr
