@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from lab.postgres import why_not  # noqa: E402
 
-from . import machine, measuring, report  # noqa: E402
+from . import machine, measuring, profiling, report  # noqa: E402
 from .rows import ROWS, Found  # noqa: E402
 
 CROWD = 100_000
@@ -26,6 +26,9 @@ def main(arguments: list[str]) -> int:
     """Measure, print and write; 1 where a row is over."""
     options = _options(arguments)
     only, allowed = options.only or [], dict(options.allow or [])
+    if options.profile:
+        profiling.write(ROOT / "bench/profiles", options.profile)
+        return 0
     stores = ["sqlite", "postgresql"] if options.store == "both" else [options.store]
     if "postgresql" in stores and (reason := why_not()) is not None:
         print(f"{reason}; or measure SQLite alone: --store sqlite", file=sys.stderr)
@@ -60,6 +63,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="ROW", choices=[row.name for row in ROWS], help="only these rows: %(choices)s")
     parser.add_argument("--crowd", type=_size, default=CROWD, help="members of the large group (100k)")
     parser.add_argument("--allow", nargs="+", type=_limit, metavar="ROW=LIMIT", help="other limits than those promised")
+    parser.add_argument("--profile", type=_size, nargs="?", const=CROWD, metavar="OBJECTS", help="write bench/profiles instead (100k)")
     parser.add_argument("--turns", type=int, choices=range(1, 10), default=3, help="how often what is smaller than 100k is measured (3)")
     parser.add_argument("--no-write", dest="write", action="store_false", help="leave bench/RESULTS.md as it is")
     return parser.parse_args(arguments)
