@@ -336,6 +336,7 @@ pending = Table(
     Column("operations", LargeBinary, nullable=False, comment="codec.encode_operations: [{operation, before, after, rules}]"),
     Column("run_id", Id),
     UniqueConstraint("profile", "object_id"),
+    Index("ix_pending_object", "object_id"),
     Index("ix_pending_target", "target_id"),
 )
 

@@ -474,6 +474,7 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pending")),
         sa.UniqueConstraint("profile", "object_id", name=op.f("uq_pending_profile_object_id")),
     )
+    op.create_index("ix_pending_object", "pending", ["object_id"], unique=False)
     op.create_index("ix_pending_target", "pending", ["target_id"], unique=False)
     op.create_table(
         "pin",
