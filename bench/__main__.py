@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
                 servers.append(server.psql("SHOW server_version"))
             found[store] = measuring.measure(ROOT, server, asked, options.turns, _say)
     table, lines = report.promises(found, only, allowed)
-    about = [*machine.described(ROOT), *(f"PostgreSQL {one}" for one in servers)]
+    about = [f"asked for: script/bench {' '.join(arguments)}".rstrip(), *machine.described(ROOT), *(f"PostgreSQL {one}" for one in servers)]
     about += [f"free capacity {when}: {_shares(shares)}" for when, shares in (("before", before), ("after", machine.free()))]
     text = "\n".join([*(f"- {one}" for one in about), "", *table, "", "What the ratios are made of:", "", *report.costs(found)])
     print(text)

@@ -235,8 +235,9 @@ ROWS = (
         text="peak memory, one group of 100,000 members",
         allowed=250,
         what="crowd",
-        measure=peak("crowd", 0),
+        measure=peak("crowd", 100_000),
         unit="MB",
+        needs="100k members",
     ),
 )
 
