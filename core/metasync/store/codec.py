@@ -59,12 +59,7 @@ def decode(blob: bytes) -> dict[str, Any]:
     # Nothing but plain single values: there is no list, and no object but the image itself.
     image: dict[str, Any] = orjson.loads(memoryview(blob)[1:])
     if b"[" in blob or blob.find(b"{", 2) > 0:
-        for name, value in image.items():
-            kind = type(value)
-            if kind is list:
-                image[name] = tuple([_untag(one) if type(one) is dict else one for one in value])
-            elif kind is dict:
-                image[name] = _untag(value)
+        _restore(image)
     return image
 
 
@@ -149,34 +144,40 @@ def combine(plain: int, added: Iterable[int] = (), removed: Iterable[int] = ()) 
 
 def encode_operations(operations: Sequence[PendingOperation]) -> bytes:
     """The bytes of a pending row's operations, in their order."""
-    rows = [[one.operation.value, one.before, one.after, one.rules] for one in operations]
-    return encode_json(rows)
+    return _PREFIX + _dump([[one.operation.value, _plain(one.before), _plain(one.after), _plain(one.rules)] for one in operations])
 
 
 def decode_operations(blob: bytes) -> tuple[PendingOperation, ...]:
-    """The operations again."""
+    """The operations again; several values come back sorted."""
+    _check_version(blob)
+    rows = orjson.loads(memoryview(blob)[1:])
+    for _, *images in rows:
+        for image in images:
+            _restore(image)
     return tuple(
-        PendingOperation(operation=Operation(operation), before=before, after=after, rules=rules)
-        for operation, before, after, rules in decode_json(blob)
+        [
+            PendingOperation(operation=Operation(operation), before=before, after=after, rules=rules)
+            for operation, before, after, rules in rows
+        ]
     )
 
 
 def encode_schema(schema: Schema) -> bytes:
     """The bytes of what `Connector.discover` said."""
-    return encode_json(
-        {
-            kind.value: {
-                "attributes": [_attribute_fields(one) for one in described.attributes.values()],
-                "operations": sorted(one.value for one in described.operations),
-                "open": described.open,
-            }
-            for kind, described in schema.kinds.items()
+    kinds = {
+        kind.value: {
+            "attributes": [_attribute_fields(one) for one in described.attributes.values()],
+            "operations": sorted(one.value for one in described.operations),
+            "open": described.open,
         }
-    )
+        for kind, described in schema.kinds.items()
+    }
+    return _PREFIX + orjson.dumps(kinds, option=_OPTIONS)
 
 
 def decode_schema(blob: bytes) -> Schema:
     """The schema again."""
+    _check_version(blob)
     return Schema(
         kinds={
             Kind(kind): KindSchema(
@@ -185,20 +186,9 @@ def decode_schema(blob: bytes) -> Schema:
                 operations=frozenset(Operation(one) for one in described["operations"]),
                 open=described["open"],
             )
-            for kind, described in decode_json(blob).items()
+            for kind, described in orjson.loads(memoryview(blob)[1:]).items()
         }
     )
-
-
-def encode_json(value: Any) -> bytes:
-    """Canonical bytes of nested lists and mappings whose leaves are `Values` or None."""
-    return _PREFIX + _dump(_ordered(value))
-
-
-def decode_json(blob: bytes) -> Any:
-    """What `encode_json` was given; several values come back sorted."""
-    _check_version(blob)
-    return _restore(orjson.loads(memoryview(blob)[1:]))
 
 
 def _attribute_fields(schema: AttributeSchema) -> dict[str, Any]:
@@ -242,9 +232,14 @@ def _tag_scalar(value: Any) -> dict[str, Any]:
 
 
 def _canonical(attributes: Mapping[str, Values | None], tag: Callable[[Any], Any] | None = None) -> bytes:
+    return _dump(_plain(attributes), tag)
+
+
+def _plain(attributes: Mapping[str, Values | None]) -> dict[str, Any]:
+    """An image as a dict, with several values as sorted lists."""
     if tuple in set(map(type, attributes.values())):
-        attributes = {name: _sorted(value) if type(value) is tuple else value for name, value in attributes.items()}  # type: ignore[misc]
-    return _dump(attributes if type(attributes) is dict else dict(attributes), tag or _tag)
+        return {name: _sorted(value) if type(value) is tuple else value for name, value in attributes.items()}
+    return attributes if type(attributes) is dict else dict(attributes)
 
 
 def _dump(value: Any, tag: Callable[[Any], Any] | None = None) -> bytes:
@@ -315,28 +310,14 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else str(_untag(value))
 
 
-def _ordered(value: Any) -> Any:
-    """Nested structure for `encode_json`: mappings become pairs, so that tags stay the only JSON objects."""
-    if isinstance(value, Mapping):
-        return ["map", [[name, _ordered(value[name])] for name in sorted(value)]]
-    if isinstance(value, tuple):
-        return ["values", list(_sorted(value)) if len(value) > 1 else list(value)]
-    if isinstance(value, list):
-        return ["list", [_ordered(one) for one in value]]
-    return value
-
-
-def _restore(value: Any) -> Any:
-    if isinstance(value, dict):
-        return _untag(value)
-    if not isinstance(value, list):
-        return value
-    form, content = value
-    if form == "map":
-        return {_text(name): _restore(one) for name, one in content}
-    if form == "list":
-        return [_restore(one) for one in content]
-    return tuple([_untag(one) if type(one) is dict else one for one in content])
+def _restore(image: dict[str, Any]) -> None:
+    """Make values of what JSON gave for them."""
+    for name, value in image.items():
+        kind = type(value)
+        if kind is list:
+            image[name] = tuple([_untag(one) if type(one) is dict else one for one in value])
+        elif kind is dict:
+            image[name] = _untag(value)
 
 
 def _check_version(blob: bytes) -> None:
