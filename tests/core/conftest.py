@@ -433,6 +433,7 @@ class Bench:
             identity = connection.execute(select(t.join.c.identity_id).where(t.join.c.object_id == source)).scalar_one()
             target = ledger.place_of(connection, identity, self.directory_ids["fabrikam"], kind.value)
             pending_rows.put(
+                self.backend,
                 connection,
                 self.engagement_id,
                 profile,
@@ -473,7 +474,7 @@ class Bench:
             for key in keys
         ]
         with self.backend.write() as connection:
-            pending_rows.put_members(connection, self.engagement_id, "groups", group, "members", rows, None)
+            pending_rows.put_members(self.backend, connection, self.engagement_id, "groups", group, "members", rows, None)
 
     def settled(self) -> None:
         """Nothing is pending any more."""

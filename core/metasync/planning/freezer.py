@@ -220,7 +220,7 @@ class Freezer:
         else:
             known = {name: value for name, value in {**before, **after}.items() if value is not None}
             freezing.set_before(self._connection, row.id, codec.encode(known))
-        freezing.add(self._connection, steps)
+        freezing.add(self._workspace.backend, self._connection, steps)
 
     def _flush(self) -> None:
         refused = self._vetoes()
@@ -241,7 +241,7 @@ class Freezer:
             gone = Counter(Operation(row["operation"]) for row in rows if row["tag"] in refused or row["tag"] in waits)
             ready += kept
             self.counts.update(Counter(operations) - gone)
-        freezing.add(self._connection, ready)
+        freezing.add(self._workspace.backend, self._connection, ready)
         self._waiting = []
         self._rows = 0
 

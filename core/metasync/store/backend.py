@@ -4,14 +4,17 @@ area."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Select, Table
+from sqlalchemy import Boolean, Connection, Integer, LargeBinary, Select, Table
 
 from metasync.store import clock
+
+AS_THEY_ARE = (Boolean, Integer, LargeBinary)
+"""Types whose values drivers take as they are."""
 
 
 class Backend(ABC):
@@ -61,8 +64,20 @@ class Backend(ABC):
     def insert(
         self, connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]], *, ignore: bool = False
     ) -> None:
-        """The hot path: rows as tuples in the order of `columns`, values as the driver takes them (no times, no JSON).
-        `ignore`: rows that are there already are left out."""
+        """The hot path: rows as tuples in the order of `columns`, values as the driver takes them (`stored`). `ignore`: rows that are
+        there already are left out."""
+
+    def stored(
+        self, connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
+    ) -> Iterable[tuple[Any, ...]]:
+        """Rows for `insert`, with what the columns' types make of values: of times, JSON, and text that no database takes."""
+        types = [table.c[name].type.dialect_impl(connection.dialect) for name in columns]
+        converters = [
+            (at, convert)
+            for at, type_ in enumerate(types)
+            if not isinstance(type_, AS_THEY_ARE) and (convert := type_.bind_processor(connection.dialect)) is not None
+        ]
+        return _converted(rows, converters) if converters else rows
 
     @abstractmethod
     def update(
@@ -81,3 +96,11 @@ class Backend(ABC):
     @abstractmethod
     def claimable(self, query: Select[Any]) -> Select[Any]:
         """A query whose rows this transaction takes, and no other: passes over rows that another one is taking."""
+
+
+def _converted(rows: Iterable[tuple[Any, ...]], converters: Sequence[tuple[int, Callable[[Any], Any]]]) -> Iterator[tuple[Any, ...]]:
+    for row in rows:
+        values = list(row)
+        for at, convert in converters:
+            values[at] = convert(values[at])
+        yield tuple(values)

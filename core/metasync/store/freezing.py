@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, func, or_, select, tuple_, update
 
 from metasync.contract import Kind, Operation
 from metasync.store import codec
+from metasync.store.backend import Backend
 from metasync.store.tables import change, directory, join, object_, pending, pending_member
 
 PORTION = 1000
@@ -157,10 +158,12 @@ def images(connection: Connection, object_ids: Collection[int]) -> dict[int, dic
     return {row.id: codec.decode(row.blob) for row in connection.execute(query)}
 
 
-def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert changes, in the order given."""
+def add(backend: Backend, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert changes, in the order given. All have the same columns."""
     if rows:
-        connection.execute(insert(change), list(rows))
+        columns = list(rows[0])
+        stored = backend.stored(connection, change, columns, (tuple(row.values()) for row in rows))
+        backend.insert(connection, change, columns, stored)
 
 
 def bring_forward(connection: Connection, plan_id: int, tag: str, stage: int) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from functools import lru_cache
 from unicodedata import normalize
 
 from metasync.contract import Reference, Value
 
 LONGEST = 400
 """Characters of a key: an entry of PostgreSQL's indexes holds 2,704 bytes, and may have two of them."""
+
+CACHED = 16_384
+"""Texts whose form is remembered: the same value is looked at many times within a portion."""
 
 
 def normalise(value: Value | None) -> str:
@@ -49,6 +53,7 @@ def storable(text: str) -> str:
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+@lru_cache(maxsize=CACHED)
 def _text(value: str) -> str:
     if value.isascii():
         return " ".join(storable(value).split()).lower()

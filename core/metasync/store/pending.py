@@ -6,13 +6,39 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, select
+from sqlalchemy import Connection, and_, delete, select
 
 from metasync.contract import Kind, Operation
 from metasync.store import codec
+from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.rows import PendingOperation
 from metasync.store.tables import object_, pending, pending_member
+
+COLUMNS = (
+    "engagement_id",
+    "profile",
+    "object_id",
+    "identity_id",
+    "directory_id",
+    "kind",
+    "target_id",
+    "anchor",
+    "label",
+    "operations",
+    "run_id",
+)
+MEMBER_COLUMNS = (
+    "engagement_id",
+    "profile",
+    "object_id",
+    "member_key",
+    "member_created",
+    "attribute",
+    "operation",
+    "label",
+    "rule",
+)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -61,35 +87,39 @@ def on_targets(connection: Connection, target_ids: Collection[int]) -> list[Pend
 
 
 def put(
-    connection: Connection, engagement_id: int, profile: str, run_id: int, object_ids: Collection[int], rows: Sequence[PendingRow]
+    backend: Backend,
+    connection: Connection,
+    engagement_id: int,
+    profile: str,
+    run_id: int,
+    object_ids: Collection[int],
+    rows: Sequence[PendingRow],
 ) -> None:
     """Replace what is pending for these objects (members excepted)."""
     for part in portions(object_ids):
         connection.execute(delete(pending).where(pending.c.profile == profile, pending.c.object_id.in_(part)))
-    live = [row for row in rows if row.operations]
-    if live:
-        connection.execute(
-            insert(pending),
-            [
-                {
-                    "engagement_id": engagement_id,
-                    "profile": profile,
-                    "object_id": row.object_id,
-                    "identity_id": row.identity_id,
-                    "directory_id": row.directory_id,
-                    "kind": row.kind.value,
-                    "target_id": row.target_id,
-                    "anchor": row.anchor,
-                    "label": row.label,
-                    "operations": codec.encode_operations(row.operations),
-                    "run_id": run_id,
-                }
-                for row in live
-            ],
+    stored = (
+        (
+            engagement_id,
+            profile,
+            row.object_id,
+            row.identity_id,
+            row.directory_id,
+            row.kind.value,
+            row.target_id,
+            row.anchor,
+            row.label,
+            codec.encode_operations(row.operations),
+            run_id,
         )
+        for row in rows
+        if row.operations
+    )
+    backend.insert(connection, pending, COLUMNS, backend.stored(connection, pending, COLUMNS, stored))
 
 
 def put_members(
+    backend: Backend,
     connection: Connection,
     engagement_id: int,
     profile: str,
@@ -106,23 +136,21 @@ def put_members(
         for part in portions(keys):
             connection.execute(delete(pending_member).where(about, pending_member.c.member_key.in_(part)))
     if rows:
-        connection.execute(
-            insert(pending_member),
-            [
-                {
-                    "engagement_id": engagement_id,
-                    "profile": profile,
-                    "object_id": row.object_id,
-                    "member_key": row.member_key,
-                    "member_created": row.member_created,
-                    "attribute": row.attribute,
-                    "operation": row.operation.value,
-                    "label": row.label,
-                    "rule": row.rule,
-                }
-                for row in rows
-            ],
-        )
+        stored = [
+            (
+                engagement_id,
+                profile,
+                row.object_id,
+                row.member_key,
+                row.member_created,
+                row.attribute,
+                row.operation.value,
+                row.label,
+                row.rule,
+            )
+            for row in rows
+        ]
+        backend.insert(connection, pending_member, MEMBER_COLUMNS, backend.stored(connection, pending_member, MEMBER_COLUMNS, stored))
 
 
 def naming_members(connection: Connection, profiles: Collection[str], member_ids: Collection[int]) -> list[tuple[str, int]]:

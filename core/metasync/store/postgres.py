@@ -16,7 +16,21 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import BigInteger, Boolean, Connection, Engine, Integer, LargeBinary, Select, String, Table, create_engine, func, select
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Connection,
+    Engine,
+    Integer,
+    LargeBinary,
+    Select,
+    String,
+    Table,
+    create_engine,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.engine import URL
@@ -25,6 +39,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from metasync import faults as fault
 from metasync.store import errors, migrations
 from metasync.store.backend import Backend
+from metasync.store.tables import UtcTime
 
 OLDEST = 150000
 """The oldest version that is supported, as the server counts."""
@@ -258,6 +273,10 @@ def _type(table: Table, column: str) -> LiteralString:
             return "bytea"
         case String():
             return "text"
+        case JSON():
+            return "json"
+        case UtcTime():
+            return "timestamptz"
     raise TypeError(f"{table.name}.{column} is of a type that bulk rows do not hold")
 
 

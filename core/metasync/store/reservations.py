@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, select, update
 
+from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.tables import reserved
 
@@ -45,7 +46,7 @@ def of_values(connection: Connection, directory_id: int, attribute: str, values:
     return found
 
 
-def reserve(connection: Connection, engagement_id: int, directory_id: int, rows: Sequence[Reservation]) -> None:
+def reserve(backend: Backend, connection: Connection, engagement_id: int, directory_id: int, rows: Sequence[Reservation]) -> None:
     """Keep values for identities; reservations that have run out give way."""
     by_attribute: dict[str, list[str]] = {}
     for row in rows:
@@ -57,23 +58,9 @@ def reserve(connection: Connection, engagement_id: int, directory_id: int, rows:
                     reserved.c.directory_id == directory_id, reserved.c.attribute == attribute, reserved.c.value.in_(part)
                 )
             )
-    if rows:
-        connection.execute(
-            insert(reserved),
-            [
-                {
-                    "engagement_id": engagement_id,
-                    "directory_id": directory_id,
-                    "attribute": row.attribute,
-                    "value": row.value,
-                    "shown": row.shown,
-                    "base": row.base,
-                    "identity_id": row.identity_id,
-                    "profile": row.profile,
-                }
-                for row in rows
-            ],
-        )
+    columns = ("engagement_id", "directory_id", "attribute", "value", "shown", "base", "identity_id", "profile")
+    stored = ((engagement_id, directory_id, row.attribute, row.value, row.shown, row.base, row.identity_id, row.profile) for row in rows)
+    backend.insert(connection, reserved, columns, backend.stored(connection, reserved, columns, stored))
 
 
 def release_all(

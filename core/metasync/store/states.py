@@ -6,10 +6,25 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
+from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.tables import join, sync_state
+
+COLUMNS = (
+    "engagement_id",
+    "profile",
+    "object_id",
+    "digest",
+    "status",
+    "reason",
+    "enabled",
+    "desired",
+    "left_cause",
+    "left_since",
+    "run_id",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,27 +73,24 @@ def of_identities(connection: Connection, identity_ids: Collection[int]) -> dict
     return found
 
 
-def put(connection: Connection, engagement_id: int, profile: str, run_id: int, rows: Sequence[SyncState]) -> None:
+def put(backend: Backend, connection: Connection, engagement_id: int, profile: str, run_id: int, rows: Sequence[SyncState]) -> None:
     """Replace the states of these objects."""
     for part in portions([row.object_id for row in rows]):
         connection.execute(delete(sync_state).where(sync_state.c.profile == profile, sync_state.c.object_id.in_(part)))
-    if rows:
-        connection.execute(
-            insert(sync_state),
-            [
-                {
-                    "engagement_id": engagement_id,
-                    "profile": profile,
-                    "object_id": row.object_id,
-                    "digest": row.digest,
-                    "status": row.status,
-                    "reason": row.reason,
-                    "enabled": row.enabled,
-                    "desired": row.desired,
-                    "left_cause": row.left_cause,
-                    "left_since": row.left_since,
-                    "run_id": run_id,
-                }
-                for row in rows
-            ],
+    stored = (
+        (
+            engagement_id,
+            profile,
+            row.object_id,
+            row.digest,
+            row.status,
+            row.reason,
+            row.enabled,
+            row.desired,
+            row.left_cause,
+            row.left_since,
+            run_id,
         )
+        for row in rows
+    )
+    backend.insert(connection, sync_state, COLUMNS, backend.stored(connection, sync_state, COLUMNS, stored))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, and_, delete, insert, select
+from sqlalchemy import Connection, and_, delete, select
 
+from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.rows import Status
 from metasync.store.tables import join, sync_state, wanted
@@ -57,19 +58,18 @@ def creating(
 
 
 def put(
-    connection: Connection, engagement_id: int, profile: str, object_ids: Collection[int], rows: Sequence[tuple[int, int, str, str]]
+    backend: Backend,
+    connection: Connection,
+    engagement_id: int,
+    profile: str,
+    object_ids: Collection[int],
+    rows: Sequence[tuple[int, int, str, str]],
 ) -> None:
     """Replace what these objects wait for: (object, directory, key name, value)."""
     for part in portions(object_ids):
         connection.execute(delete(wanted).where(wanted.c.profile == profile, wanted.c.object_id.in_(part)))
-    if rows:
-        connection.execute(
-            insert(wanted),
-            [
-                {"engagement_id": engagement_id, "profile": profile, "object_id": one, "directory_id": where, "name": name, "value": value}
-                for one, where, name, value in sorted(set(rows))
-            ],
-        )
+    columns = ("engagement_id", "profile", "object_id", "directory_id", "name", "value")
+    backend.insert(connection, wanted, columns, ((engagement_id, profile, *row) for row in sorted(set(rows))))
 
 
 def of_target(connection: Connection, directory_id: int, target_id: int, name: str) -> list[tuple[str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -115,12 +115,18 @@ class ReferencePass:
             for unit_id, (wanted, _) in worker.wanted(connection, some, mapping, only).items():
                 unit = by_id[unit_id]
                 if mapping.attribute in unit.held:
-                    pending_rows.put_members(connection, self.at.engagement_id, self.at.profile.name, unit_id, mapping.attribute, [], None)
+                    self._put_members(connection, unit_id, mapping.attribute, [], None)
                     continue
                 since = written.get(unit.target.anchor, ()) if unit.target is not None else ()
                 members = None if only is None else {one: standing.get(one, set()) for one in by_member[unit_id]}
                 rows, keys = worker.members(program, unit, mapping, wanted, current.get(unit_id, {}), since, members)
-                pending_rows.put_members(connection, self.at.engagement_id, self.at.profile.name, unit_id, mapping.attribute, rows, keys)
+                self._put_members(connection, unit_id, mapping.attribute, rows, keys)
+
+    def _put_members(
+        self, connection: Connection, group: int, attribute: str, rows: Sequence[pending_rows.MemberRow], keys: Collection[str] | None
+    ) -> None:
+        backend, engagement_id, name = self.at.workspace.backend, self.at.engagement_id, self.at.profile.name
+        pending_rows.put_members(backend, connection, engagement_id, name, group, attribute, rows, keys)
 
     def _write_references(
         self,
@@ -149,7 +155,7 @@ class ReferencePass:
                     operations=operations,
                 )
             )
-        pending_rows.put(connection, self.at.engagement_id, self.at.profile.name, self.at.run_id, changed, rows)
+        pending_rows.put(self.at.workspace.backend, connection, self.at.engagement_id, self.at.profile.name, self.at.run_id, changed, rows)
         found = [one for unit in units for one in problems[unit.id]]
         ids = [unit.id for unit in units]
         name, run_id, now = self.at.profile.name, self.at.run_id, self.at.now

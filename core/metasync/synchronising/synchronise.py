@@ -171,6 +171,7 @@ class MainPass:
             for number, ids in enumerate(self.at.portions(due)):
                 with self.at.workspace.backend.write("synchronise.unit") as connection:
                     unique = UniqueValues(
+                        backend=self.at.workspace.backend,
                         connection=connection,
                         engagement_id=self.at.engagement_id,
                         directory_id=self.at.target_id,

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from metasync.contract import AttributeSchema, Taken, Unique
 from metasync.store import matching, reservations, waits
 from metasync.store import pending as pending_rows
+from metasync.store.backend import Backend
 from metasync.store.normalise import normalise
 from metasync.synchronising.needs import BETWEEN, in_parent
 from metasync.synchronising.program import ObjectError
@@ -40,6 +41,7 @@ class ValueTaken(ObjectError):
 class UniqueValues:
     """Gives out the unique values of one directory, within one pass."""
 
+    backend: Backend
     connection: Connection
     engagement_id: int
     directory_id: int
@@ -116,7 +118,7 @@ class UniqueValues:
         """Write what was reserved since the last time."""
         reservations.release(self.connection, self._unwanted, self.now)
         self._unwanted.clear()
-        reservations.reserve(self.connection, self.engagement_id, self.directory_id, list(self._new.values()))
+        reservations.reserve(self.backend, self.connection, self.engagement_id, self.directory_id, list(self._new.values()))
         self._new.clear()
 
     def resolve(

@@ -32,7 +32,7 @@ class Writing:
         return found
 
     def write(self, connection: Connection, units: Sequence[Unit], existed: Mapping[int, str], freed: Sequence[tuple[str, str]]) -> None:
-        name, ids = self.at.profile.name, [unit.id for unit in units]
+        backend, name, ids = self.at.workspace.backend, self.at.profile.name, [unit.id for unit in units]
         pending = [
             pending_rows.PendingRow(
                 object_id=unit.id,
@@ -47,21 +47,21 @@ class Writing:
             for unit in units
             if unit.operations
         ]
-        pending_rows.put(connection, self.at.engagement_id, name, self.at.run_id, ids, pending)
+        pending_rows.put(backend, connection, self.at.engagement_id, name, self.at.run_id, ids, pending)
         pending_rows.drop_members(connection, name, [unit.id for unit in units if not _may_have_members(unit)])
         self._free_rivals(connection, units)
-        waits.put(connection, self.at.engagement_id, name, ids, [(unit.id, *wait) for unit in units for wait in unit.waits])
+        waits.put(backend, connection, self.at.engagement_id, name, ids, [(unit.id, *wait) for unit in units for wait in unit.waits])
         waiting = waits.on_keys(connection, [(self.at.target_id, *key) for key in freed])
         found = [problem for unit in units for problem in unit.problems]
         problems.replace_synchronised(connection, self.at.engagement_id, name, self.at.run_id, self.at.now, ids, found)
-        states.put(connection, self.at.engagement_id, name, self.at.run_id, [_state(unit) for unit in units])
+        states.put(backend, connection, self.at.engagement_id, name, self.at.run_id, [_state(unit) for unit in units])
         for unit in units:
             if unit.done is not None and unit.target_join is not None and unit.done != list(unit.target_join.done):
                 joins.set_done(connection, unit.target_join.id, unit.done)
         dirty.clean(connection, name, ids, self.at.now)
-        dirty.mark(self.at.workspace.backend, connection, self.at.engagement_id, [(profile, one, 0) for profile, one in waiting])
+        dirty.mark(backend, connection, self.at.engagement_id, [(profile, one, 0) for profile, one in waiting])
         times = {unit.id: unit.due_at for unit in units if unit.due_at is not None}
-        dirty.mark_later(self.at.workspace.backend, connection, self.at.engagement_id, name, times)
+        dirty.mark_later(backend, connection, self.at.engagement_id, name, times)
         self._tell_holders(connection, units, existed)
         self._tell_siblings(connection, units)
         self.at.worked |= set(ids)
