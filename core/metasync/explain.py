@@ -22,7 +22,8 @@ from metasync.synchronising.match import Claims, Matching, by_hand, keyed
 from metasync.synchronising.names import unknown
 from metasync.synchronising.needs import canonical, kind_schema
 from metasync.synchronising.places import resolve_places
-from metasync.synchronising.program import ObjectError, Program, compile_program
+from metasync.synchronising.errors import ObjectError
+from metasync.synchronising.program import Program, compile_program
 from metasync.synchronising.scope import Verdict, judge
 from metasync.synchronising.units import Loader, Unit
 from metasync.workspace import Workspace

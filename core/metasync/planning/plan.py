@@ -17,7 +17,8 @@ from metasync.engagement.model import Limit, Profile
 from metasync.exporting.references import CREATED_FOR
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.limits import Exceeded, exceeded
-from metasync.store import codec, freezing, ledger, plans
+from metasync.store import freezing, ledger, plans
+from metasync.store import pending as pending_rows
 from metasync.store import problems as problem_rows
 from metasync.store import written as written_rows
 from metasync.workspace import Workspace
@@ -250,7 +251,7 @@ def _fill(workspace: Workspace, connection: Connection, freezer: Freezer, profil
     done = 0
     for creates in (False, True):
         for page in freezing.pending_objects(connection, workspace.engagement_id, profile.name, creates=creates, objects=objects):
-            rows = [(row, codec.decode_operations(row.operations)) for row in page if row.object_id not in busy]
+            rows = [(row, pending_rows.restored(row.operations, row.reference_operations)) for row in page if row.object_id not in busy]
             imaged = [row.target_id for row, operations in rows if row.target_id and any(one.operation in IMAGED for one in operations)]
             images = freezing.images(connection, imaged) if imaged else {}
             for row, operations in rows:

@@ -67,6 +67,14 @@ class Backend(ABC):
         """The hot path: rows as tuples in the order of `columns`, values as the driver takes them (`stored`). `ignore`: rows that are
         there already are left out."""
 
+    @abstractmethod
+    def fetch(self, connection: Connection, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The hot path: all rows of a query, as the driver gives them. `?` stands for a value, `IN ?` for any of a list, however long."""
+
+    def any(self, connection: Connection, statement: str, *values: Any) -> bool:
+        """Has the query any row?"""
+        return bool(self.fetch(connection, f"{statement} LIMIT 1", *values))
+
     def stored(
         self, connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
     ) -> Iterable[tuple[Any, ...]]:

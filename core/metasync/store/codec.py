@@ -17,7 +17,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import xxhash
@@ -142,24 +142,55 @@ def combine(plain: int, added: Iterable[int] = (), removed: Iterable[int] = ()) 
     return ((plain + sum(added) - sum(removed)) % _MODULUS).to_bytes(16, "big")
 
 
+class Frame(NamedTuple):
+    """One pending operation as it is stored: its images in the form of `encode`, its rules as JSON. Nobody needs to look into them to
+    freeze them."""
+
+    operation: str
+    before: bytes
+    after: bytes
+    rules: bytes
+
+
 def encode_operations(operations: Sequence[PendingOperation]) -> bytes:
     """The bytes of a pending row's operations, in their order."""
-    return _PREFIX + _dump([[one.operation.value, _plain(one.before), _plain(one.after), _plain(one.rules)] for one in operations])
-
-
-def decode_operations(blob: bytes) -> tuple[PendingOperation, ...]:
-    """The operations again; several values come back sorted."""
-    _check_version(blob)
-    rows = orjson.loads(memoryview(blob)[1:])
-    for _, *images in rows:
-        for image in images:
-            _restore(image)
-    return tuple(
+    return join_frames(
         [
-            PendingOperation(operation=Operation(operation), before=before, after=after, rules=rules)
-            for operation, before, after, rules in rows
+            Frame(one.operation.value, encode(one.before), encode(one.after), _dump(_plain(one.rules)))
+            for one in operations
         ]
     )
+
+
+def decode_operations(blob: bytes) -> list[PendingOperation]:
+    """The operations again; several values come back sorted."""
+    found = []
+    for operation, before, after, rules in frames(blob):
+        words: dict[str, Any] = orjson.loads(rules)
+        _restore(words)
+        found.append(PendingOperation(operation=Operation(operation), before=decode(before), after=decode(after), rules=words))
+    return found
+
+
+def join_frames(operations: Sequence[Frame]) -> bytes:
+    """The bytes of a pending row: how long each part is, then the parts."""
+    lengths = [(operation, len(before), len(after), len(rules)) for operation, before, after, rules in operations]
+    return b"".join((_PREFIX, orjson.dumps(lengths), b"\n", *(part for _, *parts in operations for part in parts)))
+
+
+def frames(blob: bytes) -> list[Frame]:
+    """The operations of a pending row, unopened."""
+    _check_version(blob)
+    at = blob.index(b"\n")
+    found: list[Frame] = []
+    lengths = orjson.loads(blob[1:at])
+    at += 1
+    for operation, before, after, rules in lengths:
+        middle = at + before
+        end = middle + after
+        found.append(Frame(operation, blob[at:middle], blob[middle:end], blob[end : end + rules]))
+        at = end + rules
+    return found
 
 
 def encode_schema(schema: Schema) -> bytes:

@@ -13,6 +13,8 @@ from metasync.store.tables import dirty, join, object_, profile_state
 
 WHOLE = 0
 """`dirty.member_id` where the whole object is to be looked at."""
+REFERENCES = -1
+"""`dirty.member_id` where all of the object was looked at but its references, which wait until it is known who exists."""
 
 
 def basis(connection: Connection, engagement_id: int, profile: str) -> str | None:
@@ -87,12 +89,30 @@ def due(connection: Connection, engagement_id: int, profile: str, now: datetime)
 def due_members(connection: Connection, engagement_id: int, profile: str) -> dict[int, set[int]]:
     """source object id -> the members of it that are dirty by themselves."""
     query = select(dirty.c.object_id, dirty.c.member_id).where(
-        dirty.c.engagement_id == engagement_id, dirty.c.profile == profile, dirty.c.member_id != WHOLE
+        dirty.c.engagement_id == engagement_id, dirty.c.profile == profile, dirty.c.member_id > WHOLE
     )
     found: dict[int, set[int]] = {}
     for row in connection.execute(query):
         found.setdefault(row.object_id, set()).add(row.member_id)
     return found
+
+
+def due_references(connection: Connection, engagement_id: int, profile: str) -> list[int]:
+    """Source objects all of whose references are to be worked out."""
+    query = select(dirty.c.object_id).where(
+        dirty.c.engagement_id == engagement_id, dirty.c.profile == profile, dirty.c.member_id == REFERENCES
+    )
+    return list(connection.execute(query).scalars())
+
+
+def but_references(
+    backend: Backend, connection: Connection, engagement_id: int, profile: str, object_ids: Collection[int], now: datetime
+) -> None:
+    """All of these objects was looked at but their references."""
+    clean(connection, profile, object_ids, now)
+    columns = ("engagement_id", "profile", "object_id", "member_id")
+    rows = ((engagement_id, profile, one, REFERENCES) for one in object_ids)
+    backend.insert(connection, dirty, columns, rows, ignore=True)
 
 
 def clean(connection: Connection, profile: str, object_ids: Collection[int], now: datetime, *, members: bool = False) -> None:

@@ -34,6 +34,7 @@ class PendingObject:
     anchor: str | None
     label: str
     operations: bytes
+    reference_operations: bytes | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,6 +199,7 @@ def _object(row: Row[Any]) -> PendingObject:
         anchor=row.anchor,
         label=row.label,
         operations=row.operations,
+        reference_operations=row.reference_operations,
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, select
+from sqlalchemy import Connection, and_, delete, select, update
 
 from metasync.contract import Kind, Operation
 from metasync.store import codec
@@ -28,6 +28,8 @@ COLUMNS = (
     "operations",
     "run_id",
 )
+NOTHING = codec.encode_operations([])
+"""Where nothing but references is pending."""
 MEMBER_COLUMNS = (
     "engagement_id",
     "profile",
@@ -53,6 +55,7 @@ class PendingRow:
     anchor: str | None
     label: str
     operations: list[PendingOperation]
+    """Those that set references belong to the others where there are any: a new object is created with its references."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +80,24 @@ def of_objects(connection: Connection, profile: str, object_ids: Collection[int]
     return found
 
 
+def planned(backend: Backend, connection: Connection, profile: str, object_ids: Collection[int]) -> set[int]:
+    """Those of these source objects for which an object is about to be created."""
+    query = "SELECT object_id FROM pending WHERE profile = ? AND object_id IN ? AND anchor IS NULL"
+    return {row[0] for row in backend.fetch(connection, query, profile, list(object_ids))}
+
+
+def merged(operations: Sequence[PendingOperation], references: Sequence[PendingOperation]) -> list[PendingOperation]:
+    """What belongs together is one operation: a new object is created with its references, and a change of values carries those that
+    changed with them."""
+    found = {one.operation: one for one in operations}
+    for one in references:
+        into = found.get(Operation.CREATE) or found.get(one.operation) or PendingOperation(operation=one.operation)
+        found[into.operation] = replace(
+            into, before={**into.before, **one.before}, after={**into.after, **one.after}, rules={**into.rules, **one.rules}
+        )
+    return list(found.values())
+
+
 def on_targets(connection: Connection, target_ids: Collection[int]) -> list[PendingRow]:
     """What any profile wants to do to these target objects."""
     return [
@@ -95,7 +116,7 @@ def put(
     object_ids: Collection[int],
     rows: Sequence[PendingRow],
 ) -> None:
-    """Replace what is pending for these objects (members excepted)."""
+    """Replace what is pending for these objects (references, too; members excepted)."""
     for part in portions(object_ids):
         connection.execute(delete(pending).where(pending.c.profile == profile, pending.c.object_id.in_(part)))
     stored = (
@@ -116,6 +137,49 @@ def put(
         if row.operations
     )
     backend.insert(connection, pending, COLUMNS, backend.stored(connection, pending, COLUMNS, stored))
+
+
+def put_references(
+    backend: Backend,
+    connection: Connection,
+    engagement_id: int,
+    profile: str,
+    run_id: int,
+    object_ids: Collection[int],
+    rows: Sequence[PendingRow],
+) -> None:
+    """Replace what is pending for the single references of these objects; everything else that is pending for them stays."""
+    ids = list(object_ids)
+    there = {row[0] for row in backend.fetch(connection, "SELECT object_id FROM pending WHERE profile = ? AND object_id IN ?", profile, ids)}
+    for part in portions(there):
+        about = (pending.c.profile == profile) & pending.c.object_id.in_(part)
+        stale = about & pending.c.reference_operations.is_not(None)
+        connection.execute(update(pending).where(stale).values(reference_operations=None))
+    changed = ((codec.encode_operations(row.operations), profile, row.object_id) for row in rows if row.object_id in there)
+    backend.update(connection, pending, ("reference_operations",), ("profile", "object_id"), changed)
+    columns = (*COLUMNS, "reference_operations")
+    stored = (
+        (
+            engagement_id,
+            profile,
+            row.object_id,
+            row.identity_id,
+            row.directory_id,
+            row.kind.value,
+            row.target_id,
+            row.anchor,
+            row.label,
+            NOTHING,
+            run_id,
+            codec.encode_operations(row.operations),
+        )
+        for row in rows
+        if row.object_id not in there
+    )
+    backend.insert(connection, pending, columns, backend.stored(connection, pending, columns, stored))
+    for part in portions(there):
+        empty = pending.c.reference_operations.is_(None) & (pending.c.operations == NOTHING)
+        connection.execute(delete(pending).where(pending.c.profile == profile, pending.c.object_id.in_(part), empty))
 
 
 def put_members(
@@ -182,5 +246,11 @@ def _pending_row(row: Any) -> PendingRow:
         target_id=row.target_id,
         anchor=row.anchor,
         label=row.label,
-        operations=list(codec.decode_operations(row.operations)),
+        operations=restored(row.operations, row.reference_operations),
     )
+
+
+def restored(operations: bytes, references: bytes | None) -> list[PendingOperation]:
+    """What is pending for an object, of the two columns that hold it."""
+    found = codec.decode_operations(operations)
+    return found if references is None else merged(found, codec.decode_operations(references))

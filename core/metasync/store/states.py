@@ -17,6 +17,8 @@ COLUMNS = (
     "profile",
     "object_id",
     "digest",
+    "target",
+    "computed",
     "status",
     "reason",
     "enabled",
@@ -35,6 +37,8 @@ class SyncState:
     digest: bytes
     status: str
     reason: str
+    target: bytes | None = None
+    computed: bytes | None = None
     enabled: bool | None = None
     desired: bytes | None = None
     left_cause: str | None = None
@@ -49,6 +53,8 @@ def of_objects(connection: Connection, profile: str, object_ids: Collection[int]
             found[row.object_id] = SyncState(
                 object_id=row.object_id,
                 digest=row.digest,
+                target=row.target,
+                computed=row.computed,
                 status=row.status,
                 reason=row.reason,
                 enabled=row.enabled,
@@ -83,6 +89,8 @@ def put(backend: Backend, connection: Connection, engagement_id: int, profile: s
             profile,
             row.object_id,
             row.digest,
+            row.target,
+            row.computed,
             row.status,
             row.reason,
             row.enabled,

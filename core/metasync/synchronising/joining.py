@@ -16,7 +16,7 @@ from metasync.store.joins import JoinRow
 from metasync.store.normalise import normalise
 from metasync.store.rows import Severity, State, Status
 from metasync.synchronising.match import Claims, KeyedLookups, Matched, keyed
-from metasync.synchronising.program import ObjectError
+from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.setting import Setting, stopped
 from metasync.synchronising.units import Unit
 

@@ -12,8 +12,9 @@ from metasync.store import pending as pending_rows
 from metasync.store import problems as problem_rows
 from metasync.store import written as written_rows
 from metasync.store.rows import Problem, State, Status
-from metasync.synchronising.program import ObjectError, Program, evaluate
-from metasync.synchronising.references import UNRESOLVED, References, with_references
+from metasync.synchronising.errors import ObjectError
+from metasync.synchronising.program import Program, evaluate
+from metasync.synchronising.references import UNRESOLVED, References
 from metasync.synchronising.setting import Setting, label_of
 from metasync.synchronising.units import Unit
 
@@ -23,17 +24,20 @@ class ReferencePass:
 
     def __init__(self, at: Setting) -> None:
         self.at = at
+        self.whole: set[int] = set()
+        """Source objects all of whose references are looked at."""
 
     def run(self) -> None:
         """Managers and members of what was worked, and of whatever refers to somebody that came or went."""
-        if not any(program.references for program in self.at.programs.values()):
+        if not self.at.refers:
             with self.at.workspace.backend.write() as connection:
                 stale = dirty.due_members(connection, self.at.engagement_id, self.at.profile.name)
                 dirty.clean(connection, self.at.profile.name, stale, self.at.now, members=True)
             return
         with self.at.workspace.backend.read() as connection:
             by_member = dirty.due_members(connection, self.at.engagement_id, self.at.profile.name)
-        ids = sorted(self.at.worked | set(by_member))
+            self.whole = set(dirty.due_references(connection, self.at.engagement_id, self.at.profile.name))
+        ids = sorted(self.whole | by_member.keys())
         worker = References(self.at.profile.name, self.at.target_id, self.at.names, self.at.source_ids)
         for part in self.at.portions(ids):
             with self.at.workspace.backend.write("synchronise.references") as connection:
@@ -108,8 +112,8 @@ class ReferencePass:
         by_id = {unit.id: unit for unit in units}
         # Which contributor decides can be told from all members alone.
         ranked = len(mapping.contributors) > 1 and not mapping.union
-        whole = [unit for unit in units if unit.id in self.at.worked or (ranked and unit.id in by_member)]
-        partly = [unit for unit in units if unit.id not in self.at.worked and unit.id in by_member and not ranked]
+        whole = [unit for unit in units if unit.id in self.whole or (ranked and unit.id in by_member)]
+        partly = [unit for unit in units if unit.id not in self.whole and unit.id in by_member and not ranked]
         standing = worker.stand_ins(connection, {member for unit in partly for member in by_member[unit.id]})
         for some, only in ((whole, None), (partly, by_member)):
             for unit_id, (wanted, _) in worker.wanted(connection, some, mapping, only).items():
@@ -139,8 +143,10 @@ class ReferencePass:
         rows, changed = [], []
         for unit in units:
             row = pending.get(unit.id)
-            operations = with_references(unit.program, row.operations if row else [], singles[unit.id])
-            if row is None and not operations:
+            if row is not None:
+                changed.append(unit.id)
+            operations = pending_rows.merged([], singles[unit.id])
+            if not operations:
                 continue
             changed.append(unit.id)
             rows.append(
@@ -155,8 +161,8 @@ class ReferencePass:
                     operations=operations,
                 )
             )
-        pending_rows.put(self.at.workspace.backend, connection, self.at.engagement_id, self.at.profile.name, self.at.run_id, changed, rows)
+        backend, engagement_id, name, run_id = self.at.workspace.backend, self.at.engagement_id, self.at.profile.name, self.at.run_id
+        pending_rows.put_references(backend, connection, engagement_id, name, run_id, changed, rows)
         found = [one for unit in units for one in problems[unit.id]]
         ids = [unit.id for unit in units]
-        name, run_id, now = self.at.profile.name, self.at.run_id, self.at.now
-        problem_rows.replace_synchronised(connection, self.at.engagement_id, name, run_id, now, ids, found, code=UNRESOLVED)
+        problem_rows.replace_synchronised(connection, engagement_id, name, run_id, self.at.now, ids, found, code=UNRESOLVED)

@@ -8,7 +8,7 @@ one row. An unresolved reference is left alone and shown; it is looked at again 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
@@ -19,7 +19,6 @@ from metasync.store import references
 from metasync.store.pending import MemberRow
 from metasync.store.references import Followed, Present
 from metasync.store.rows import PendingOperation, Problem, Severity
-from metasync.synchronising.diff import rule_words
 from metasync.synchronising.fit import attribute_schema
 from metasync.synchronising.images import CREATED_FOR, source_name
 from metasync.synchronising.program import Program, ReferenceMapping
@@ -126,7 +125,7 @@ class References:
             operation=operation,
             before={mapping.attribute: before} if before else {},
             after={mapping.attribute: after or None},
-            rules={mapping.attribute: rule_words(program, mapping.attribute)},
+            rules={mapping.attribute: program.rule(mapping.attribute)},
         ), problems
 
     def members(
@@ -141,7 +140,7 @@ class References:
     ) -> tuple[list[MemberRow], list[str] | None]:
         """Members to add and to remove, and which keys they replace (None: all). Members that no identity stands for stay. `only`: the
         members to look at, and the keys that each may stand under."""
-        attribute, rule = mapping.attribute, rule_words(program, mapping.attribute)
+        attribute, rule = mapping.attribute, program.rule(mapping.attribute)
         here = dict(current)
         pending_sources: set[str] = set()
         for operation, after, _ in written:
@@ -208,24 +207,3 @@ def _unresolved(unit: Unit, attribute: str, one: Followed) -> Problem:
         anchor=unit.row.anchor,
         attribute=attribute,
     )
-
-
-def with_references(program: Program, operations: Sequence[PendingOperation], found: Sequence[PendingOperation]) -> list[PendingOperation]:
-    """A pending row's operations with these references instead of its former ones. What belongs together is one operation: a new object is
-    created with its references, and a change of values carries those that changed with them."""
-    names = {one.attribute for one in program.references}
-    merged: dict[Operation, PendingOperation] = {}
-    for one in operations:
-        kept = replace(one, before=_but(one.before, names), after=_but(one.after, names), rules=_but(one.rules, names))
-        if kept.after or not one.after:
-            merged[one.operation] = kept
-    for one in found:
-        into = merged.get(Operation.CREATE) or merged.get(one.operation) or PendingOperation(operation=one.operation)
-        merged[into.operation] = replace(
-            into, before={**into.before, **one.before}, after={**into.after, **one.after}, rules={**into.rules, **one.rules}
-        )
-    return list(merged.values())
-
-
-def _but(image: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    return {name: value for name, value in image.items() if name not in names}

@@ -13,7 +13,8 @@ from metasync.engagement.model import Engagement, Profile
 from metasync.store.rows import Status
 from metasync.synchronising.match import ByHand, Matching
 from metasync.synchronising.needs import profiles_by_source, profiles_reading
-from metasync.synchronising.program import ObjectError, Program
+from metasync.synchronising.errors import ObjectError
+from metasync.synchronising.program import Program
 from metasync.synchronising.units import Loader, Unit
 from metasync.workspace import Workspace
 
@@ -47,8 +48,8 @@ class Setting:
     hand: ByHand
     unsure: frozenset[str] = frozenset()
     """Profiles with the same target and kind that cannot be synchronised now: they may hold on to anybody."""
-    worked: set[int] = field(default_factory=set)
-    """Source objects that the main part looked at."""
+    whole: frozenset[str] = frozenset()
+    """Profiles of this pass all of whose objects were marked when it began: nobody has to be marked for them."""
 
     @property
     def engagement(self) -> Engagement:
@@ -74,6 +75,11 @@ class Setting:
     def names(self) -> Mapping[int, str]:
         """Directory id -> name."""
         return {number: name for name, number in self.workspace.directory_ids.items()}
+
+    @cached_property
+    def refers(self) -> bool:
+        """Does the profile map references?"""
+        return any(program.references for program in self.programs.values())
 
     @cached_property
     def allowed(self) -> frozenset[str]:

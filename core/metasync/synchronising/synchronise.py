@@ -24,7 +24,8 @@ from metasync.synchronising.match import Claims, KeyedLookups, by_hand, keyed
 from metasync.synchronising.names import unknown_names
 from metasync.synchronising.needs import directories_read, directory_needs
 from metasync.synchronising.places import resolve_places
-from metasync.synchronising.program import ObjectError, compile_program
+from metasync.synchronising.errors import ObjectError
+from metasync.synchronising.program import compile_program
 from metasync.synchronising.reference_pass import ReferencePass
 from metasync.synchronising.scope import Verdict, judge
 from metasync.synchronising.setting import PORTION, Setting, SyncOutcome, stopped

@@ -22,7 +22,7 @@ from metasync.store import pending as pending_rows
 from metasync.store.backend import Backend
 from metasync.store.normalise import normalise
 from metasync.synchronising.needs import BETWEEN, in_parent
-from metasync.synchronising.program import ObjectError
+from metasync.synchronising.errors import ObjectError
 
 MOST = 10_000
 """The highest {n} that is tried."""

@@ -17,7 +17,8 @@ from metasync.synchronising import diff, leaving
 from metasync.synchronising.family import STANDS, Family
 from metasync.synchronising.fit import attribute_schema
 from metasync.synchronising.images import source_name
-from metasync.synchronising.program import ObjectError, evaluate
+from metasync.synchronising.errors import ObjectError
+from metasync.synchronising.program import evaluate
 from metasync.synchronising.scope import Verdict, is_named
 from metasync.synchronising.setting import Setting, stopped
 from metasync.synchronising.unique import UniqueValues, ValueTaken, expanded

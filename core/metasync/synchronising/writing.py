@@ -24,10 +24,10 @@ class Writing:
 
     def existing(self, connection: Connection, units: Sequence[Unit]) -> dict[int, str]:
         """unit -> what stood for it in the target before this pass: an anchor, `planned`, or nothing."""
-        before = pending_rows.of_objects(connection, self.at.profile.name, [unit.id for unit in units])
+        before = pending_rows.planned(self.at.workspace.backend, connection, self.at.profile.name, [unit.id for unit in units])
         found = {}
         for unit in units:
-            planned = "planned" if unit.id in before and before[unit.id].anchor is None else ""
+            planned = "planned" if unit.id in before else ""
             found[unit.id] = unit.target.anchor if unit.target is not None and unit.target.state is not State.GONE else planned
         return found
 
@@ -59,12 +59,13 @@ class Writing:
             if unit.done is not None and unit.target_join is not None and unit.done != list(unit.target_join.done):
                 joins.set_done(connection, unit.target_join.id, unit.done)
         dirty.clean(connection, name, ids, self.at.now)
+        if self.at.refers:
+            dirty.but_references(backend, connection, self.at.engagement_id, name, [unit.id for unit in units if _may_have_members(unit)], self.at.now)
         dirty.mark(backend, connection, self.at.engagement_id, [(profile, one, 0) for profile, one in waiting])
         times = {unit.id: unit.due_at for unit in units if unit.due_at is not None}
         dirty.mark_later(backend, connection, self.at.engagement_id, name, times)
         self._tell_holders(connection, units, existed)
         self._tell_siblings(connection, units)
-        self.at.worked |= set(ids)
         self.at.outcome.looked_at += len(ids)
         self.at.outcome.pending += len(pending)
         self.at.outcome.problems += sum(1 for problem in found if problem.severity is not Severity.NOTICE)

@@ -261,6 +261,8 @@ def create_tables() -> None:
         sa.Column("profile", words(200), nullable=False),
         sa.Column("object_id", ID, nullable=False),
         sa.Column("digest", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("target", sa.LargeBinary(length=16), nullable=True),
+        sa.Column("computed", sa.LargeBinary(length=16), nullable=True),
         sa.Column("status", words(30), nullable=False),
         sa.Column("reason", TEXT, nullable=False),
         sa.Column("enabled", sa.Boolean(), nullable=True),
@@ -353,13 +355,34 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["plan_id"], ["plan.id"], name=op.f("fk_change_plan_id_plan")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_change")),
     )
-    op.create_index("ix_change_anchor", "change", ["directory_id", "anchor"], unique=False)
+    op.create_index(
+        "ix_change_anchor",
+        "change",
+        ["directory_id", "anchor"],
+        unique=False,
+        sqlite_where=sa.column("anchor").is_not(None),
+        postgresql_where=sa.column("anchor").is_not(None),
+    )
     op.create_index("ix_change_plan", "change", ["plan_id", "state", "stage"], unique=False)
-    op.create_index("ix_change_run", "change", ["run_id"], unique=False)
+    op.create_index(
+        "ix_change_run",
+        "change",
+        ["run_id"],
+        unique=False,
+        sqlite_where=sa.column("run_id").is_not(None),
+        postgresql_where=sa.column("run_id").is_not(None),
+    )
     op.create_index("ix_change_source", "change", ["profile", "object_id", "state"], unique=False)
     op.create_index("ix_change_state", "change", ["engagement_id", "directory_id", "state", "due_at"], unique=False)
     op.create_index("ix_change_tag", "change", ["tag"], unique=False)
-    op.create_index("ix_change_target", "change", ["directory_id", "target_id", "state"], unique=False)
+    op.create_index(
+        "ix_change_target",
+        "change",
+        ["directory_id", "target_id", "state"],
+        unique=False,
+        sqlite_where=sa.column("target_id").is_not(None),
+        postgresql_where=sa.column("target_id").is_not(None),
+    )
     op.create_table(
         "cursor",
         sa.Column("engagement_id", ID, nullable=False),
@@ -468,6 +491,7 @@ def create_tables() -> None:
         sa.Column("anchor", TEXT, nullable=True),
         sa.Column("label", TEXT, nullable=False),
         sa.Column("operations", sa.LargeBinary(), nullable=False),
+        sa.Column("reference_operations", sa.LargeBinary(), nullable=True),
         sa.Column("run_id", ID, nullable=True),
         sa.ForeignKeyConstraint(["directory_id"], ["directory.id"], name=op.f("fk_pending_directory_id_directory")),
         sa.ForeignKeyConstraint(["engagement_id"], ["engagement.id"], name=op.f("fk_pending_engagement_id_engagement")),
@@ -475,7 +499,14 @@ def create_tables() -> None:
         sa.UniqueConstraint("profile", "object_id", name=op.f("uq_pending_profile_object_id")),
     )
     op.create_index("ix_pending_object", "pending", ["object_id"], unique=False)
-    op.create_index("ix_pending_target", "pending", ["target_id"], unique=False)
+    op.create_index(
+        "ix_pending_target",
+        "pending",
+        ["target_id"],
+        unique=False,
+        sqlite_where=sa.column("target_id").is_not(None),
+        postgresql_where=sa.column("target_id").is_not(None),
+    )
     op.create_table(
         "pin",
         sa.Column("engagement_id", ID, nullable=False),
