@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from metasync.contract import Kind
 from metasync.importing.read import PAGE
 from metasync.planning import freeze
 from metasync.runs import run as runs
@@ -115,13 +114,12 @@ def object_rows(meter: Meter, fresh: Backend, engine: Engine, directory_id: int,
     made = [[row[at] for at in order] for row in rows]
     with fresh.write() as connection:
         objects.drop_anchor_index(connection, directory_id)
-    holding = {Kind.USER: ("manager",), Kind.GROUP: ("members",)}
     for start in range(0, len(made), PAGE):
         entries = [company.entry(number) for number in range(start, min(start + PAGE, company.size))]
         with meter.step("object rows with digest"), fresh.write() as connection:
             stored: list[tuple[Any, ...]] = []
             for entry, row in zip(entries, made[start : start + PAGE], strict=True):
-                _, row[place["blob"]], row[place["digest"]], _ = codec.pack(entry.attributes, holding[entry.kind])
+                _, row[place["blob"]], row[place["digest"]], _ = codec.pack(entry.attributes)
                 stored.append(tuple(row))
             fresh.insert(connection, object_, objects.COLUMNS, stored)
 

@@ -15,6 +15,7 @@ from metasync.store import pending as pending_rows
 from metasync.store.joins import JoinRow
 from metasync.store.rows import State, Status
 from metasync.synchronising import interpret
+from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.fit import fit
 from metasync.synchronising.images import source_name
 from metasync.synchronising.interpret import show
@@ -22,7 +23,6 @@ from metasync.synchronising.match import Claims, Matching, by_hand, keyed
 from metasync.synchronising.names import unknown
 from metasync.synchronising.needs import canonical, kind_schema
 from metasync.synchronising.places import resolve_places
-from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.program import Program, compile_program
 from metasync.synchronising.scope import Verdict, judge
 from metasync.synchronising.units import Loader, Unit

@@ -250,19 +250,23 @@ def _fill(workspace: Workspace, connection: Connection, freezer: Freezer, profil
     busy = freezing.in_flight(connection, workspace.engagement_id, profile.name)
     done = 0
     for creates in (False, True):
-        for page in freezing.pending_objects(connection, workspace.engagement_id, profile.name, creates=creates, objects=objects):
-            rows = [(row, pending_rows.restored(row.operations, row.reference_operations)) for row in page if row.object_id not in busy]
+        for page in freezing.pending_objects(
+            workspace.backend, connection, workspace.engagement_id, profile.name, creates=creates, objects=objects
+        ):
+            free = [row for row in page if row.object_id not in busy] if busy else page
+            if creates and (nobody := next((row for row in free if row.identity_id is None), None)) is not None:
+                raise MetasyncError(f"{nobody.source} shall be created in {profile.target} without an identity; synchronise it again")
+            rest = freezer.add_creates(free) if creates else free
+            rows = [(row, pending_rows.restored(row.operations, row.reference_operations)) for row in rest]
             imaged = [row.target_id for row, operations in rows if row.target_id and any(one.operation in IMAGED for one in operations)]
             images = freezing.images(connection, imaged) if imaged else {}
             for row, operations in rows:
-                if creates and row.identity_id is None:
-                    raise MetasyncError(f"{row.source} shall be created in {profile.target} without an identity; synchronise it again")
                 freezer.add(
                     Subject(
                         object_id=row.object_id,
                         source=row.source,
                         identity_id=row.identity_id,
-                        kind=row.kind,
+                        kind=Kind(row.kind),
                         target_id=row.target_id,
                         anchor=row.anchor,
                         label=row.label,
@@ -281,9 +285,9 @@ def _fill(workspace: Workspace, connection: Connection, freezer: Freezer, profil
         objects=objects,
     )
     for portion in members:
-        for member in portion:
-            if member.object_id not in busy:
-                freezer.add(_group(member, profile.target_kind), [_member_draft(member)])
+        free_members = [member for member in portion if member.object_id not in busy] if busy else portion
+        for member in freezer.add_members(free_members, profile.target_kind):
+            freezer.add(_group(member, profile.target_kind), [_member_draft(member)])
         done += len(portion)
         workspace.report(done, None, f"planning {profile.name}")
 

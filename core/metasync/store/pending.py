@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, delete, select, update
 
@@ -58,8 +58,7 @@ class PendingRow:
     """Those that set references belong to the others where there are any: a new object is created with its references."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MemberRow:
+class MemberRow(NamedTuple):
     """One member to be added or removed."""
 
     object_id: int
@@ -78,6 +77,24 @@ def of_objects(connection: Connection, profile: str, object_ids: Collection[int]
         for row in connection.execute(select(pending).where(pending.c.profile == profile, pending.c.object_id.in_(part))):
             found[row.object_id] = _pending_row(row)
     return found
+
+
+def add_creates(
+    backend: Backend,
+    connection: Connection,
+    engagement_id: int,
+    profile: str,
+    run_id: int,
+    directory_id: int,
+    kind: Kind,
+    rows: Iterable[tuple[int, int, str, bytes]],
+) -> None:
+    """What is pending for objects for which nothing was: (source object, identity, label, operations)."""
+    stored = (
+        (engagement_id, profile, object_id, identity_id, directory_id, kind.value, None, None, label, operations, run_id)
+        for object_id, identity_id, label, operations in rows
+    )
+    backend.insert(connection, pending, COLUMNS, backend.stored(connection, pending, COLUMNS, stored))
 
 
 def planned(backend: Backend, connection: Connection, profile: str, object_ids: Collection[int]) -> set[int]:
@@ -149,12 +166,8 @@ def put_references(
     rows: Sequence[PendingRow],
 ) -> None:
     """Replace what is pending for the single references of these objects; everything else that is pending for them stays."""
-    ids = list(object_ids)
-    there = {row[0] for row in backend.fetch(connection, "SELECT object_id FROM pending WHERE profile = ? AND object_id IN ?", profile, ids)}
-    for part in portions(there):
-        about = (pending.c.profile == profile) & pending.c.object_id.in_(part)
-        stale = about & pending.c.reference_operations.is_not(None)
-        connection.execute(update(pending).where(stale).values(reference_operations=None))
+    query = "SELECT object_id, reference_operations IS NOT NULL FROM pending WHERE profile = ? AND object_id IN ?"
+    there = {row[0]: bool(row[1]) for row in backend.fetch(connection, query, profile, list(object_ids))}
     changed = ((codec.encode_operations(row.operations), profile, row.object_id) for row in rows if row.object_id in there)
     backend.update(connection, pending, ("reference_operations",), ("profile", "object_id"), changed)
     columns = (*COLUMNS, "reference_operations")
@@ -177,44 +190,21 @@ def put_references(
         if row.object_id not in there
     )
     backend.insert(connection, pending, columns, backend.stored(connection, pending, columns, stored))
-    for part in portions(there):
-        empty = pending.c.reference_operations.is_(None) & (pending.c.operations == NOTHING)
-        connection.execute(delete(pending).where(pending.c.profile == profile, pending.c.object_id.in_(part), empty))
+    kept = {row.object_id for row in rows}
+    over = [one for one, refers in there.items() if refers and one not in kept]
+    for part in portions(over):
+        about = (pending.c.profile == profile) & pending.c.object_id.in_(part)
+        connection.execute(delete(pending).where(about, pending.c.operations == NOTHING))
+        connection.execute(update(pending).where(about).values(reference_operations=None))
 
 
-def put_members(
-    backend: Backend,
-    connection: Connection,
-    engagement_id: int,
-    profile: str,
-    object_id: int,
-    attribute: str,
-    rows: Sequence[MemberRow],
-    keys: Collection[str] | None,
-) -> None:
-    """Replace the pending members of a group: all, or only those keys."""
-    about = and_(pending_member.c.profile == profile, pending_member.c.object_id == object_id, pending_member.c.attribute == attribute)
-    if keys is None:
-        connection.execute(delete(pending_member).where(about))
-    else:
-        for part in portions(keys):
-            connection.execute(delete(pending_member).where(about, pending_member.c.member_key.in_(part)))
-    if rows:
-        stored = [
-            (
-                engagement_id,
-                profile,
-                row.object_id,
-                row.member_key,
-                row.member_created,
-                row.attribute,
-                row.operation.value,
-                row.label,
-                row.rule,
-            )
-            for row in rows
-        ]
-        backend.insert(connection, pending_member, MEMBER_COLUMNS, backend.stored(connection, pending_member, MEMBER_COLUMNS, stored))
+def add_members(backend: Backend, connection: Connection, engagement_id: int, profile: str, rows: Iterable[MemberRow]) -> None:
+    """Members that are not pending yet."""
+    stored = (
+        (engagement_id, profile, object_id, key, created, attribute, operation.value, label, rule)
+        for object_id, key, created, attribute, operation, label, rule in rows
+    )
+    backend.insert(connection, pending_member, MEMBER_COLUMNS, backend.stored(connection, pending_member, MEMBER_COLUMNS, stored))
 
 
 def naming_members(connection: Connection, profiles: Collection[str], member_ids: Collection[int]) -> list[tuple[str, int]]:
@@ -231,10 +221,20 @@ def naming_members(connection: Connection, profiles: Collection[str], member_ids
     return sorted(found)
 
 
-def drop_members(connection: Connection, profile: str, object_ids: Collection[int]) -> None:
-    """Nothing is pending for the members of these groups any more."""
+def drop_members(connection: Connection, profile: str, object_ids: Collection[int], attribute: str | None = None) -> None:
+    """Nothing is pending for the members of these groups any more: in one attribute, or in any."""
     for part in portions(object_ids):
-        connection.execute(delete(pending_member).where(pending_member.c.profile == profile, pending_member.c.object_id.in_(part)))
+        about = (pending_member.c.profile == profile) & pending_member.c.object_id.in_(part)
+        if attribute is not None:
+            about &= pending_member.c.attribute == attribute
+        connection.execute(delete(pending_member).where(about))
+
+
+def drop_member_keys(connection: Connection, profile: str, object_id: int, attribute: str, keys: Collection[str]) -> None:
+    """Nothing is pending for these members of a group any more."""
+    about = and_(pending_member.c.profile == profile, pending_member.c.object_id == object_id, pending_member.c.attribute == attribute)
+    for part in portions(keys):
+        connection.execute(delete(pending_member).where(about, pending_member.c.member_key.in_(part)))
 
 
 def _pending_row(row: Any) -> PendingRow:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select
 
@@ -29,8 +29,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SyncState:
+class SyncState(NamedTuple):
     """What the last synchronisation of one object by one profile ended with."""
 
     object_id: int
@@ -83,6 +82,11 @@ def put(backend: Backend, connection: Connection, engagement_id: int, profile: s
     """Replace the states of these objects."""
     for part in portions([row.object_id for row in rows]):
         connection.execute(delete(sync_state).where(sync_state.c.profile == profile, sync_state.c.object_id.in_(part)))
+    add(backend, connection, engagement_id, profile, run_id, rows)
+
+
+def add(backend: Backend, connection: Connection, engagement_id: int, profile: str, run_id: int, rows: Iterable[SyncState]) -> None:
+    """The states of objects that had none."""
     stored = (
         (
             engagement_id,

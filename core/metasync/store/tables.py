@@ -309,6 +309,7 @@ profile_state = Table(
     _engagement(key=True),
     Column("profile", String(200), primary_key=True),
     Column("basis", String(64), nullable=False, comment="digest of configuration, schemas and waves when all of it was last marked dirty"),
+    Column("reference_basis", String(64), nullable=False, comment="the same of what decides about references alone"),
 )
 
 dirty = Table(
@@ -317,7 +318,13 @@ dirty = Table(
     _engagement(),
     Column("profile", String(200), nullable=False),
     Column("object_id", Id, nullable=False, comment="the source object"),
-    Column("member_id", Id, nullable=False, default=0, comment="0: the whole object; -1: all its references; else only this member of it"),
+    Column(
+        "member_id",
+        Id,
+        nullable=False,
+        default=0,
+        comment="0: the whole object; -1: its references; -2: all but those; else this member of it",
+    ),
     Column("due_at", UtcTime, comment="NULL: now"),
     Index("uq_dirty", "profile", "object_id", "member_id", unique=True),
 )
@@ -499,13 +506,16 @@ Index(
 )
 Index(
     "ix_change_anchor",
-    change.c.directory_id, change.c.anchor,
+    change.c.directory_id,
+    change.c.anchor,
     sqlite_where=change.c.anchor.is_not(None),
     postgresql_where=change.c.anchor.is_not(None),
 )
 Index(
     "ix_change_target",
-    change.c.directory_id, change.c.target_id, change.c.state,
+    change.c.directory_id,
+    change.c.target_id,
+    change.c.state,
     sqlite_where=change.c.target_id.is_not(None),
     postgresql_where=change.c.target_id.is_not(None),
 )

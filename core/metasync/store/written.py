@@ -209,12 +209,14 @@ def undone(connection: Connection, change_id: int) -> list[ledger.ChangeRow]:
     ]
 
 
-def unconfirmed(
-    connection: Connection, directory_id: int, anchors: Collection[str]
-) -> dict[str, list[tuple[Operation, dict[str, Any], str]]]:
+Unconfirmed = tuple[Operation, dict[str, Any], str]
+"""(operation, after, state) of a change that no import has shown yet."""
+
+
+def unconfirmed(connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, list[Unconfirmed]]:
     """anchor -> (operation, after, state) of changes that no import has shown yet, oldest first. Undone and refused ones are not among
     them."""
-    found: dict[str, list[tuple[Operation, dict[str, Any], str]]] = {}
+    found: dict[str, list[Unconfirmed]] = {}
     for part in portions(anchors):
         query = (
             select(change.c.anchor, change.c.operation, change.c.before, change.c.after, change.c.state)

@@ -11,10 +11,10 @@ from metasync.engagement.model import Several, Strength
 from metasync.equality import equal
 from metasync.expressions import CLEAR, KEEP
 from metasync.store.rows import PendingOperation, Problem, Severity
+from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.fit import allows, attribute_schema, fit
 from metasync.synchronising.images import Image, is_reference
-from metasync.synchronising.errors import ObjectError
-from metasync.synchronising.program import Program
+from metasync.synchronising.program import Environment, Program
 
 ENABLED = "enabled"
 
@@ -27,6 +27,17 @@ class Difference:
     problems: list[Problem] = field(default_factory=list)
     agreed: bool | None = None
     """The value of `enabled` that both sides had when they last agreed."""
+
+
+def wanted(program: Program, environment: Environment, *, exists: bool) -> tuple[dict[str, Any], str | None]:
+    """What the target object shall hold, before unique values are given out, and where it belongs (None: where it is). `exists`: there is
+    one. Raises `ObjectError`."""
+    values = program.desired(environment)
+    move = program.profile.place is not None and program.profile.place.move_existing
+    place = program.new_place(environment) if move or not exists else None
+    if exists and place is not None:
+        values.setdefault("path", place)
+    return fitted(program, values), place
 
 
 def fitted(program: Program, desired: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,6 +97,8 @@ def difference(
             continue
         known = attribute_schema(program.target_schema, name)
         current = image.attributes.get(name)
+        if known.role is not Role.ENABLED and value.__class__ is current.__class__ and value == current:
+            continue
         if known.role is Role.ENABLED:
             _enabled(program, out, grouped, name, value, current, agreed, disabled_by_us)
             continue

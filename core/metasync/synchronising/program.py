@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from metasync.contract import Allow, AttributeSchema, KindSchema, Lookup, Matcher, MetasyncError, Role, Schema, Type
-from metasync.engagement.model import Strength
 from metasync.dn import mirrored
+from metasync.engagement.model import Strength
 from metasync.expressions import KEEP, Expression, ExpressionError, compile_expression, is_bare, rewrite_pipeline, tidy
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.fit import shaper
@@ -107,6 +107,8 @@ class Program:
     """What no new object may be given."""
     needed: tuple[AttributeSchema, ...] = field(init=False, repr=False)
     """What no new object can do without: its place, its name, and its anchor where it is chosen by whoever creates."""
+    roots: frozenset[str] = field(init=False, repr=False)
+    """What its expressions read, but those of `match:` and `leaving:`."""
     words: dict[str, str] = field(default_factory=dict, repr=False)
     """Per attribute, the mapping that decides about it: what `rule` has said."""
 
@@ -114,9 +116,9 @@ class Program:
         schema = self.target_schema
         self.shape = shaper(schema, {name: bool(self.mappings[name].unique) for name in self.expressions})
         known = {name: schema.attributes.get(name) or AttributeSchema(name=name) for name in self.expressions}
-        self.unique = tuple(
-            (name, one, self.mappings[name]) for name, one in known.items() if one.unique or self.mappings[name].unique
-        )
+        self.unique = tuple((name, one, self.mappings[name]) for name, one in known.items() if one.unique or self.mappings[name].unique)
+        read = [*self.expressions.values(), *self.conditions.values(), *(one for one in (self.where, self.place) if one is not None)]
+        self.roots = frozenset(root for one in read for root, _ in one.arguments)
         self.refused = frozenset(name for name, one in known.items() if Allow.CREATE not in one.allow)
         self.needed = tuple(
             one

@@ -60,7 +60,7 @@ class Writing:
                 joins.set_done(connection, unit.target_join.id, unit.done)
         dirty.clean(connection, name, ids, self.at.now)
         if self.at.refers:
-            dirty.but_references(backend, connection, self.at.engagement_id, name, [unit.id for unit in units if _may_have_members(unit)], self.at.now)
+            dirty.await_references(backend, connection, self.at.engagement_id, name, [unit.id for unit in units if _may_have_members(unit)])
         dirty.mark(backend, connection, self.at.engagement_id, [(profile, one, 0) for profile, one in waiting])
         times = {unit.id: unit.due_at for unit in units if unit.due_at is not None}
         dirty.mark_later(backend, connection, self.at.engagement_id, name, times)
@@ -87,6 +87,10 @@ class Writing:
                 now = unit.target.anchor
             if now != existed.get(unit.id, "") or (unit.before is None and now):
                 changed |= {unit.id: unit.id, **{one.object_id: unit.id for one in unit.joins if one.object_id is not None}}
+        self.tell_holders(connection, changed)
+
+    def tell_holders(self, connection: Connection, changed: Mapping[int, int]) -> None:
+        """Those that refer to one of these objects look again, at him alone; object -> the source object that stands for it."""
         if not changed:
             return
         marks = []
@@ -142,6 +146,8 @@ def _state(unit: Unit) -> states.SyncState:
     return states.SyncState(
         object_id=unit.id,
         digest=unit.row.digest,
+        target=unit.target_digest,
+        computed=unit.computed,
         status=unit.status or Status.PROBLEM,
         reason=unit.reason,
         enabled=unit.agreed if unit.agreed is not None else keep,

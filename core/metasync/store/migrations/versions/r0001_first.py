@@ -198,6 +198,7 @@ def create_tables() -> None:
         sa.Column("engagement_id", ID, nullable=False),
         sa.Column("profile", words(200), nullable=False),
         sa.Column("basis", words(64), nullable=False),
+        sa.Column("reference_basis", words(64), nullable=False),
         sa.ForeignKeyConstraint(["engagement_id"], ["engagement.id"], name=op.f("fk_profile_state_engagement_id_engagement")),
         sa.PrimaryKeyConstraint("engagement_id", "profile", name=op.f("pk_profile_state")),
     )
