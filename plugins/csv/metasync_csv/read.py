@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
 from metasync.contract import Entry, ImportIncomplete, Item, Kind, ReadRequest, Reject
 from metasync_csv.build import Build, RowRejected, builder, wanted
-from metasync_csv.files import check_unchanged, reading
+from metasync_csv.files import check_unchanged, held_digest, reading
+from metasync_csv.header import read_header
 from metasync_csv.layout import File, Layout
-from metasync_csv.rows import Rows, blocks
+from metasync_csv.rows import Block, Rows
 from metasync_csv.scan import Scan
 from metasync_csv.values import Cells, anchor_of, folded, shown
 
@@ -25,55 +26,66 @@ def pages(found: Scan, request: ReadRequest, layout: Layout, cells: Cells, twice
     held = found.held
     if held is None or not header:
         return
-    items, size = _Items(found, layout, builders, twice), max(1, request.page_size)
     rows = Rows(layout.dialect, len(header), layout.options["field_size"])
-    page: list[Item] = []
-    try:
-        with reading(held, layout) as (opened, digesting):
-            for row in layout.dialect.reader(opened.lines):
-                items.number += 1
-                if row:
-                    break  # the header
-            for text in blocks(opened.lines):
-                some = rows.rows(text)
-                if some is None:
-                    close = list(rows.closely(text, opened.lines, file.path))
-                    some, text = [row for row, _ in close], "".join([line for _, line in close])
-                page += items.of(some, text)
-                if len(page) >= size:
-                    whole = len(page) // size * size
-                    yield from (page[start : start + size] for start in range(0, whole, size))
-                    del page[:whole]
-            if page:
-                yield page
-            digest = digesting.digest()
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ImportIncomplete(
-            f"{file.path} cannot be read to its end: {error}; a quote is not closed or stands in the wrong place"
-        ) from error
+    items = _Items(found, rows, layout, builders, twice)
+    if found.kept is not None:
+        yield from items.pages(_given_up(found.kept), iter(()), request.page_size)
+        digest = held_digest(held)
+    else:
+        try:
+            with reading(held, layout) as (opened, digesting):
+                read_header(opened, file, layout)
+                yield from items.pages(rows.blocks(opened.lines), opened.lines, request.page_size)
+                digest = digesting.digest()
+        except UnicodeDecodeError as error:
+            raise ImportIncomplete(f"{file.path} cannot be read to its end: {error}") from error
     if items.records != found.records or digest != found.digest:
         raise ImportIncomplete(f"{file.path} is still being written: two readings of it differ. Import again when its writer is done")
     check_unchanged(held)
 
 
+def _given_up(blocks: deque[Block]) -> Iterator[Block]:
+    """Each of them, and no reference to it any more."""
+    while blocks:
+        yield blocks.popleft()
+
+
 class _Items:
     """Turns rows into items, and counts them."""
 
-    def __init__(self, found: Scan, layout: Layout, builders: Mapping[Kind, Build], twice: Places) -> None:
+    def __init__(self, found: Scan, rows: Rows, layout: Layout, builders: Mapping[Kind, Build], twice: Places) -> None:
         self.file, self.header, self.layout, self.builders, self.twice = found.file, found.header, layout, builders, twice
+        self.rows = rows
         self.width, self.at = len(found.header), found.header.index(layout.anchor)
         self.kind_at = found.header.index(layout.kind_column) if layout.kind_column else None
         self.last = found.records if layout.options["trailer"] else -1
         self.torn_end = found.records if found.open_end else -1
-        self.number = 0
+        self.number = found.top
         """Of the row that was read last, from 1, blank ones included: what a spreadsheet shows."""
         self.records = 0
         """Rows that are not blank, without the header; known at the end."""
 
-    def of(self, rows: Sequence[list[str]], text: str) -> list[Item]:
-        """The items of these rows, which stand in this text: all at once where they are as usual, else one by one."""
-        careful = "\0" in text or len(text) > self.layout.options["field_size"]
-        entries = None if careful else self._usual(rows)
+    def pages(self, blocks: Iterator[Block], more: Iterator[str], size: int) -> Iterator[list[Item]]:
+        """The items of these blocks, in portions; none is empty. `more`: where a row that goes on behind its block finds its end."""
+        page: list[Item] = []
+        size = max(1, size)
+        for block in blocks:
+            page += self._items(block, more)
+            if len(page) >= size:
+                whole = len(page) // size * size
+                yield from (page[start : start + size] for start in range(0, whole, size))
+                del page[:whole]
+        if page:
+            yield page
+
+    def _items(self, block: Block, more: Iterator[str]) -> list[Item]:
+        """All at once where they are as usual, else one by one."""
+        rows, suspicious = self.rows.rows(block), block.suspicious
+        if rows is None:
+            close = list(self.rows.closely(block, more, self.file.path))
+            rows = [row for row, _ in close]
+            suspicious = True  # a row that goes on is longer than its block says
+        entries = None if suspicious else self._usual(rows)
         if entries is not None:
             self.number += len(rows)
             self.records += len(rows)
@@ -83,7 +95,7 @@ class _Items:
             self.number += 1
             if row:
                 self.records += 1
-                if item := self._one(row, careful):
+                if item := self._one(row, suspicious):
                     items.append(item)
         return items
 
@@ -106,11 +118,11 @@ class _Items:
         except RowRejected:
             return None
 
-    def _one(self, row: Sequence[str], careful: bool) -> Item | None:
+    def _one(self, row: Sequence[str], suspicious: bool) -> Item | None:
         layout = self.layout
         if self.records == self.last:
             return None  # the trailer, which the first pass has looked at
-        if len(row) != self.width or careful:
+        if len(row) != self.width or suspicious:
             reason = _torn(row, self.width, self.header, layout)
             if reason:
                 return self._reject(reason, _sure_anchor(row, self.width, self.at))

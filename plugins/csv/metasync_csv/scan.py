@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import TextIOWrapper
@@ -18,7 +18,7 @@ from metasync.contract import ImportIncomplete, SourceEmpty
 from metasync_csv.files import Held, check_checksum, check_quiet, check_unchanged, decodable_lines, reading
 from metasync_csv.header import check_header, read_header
 from metasync_csv.layout import File, Layout
-from metasync_csv.rows import Rows, blocks
+from metasync_csv.rows import Block, Rows
 from metasync_csv.values import folded
 
 PARTS = 500_000
@@ -41,6 +41,12 @@ class Scan:
     """The last row has no line end and its last cell is empty: nobody can tell whether something was to follow."""
     last: str = ""
     """The text of the last row that is not blank."""
+    kept: deque[Block] | None = None
+    """The whole text behind the header; None: there was no room for it."""
+    room: int = 0
+    """Bytes that are left for the text of other files."""
+    top: int = 0
+    """The number of the header's row: blank ones may stand above it."""
 
 
 def widen_field_limit() -> None:
@@ -48,16 +54,16 @@ def widen_field_limit() -> None:
     csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
 
 
-def scan(file: File, held: Held | None, layout: Layout) -> Scan:
-    """Look at the whole file once. Raises `SourceEmpty`, `ImportIncomplete` and `Unavailable`."""
+def scan(file: File, held: Held | None, layout: Layout, room: int = 0) -> Scan:
+    """Look at the whole file once, and keep its text if there is room for it. Raises `SourceEmpty`, `ImportIncomplete` and `Unavailable`."""
     widen_field_limit()
     if held is None:
-        return _missing(file, layout)
+        return _missing(file, layout, room)
     check_quiet(held, layout.options["quiet_for"])
     try:
         with reading(held, layout) as (opened, digesting):
-            header = read_header(opened, file, layout)
-            found = Scan(file=file, header=header, held=held)
+            top, header = read_header(opened, file, layout)
+            found = Scan(file=file, header=header, held=held, room=room, top=top)
             if header:
                 check_header(header, file, layout)
                 _scan_rows(opened.lines, found, layout)
@@ -72,13 +78,13 @@ def scan(file: File, held: Held | None, layout: Layout) -> Scan:
     return found
 
 
-def _missing(file: File, layout: Layout) -> Scan:
+def _missing(file: File, layout: Layout, room: int) -> Scan:
     header: list[str] = layout.options["create"]
     if not header:
         raise SourceEmpty(
             f"{file.path} does not exist; nothing was deleted. Put it there, or name the header of a new target under `create`"
         )
-    return Scan(file=file, header=list(header))
+    return Scan(file=file, header=list(header), room=room)
 
 
 def emptiness(held: Held) -> str:
@@ -119,22 +125,33 @@ def _scan_rows(lines: TextIOWrapper, found: Scan, layout: Layout) -> None:
     """Block by block: at once where every line is one row for sure, else row by row."""
     header, at = found.header, found.header.index(layout.anchor)
     rows = Rows(layout.dialect, len(header), layout.options["field_size"])
-    number, text = 2, ""
-    for text in blocks(lines):
-        cells = rows.column(text, at)
-        if cells is not None:
+    number, text, room, kept = 2, "", found.room, deque[Block]()
+    for block in rows.blocks(lines):
+        cells = rows.column(block, at)
+        if cells is not None and block.lines is not None:
             found.records += len(cells)
             found.hashes.extend(map(hash, _keys(cells)))
-            found.last = text[text.rfind("\n", 0, -1) + 1 :]
+            found.last = text = block.lines[-1] + "\n"
             number += len(cells)
-            continue
-        for row, text in rows.closely(text, lines, found.file.path, number):
-            number += text.count("\n")
-            if row:
-                found.records += 1
-                found.last = text
-                if len(row) > at and (key := folded(row[at])):
-                    found.hashes.append(hash(key))
+            block.text = ""
+        else:
+            taken = []
+            for row, text in rows.closely(block, lines, found.file.path, number):
+                number += text.count("\n")
+                taken.append(text)
+                if row:
+                    found.records += 1
+                    found.last = text
+                    if len(row) > at and (key := folded(row[at])):
+                        found.hashes.append(hash(key))
+            block = rows.block("".join(taken))
+        room -= block.size
+        if room > 0:
+            kept.append(block)
+        else:
+            kept.clear()
+    if room > 0:
+        found.kept, found.room = kept, room
     if text and not text.endswith(("\n", "\r")):
         _check_last(found.last, found, layout)
 
