@@ -22,7 +22,7 @@ def pages(found: Scan, request: ReadRequest, layout: Layout, cells: Cells, twice
     first pass saw."""
     file, header = found.file, found.header
     kinds = [kind for kind in request.kinds if kind in layout.kinds and file.kind in (None, kind)]
-    builders = {kind: builder(wanted(header, kind, request, file, layout, cells), len(header)) for kind in kinds}
+    builders = {kind: builder(wanted(header, kind, request, file, layout, cells)) for kind in kinds}
     held = found.held
     if held is None or not header:
         return
