@@ -55,7 +55,7 @@ def widen_field_limit() -> None:
 
 
 def scan(file: File, held: Held | None, layout: Layout, room: int = 0) -> Scan:
-    """Look at the whole file once, and keep its text if there is room for it. Raises `SourceEmpty`, `ImportIncomplete` and `Unavailable`."""
+    """Look at the whole file once; keep its text if there is room for it. Raises `SourceEmpty`, `ImportIncomplete` and `Unavailable`."""
     widen_field_limit()
     if held is None:
         return _missing(file, layout, room)

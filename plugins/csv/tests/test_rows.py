@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import deque
 from pathlib import Path
 from unittest.mock import patch
 
@@ -27,7 +28,9 @@ DIALECTS = {
     "escaped without quotes": Dialect(delimiter=",", quote=None, double_quote=True, escape="-", quote_all=False),
 }
 SIGNS = ["a", "é", "\u2028", "\x0b", " ", "\0", ",", ",", "^", '"', '"', "]", "-", "\n", "\n", "\r\n", "\r"]
-LINES = ["a,b\n", 'a,"b"\n', '"a","b"\n', '"a,b",c\n', '"a""b",c\n', '"","b"\n', '"""",b\n', "a,b\r\n", '"a\nb",c\n', '5" x,b\n', "\n", "a\n"]
+USUAL = ["a,b\n", 'a,"b"\n', '"a","b"\n', '"a,b",c\n', '"a""b",c\n', '"a""b"\n', '"","b"\n', '"""",b\n', "a,b\r\n", '"a\nb",c\n']
+ODD = ['a,5" b 6",c\n', 'a,"b"c",d\n', 'a,b"c,"d"\n', 'a,b "c"\n', "\n", "a\n", 'a,"b\n']
+LINES = [*USUAL, *USUAL, *ODD]
 
 
 def plainly(text: str, dialect: Dialect) -> list[list[str]] | None:
@@ -135,8 +138,6 @@ def test_a_file_that_changes_in_place_is_held_whether_it_was_kept_or_not(tmp_pat
 
 
 def test_what_was_kept_is_given_up_as_it_is_read(tmp_path: Path) -> None:
-    from collections import deque
-
     rows = Rows(DIALECTS["usual"], 1, 1000)
     kept = deque([rows.block("a\n"), rows.block("b\n")])
     given_up = _given_up(kept)
