@@ -129,12 +129,9 @@ def pending_members(
 
 def in_flight(connection: Connection, engagement_id: int, profile: str) -> set[int]:
     """Source objects of which a change is being written, or may have been: they are planned again only once that is known."""
+    here = change.c.directory_id.in_(select(directory.c.id).where(directory.c.engagement_id == engagement_id))
     query = select(change.c.object_id).distinct()
-    return set(
-        connection.execute(
-            query.where(change.c.engagement_id == engagement_id, change.c.profile == profile, change.c.state == "in_flight")
-        ).scalars()
-    )
+    return set(connection.execute(query.where(here, change.c.profile == profile, change.c.state == "in_flight")).scalars())
 
 
 def joined(connection: Connection, engagement_id: int, *, sources: Collection[int], source_kind: str, target: int, target_kind: str) -> int:

@@ -475,12 +475,14 @@ change = Table(
     Column("written_at", UtcTime),
     Column("confirmed_run", Id),
     Column("undone_by", Id, comment="the change of an undo that took this one back"),
-    Index("ix_change_plan", "plan_id", "state", "stage"),
+    # Each ends with what its pages are ordered by: else every page would sort all that is left.
+    Index("ix_change_plan", "plan_id", "state", "stage", "id"),
+    Index("ix_change_order", "plan_id", "id"),
     Index("ix_change_target", "directory_id", "target_id", "state"),
     Index("ix_change_anchor", "directory_id", "anchor"),
-    Index("ix_change_source", "profile", "object_id", "state"),
-    Index("ix_change_state", "engagement_id", "directory_id", "state", "due_at"),
-    Index("ix_change_run", "run_id"),
+    Index("ix_change_source", "profile", "object_id", "state", "run_id", "id"),
+    Index("ix_change_state", "directory_id", "state", "anchor", "id"),
+    Index("ix_change_run", "run_id", "object_id", "id"),
     Index("ix_change_tag", "tag"),
 )
 
@@ -500,6 +502,7 @@ problem = Table(
     Column("run_id", Id),
     Column("since", UtcTime, nullable=False),
     Index("ix_problem_object", "engagement_id", "area", "of", "object_id"),
+    Index("ix_problem_severity", "engagement_id", "severity", "id"),
 )
 
 hold = Table(

@@ -193,6 +193,7 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_problem")),
     )
     op.create_index("ix_problem_object", "problem", ["engagement_id", "area", "of", "object_id"], unique=False)
+    op.create_index("ix_problem_severity", "problem", ["engagement_id", "severity", "id"], unique=False)
     op.create_table(
         "profile_state",
         sa.Column("engagement_id", ID, nullable=False),
@@ -354,10 +355,11 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_change")),
     )
     op.create_index("ix_change_anchor", "change", ["directory_id", "anchor"], unique=False)
-    op.create_index("ix_change_plan", "change", ["plan_id", "state", "stage"], unique=False)
-    op.create_index("ix_change_run", "change", ["run_id"], unique=False)
-    op.create_index("ix_change_source", "change", ["profile", "object_id", "state"], unique=False)
-    op.create_index("ix_change_state", "change", ["engagement_id", "directory_id", "state", "due_at"], unique=False)
+    op.create_index("ix_change_order", "change", ["plan_id", "id"], unique=False)
+    op.create_index("ix_change_plan", "change", ["plan_id", "state", "stage", "id"], unique=False)
+    op.create_index("ix_change_run", "change", ["run_id", "object_id", "id"], unique=False)
+    op.create_index("ix_change_source", "change", ["profile", "object_id", "state", "run_id", "id"], unique=False)
+    op.create_index("ix_change_state", "change", ["directory_id", "state", "anchor", "id"], unique=False)
     op.create_index("ix_change_tag", "change", ["tag"], unique=False)
     op.create_index("ix_change_target", "change", ["directory_id", "target_id", "state"], unique=False)
     op.create_table(
