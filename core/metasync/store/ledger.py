@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, or_, select, tuple_, update
 
 from metasync.contract import Kind, Operation
 from metasync.store import codec
@@ -20,6 +20,8 @@ from metasync.store.tables import change, directory, join, plan
 
 PORTION = 1000
 MEMBER_OPERATIONS = (Operation.MEMBER_ADD.value, Operation.MEMBER_REMOVE.value)
+STATES = ("planned", "approved", "in_flight", "written", "confirmed", "not_reimported", "rejected", "stale", "superseded")
+"""Every state of a change."""
 DONE = ("written", "confirmed", "not_reimported")
 FAILED = ("rejected", "stale", "superseded")
 
@@ -70,7 +72,7 @@ def changes(
     after_id: int = 0,
     limit: int = PORTION,
 ) -> list[ChangeRow]:
-    """Changes of a plan or of an exporting run, in the order of their numbers, behind `after_id`."""
+    """Changes of a plan or of an exporting run, in the order of their numbers, behind `after_id`. Those of a plan are found by an index."""
     query = select(change).where(change.c.engagement_id == engagement_id, change.c.id > after_id)
     if plan_id is not None:
         query = query.where(change.c.plan_id == plan_id)
@@ -90,13 +92,12 @@ def approved(
     connection: Connection, plan_id: int, *, after: tuple[int, int], below: int, now: datetime, limit: int = PORTION
 ) -> list[ChangeRow]:
     """Changes that may be written now, in the order of export, behind `after` = (stage, id) and below a stage."""
-    stage, last = after
     query = (
         select(change)
         .where(
             change.c.plan_id == plan_id,
             change.c.state == "approved",
-            or_(change.c.stage > stage, and_(change.c.stage == stage, change.c.id > last)),
+            tuple_(change.c.stage, change.c.id) > after,
             change.c.stage < below,
             or_(change.c.due_at.is_(None), change.c.due_at <= now),
         )
@@ -110,13 +111,12 @@ def in_flight(
     connection: Connection, plan_ids: Collection[int], *, after: tuple[int, int], now: datetime, below: int, limit: int = PORTION
 ) -> list[ChangeRow]:
     """Changes whose outcome is not known and that may be read back now, in the order of export."""
-    stage, last = after
     query = (
         select(change)
         .where(
             change.c.plan_id.in_(list(plan_ids)),
             change.c.state == "in_flight",
-            or_(change.c.stage > stage, and_(change.c.stage == stage, change.c.id > last)),
+            tuple_(change.c.stage, change.c.id) > after,
             change.c.stage < below,
             or_(change.c.due_at.is_(None), change.c.due_at <= now),
         )

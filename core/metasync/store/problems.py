@@ -12,11 +12,12 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or
 from metasync.store import clock
 from metasync.store.portions import portions
 from metasync.store.rows import Problem, Severity, Status
-from metasync.store.tables import change, pending, pending_member, problem, sync_state
+from metasync.store.tables import change, directory, pending, pending_member, problem, sync_state
 
 IMPORT = "import"
 SYNCHRONISE = "synchronise"
 EXPORT = "export"
+AREAS = (IMPORT, SYNCHRONISE, "plan", EXPORT, "undo")
 NOT_IMPORTED = "not imported"
 """Code of the problem of a directory whose last import did not come to its end."""
 REFUSED = ("rejected", "conflict", "not begun", "retried", "unknown", "not_reimported")
@@ -148,7 +149,9 @@ def clear_refused(connection: Connection, engagement_id: int, profile: str) -> N
         select(one.c.object_id).where(one.c.engagement_id == engagement_id, one.c.profile == profile) for one in (pending, pending_member)
     ]
     going = select(change.c.object_id).where(
-        change.c.engagement_id == engagement_id, change.c.profile == profile, change.c.state.in_(("approved", "in_flight"))
+        change.c.directory_id.in_(select(directory.c.id).where(directory.c.engagement_id == engagement_id)),
+        change.c.profile == profile,
+        change.c.state.in_(("approved", "in_flight")),
     )
     unread = select(sync_state.c.object_id).where(
         sync_state.c.engagement_id == engagement_id, sync_state.c.profile == profile, sync_state.c.status == Status.UNREAD.value

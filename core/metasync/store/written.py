@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import Connection, select, tuple_, update
 
 from metasync.contract import Operation
 from metasync.store import codec, ledger
@@ -26,11 +26,8 @@ def written(
     limit: int = ledger.PORTION,
 ) -> list[ledger.ChangeRow]:
     """Changes that no import has shown yet, behind `after` = (anchor, id), in that order: all changes of one object together."""
-    anchor, last = after
     query = select(change).where(
-        change.c.directory_id == directory_id,
-        change.c.state == "written",
-        or_(change.c.anchor > anchor, and_(change.c.anchor == anchor, change.c.id > last)),
+        change.c.directory_id == directory_id, change.c.state == "written", tuple_(change.c.anchor, change.c.id) > after
     )
     if until is not None:
         query = query.where(change.c.written_at <= until)
@@ -170,7 +167,6 @@ def written_by(
     limit: int = ledger.PORTION,
 ) -> list[ledger.ChangeRow]:
     """What a run wrote, behind `after` = (source object, id), in that order: members only, or all but members."""
-    object_id, last = after
     query = select(change).where(
         change.c.engagement_id == engagement_id,
         change.c.run_id == run_id,
@@ -178,7 +174,7 @@ def written_by(
         change.c.directory_id == directory_id,
         change.c.state.in_(ledger.DONE),
         change.c.operation.in_(ledger.MEMBER_OPERATIONS) if members else change.c.operation.not_in(ledger.MEMBER_OPERATIONS),
-        or_(change.c.object_id > object_id, and_(change.c.object_id == object_id, change.c.id > last)),
+        tuple_(change.c.object_id, change.c.id) > after,
     )
     if operation is not None:
         query = query.where(change.c.operation == operation.value)
