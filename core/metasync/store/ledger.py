@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, tuple_, update
 
 from metasync.contract import Kind, Operation
 from metasync.store import codec
+from metasync.store.labels import any_case
 from metasync.store.portions import portions
 from metasync.store.tables import change, directory, join, plan
 
@@ -66,21 +67,37 @@ def changes(
     connection: Connection,
     engagement_id: int,
     *,
-    plan_id: int | None = None,
-    run_id: int | None = None,
+    plan_id: int,
+    operations: Collection[str] = (),
     states: Collection[str] = (),
+    text: str = "",
     after_id: int = 0,
     limit: int = PORTION,
 ) -> list[ChangeRow]:
-    """Changes of a plan or of an exporting run, in the order of their numbers, behind `after_id`. Those of a plan are found by an index."""
-    query = select(change).where(change.c.engagement_id == engagement_id, change.c.id > after_id)
-    if plan_id is not None:
-        query = query.where(change.c.plan_id == plan_id)
-    if run_id is not None:
-        query = query.where(change.c.run_id == run_id)
-    if states:
-        query = query.where(change.c.state.in_(states))
+    """Changes of a plan in the order of their numbers, behind `after_id`. `text`: a part of the object's name, of its anchor, or of the
+    source object's name."""
+    query = select(change).where(*_those(connection, engagement_id, plan_id, operations, states, text), change.c.id > after_id)
     return [as_change_row(row) for row in connection.execute(query.order_by(change.c.id).limit(limit))]
+
+
+def count_those(connection: Connection, engagement_id: int, *, plan_id: int, operations: Collection[str] = (), text: str = "") -> int:
+    """How many changes of a plan these filters let through."""
+    query = select(func.count()).select_from(change).where(*_those(connection, engagement_id, plan_id, operations, (), text))
+    return int(connection.execute(query).scalar_one())
+
+
+def _those(
+    connection: Connection, engagement_id: int, plan_id: int, operations: Collection[str], states: Collection[str], text: str
+) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = [change.c.engagement_id == engagement_id, change.c.plan_id == plan_id]
+    if operations:
+        where.append(change.c.operation.in_(sorted(operations)))
+    if states:
+        where.append(change.c.state.in_(sorted(states)))
+    if text:
+        names = (any_case(connection, column) for column in (change.c.label, change.c.anchor, change.c.source))
+        where.append(or_(*(name.icontains(text, autoescape=True) for name in names)))
+    return where
 
 
 def by_ids(connection: Connection, ids: Collection[int]) -> dict[int, ChangeRow]:

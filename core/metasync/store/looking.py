@@ -13,6 +13,7 @@ from metasync.contract import Reference
 from metasync.store import codec
 from metasync.store.labels import any_case, is_called
 from metasync.store.normalise import normalise
+from metasync.store.problems import AREAS
 from metasync.store.tables import audit, directory, engagement, join, link, match_key, object_, problem
 
 PORTION = 500
@@ -229,29 +230,44 @@ def problems(
     codes: Collection[str] = (),
     object_id: int | None = None,
     run_id: int | None = None,
-    limit: int | None = 50,
+    limit: int = 50,
     after: tuple[str, int] | None = None,
 ) -> list[ProblemRow]:
     """Problems that stand, the worst and oldest first, behind `after` = (severity, number)."""
-    query = _filtered(
+    query = (
         select(problem, object_.c.label.label("label"), object_.c.anchor.label("object_anchor"), directory.c.name.label("directory"))
         .select_from(
             problem.outerjoin(object_, object_.c.id == problem.c.object_id).outerjoin(directory, directory.c.id == object_.c.directory_id)
         )
-        .where(problem.c.engagement_id == engagement_id),
-        areas,
-        of,
-        severities,
-        codes,
+        .where(*_these(engagement_id, areas, of, severities, codes, object_id, run_id))
     )
-    if object_id is not None:
-        query = query.where(problem.c.object_id == object_id)
-    if run_id is not None:
-        query = query.where(problem.c.run_id == run_id)
     if after is not None:
         query = query.where(tuple_(problem.c.severity, problem.c.id) > after)
     found = connection.execute(query.order_by(problem.c.severity, problem.c.id).limit(limit))
     return [_problem(row) for row in found]
+
+
+def count_problems(
+    connection: Connection,
+    engagement_id: int,
+    *,
+    areas: Collection[str] = (),
+    of: Collection[str] = (),
+    severities: Collection[str] = (),
+    codes: Collection[str] = (),
+    object_id: int | None = None,
+    run_id: int | None = None,
+) -> int:
+    """How many there are of those that `problems` gives."""
+    query = select(func.count()).select_from(problem).where(*_these(engagement_id, areas, of, severities, codes, object_id, run_id))
+    return int(connection.execute(query).scalar_one())
+
+
+def problem_totals(connection: Connection, engagement_id: int, of: Collection[str]) -> dict[str, int]:
+    """severity -> number of problems that stand against these directories or profiles."""
+    here = problem.c.engagement_id == engagement_id, problem.c.area.in_(AREAS), problem.c.of.in_(sorted(of))
+    query = select(problem.c.severity, func.count()).where(*here).group_by(problem.c.severity)
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def problem_counts(connection: Connection, engagement_id: int) -> dict[tuple[str, str, str, str], int]:
@@ -279,13 +295,23 @@ def audit_size(connection: Connection) -> tuple[int, str]:
     return (row.seq, row.hash) if row else (0, "")
 
 
-def _filtered(
-    query: Select[Any], areas: Collection[str], of: Collection[str], severities: Collection[str], codes: Collection[str]
-) -> Select[Any]:
-    for column, wanted in ((problem.c.area, areas), (problem.c.of, of), (problem.c.severity, severities), (problem.c.code, codes)):
-        if wanted:
-            query = query.where(column.in_(list(wanted)))
-    return query
+def _these(
+    engagement_id: int,
+    areas: Collection[str],
+    of: Collection[str],
+    severities: Collection[str],
+    codes: Collection[str],
+    object_id: int | None,
+    run_id: int | None,
+) -> list[ColumnElement[bool]]:
+    where = [problem.c.engagement_id == engagement_id]
+    filters = ((problem.c.area, areas), (problem.c.of, of), (problem.c.severity, severities), (problem.c.code, codes))
+    where += [column.in_(list(wanted)) for column, wanted in filters if wanted]
+    if object_id is not None:
+        where.append(problem.c.object_id == object_id)
+    if run_id is not None:
+        where.append(problem.c.run_id == run_id)
+    return where
 
 
 def _seen(row: Row[Any]) -> Seen:
