@@ -190,8 +190,8 @@ def _write(
         same_gate = row.configuration == configuration and row.undoes == undoes
         if row.id != plan_id and same_gate and _stands(connection, row, content):
             raise _Unchanged(row, freezer.problems)
-    for taken_back, tag in freezer.taken_back:
-        written_rows.set_undone_by(connection, taken_back, tag)
+    if freezer.taken_back:
+        written_rows.set_undone_by(workspace.backend, connection, plan_id, freezer.taken_back)
     total = joined(connection)
     passed = exceeded(freezer.counts, total, limits)
     plans.change_plan(

@@ -6,7 +6,7 @@ decided in `exporting`, not here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, 
 
 from metasync.contract import Kind, Operation
 from metasync.store import codec
+from metasync.store.backend import Backend
 from metasync.store.labels import any_case
 from metasync.store.portions import portions
 from metasync.store.tables import change, directory, join, plan
@@ -98,6 +99,11 @@ def _those(
         names = (any_case(connection, column) for column in (change.c.label, change.c.anchor, change.c.source))
         where.append(or_(*(name.icontains(text, autoescape=True) for name in names)))
     return where
+
+
+def last_of(connection: Connection, plan_id: int) -> int:
+    """The number of a plan's last change; those of later plans are higher."""
+    return int(connection.execute(select(func.max(change.c.id)).where(change.c.plan_id == plan_id)).scalar() or 0)
 
 
 def by_ids(connection: Connection, ids: Collection[int]) -> dict[int, ChangeRow]:
@@ -261,10 +267,22 @@ def adopt(connection: Connection, ids: Collection[int], *, run_id: int, batch_id
     return [as_change_row(row) for row in connection.execute(query.order_by(change.c.stage, change.c.id))]
 
 
-def finish(connection: Connection, change_id: int, *, fence: int, state: str, **values: Any) -> bool:
-    """End an attempt; False where the lease was lost and another owner has the change."""
-    mine = update(change).where(change.c.id == change_id, change.c.state == "in_flight", change.c.fence == fence)
-    return connection.execute(mine.values(state=state, **values)).rowcount == 1
+def still_ours(connection: Connection, ids: Collection[int], *, fence: int) -> set[int]:
+    """Those of these changes whose attempts are still ours to end: no other owner took the lease, and nobody ended them."""
+    found: set[int] = set()
+    for part in portions(ids):
+        query = select(change.c.id).where(change.c.id.in_(part), change.c.state == "in_flight", change.c.fence == fence)
+        found |= set(connection.execute(query).scalars())
+    return found
+
+
+ENDED = ("state", "anchor", "written_at", "due_at", "error", "attempts")
+
+
+def finish(backend: Backend, connection: Connection, rows: Iterable[tuple[Any, ...]], *, fence: int) -> None:
+    """End attempts: the values of `ENDED`, then the change's number. Only where they are in flight under this fence."""
+    stored = backend.stored(connection, change, (*ENDED, "id", "fence"), ((*row, fence) for row in rows))
+    backend.update(connection, change, ENDED, ("id", "fence"), stored)
 
 
 def hold_back(connection: Connection, ids: Collection[int], *, state: str, error: str) -> None:
@@ -273,19 +291,16 @@ def hold_back(connection: Connection, ids: Collection[int], *, state: str, error
         connection.execute(update(change).where(change.c.id.in_(part), change.c.state == "approved").values(state=state, error=error))
 
 
-def rest(connection: Connection, change_id: int, until: datetime) -> None:
-    """Leave a change alone until then."""
-    connection.execute(update(change).where(change.c.id == change_id).values(due_at=until))
+def purposes(connection: Connection, plan_ids: Collection[int]) -> dict[int, str]:
+    """plan -> what it is for."""
+    query = select(plan.c.id, plan.c.purpose).where(plan.c.id.in_(list(plan_ids)))
+    return {row.id: row.purpose for row in connection.execute(query)}
 
 
-def purpose_of(connection: Connection, plan_id: int) -> str:
-    """What a plan is for."""
-    return str(connection.execute(select(plan.c.purpose).where(plan.c.id == plan_id)).scalar_one())
-
-
-def mark_created(connection: Connection, join_id: int) -> None:
-    """The object of this join was created by us."""
-    connection.execute(update(join).where(join.c.id == join_id).values(created=True))
+def mark_created(connection: Connection, join_ids: Collection[int]) -> None:
+    """The objects of these joins were created by us."""
+    for part in portions(join_ids):
+        connection.execute(update(join).where(join.c.id.in_(part)).values(created=True))
 
 
 def set_anchor(connection: Connection, change_id: int, anchor: str) -> None:

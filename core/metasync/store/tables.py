@@ -486,6 +486,13 @@ change = Table(
     Index("ix_change_tag", "tag"),
 )
 
+Index(
+    "ix_change_undone",
+    change.c.undone_by,
+    sqlite_where=change.c.undone_by.is_not(None),
+    postgresql_where=change.c.undone_by.is_not(None),
+)
+
 problem = Table(
     "problem",
     metadata,

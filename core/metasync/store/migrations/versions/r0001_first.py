@@ -362,6 +362,14 @@ def create_tables() -> None:
     op.create_index("ix_change_state", "change", ["directory_id", "state", "anchor", "id"], unique=False)
     op.create_index("ix_change_tag", "change", ["tag"], unique=False)
     op.create_index("ix_change_target", "change", ["directory_id", "target_id", "state"], unique=False)
+    op.create_index(
+        "ix_change_undone",
+        "change",
+        ["undone_by"],
+        unique=False,
+        sqlite_where=sa.text("undone_by IS NOT NULL"),
+        postgresql_where=sa.text("undone_by IS NOT NULL"),
+    )
     op.create_table(
         "cursor",
         sa.Column("engagement_id", ID, nullable=False),
