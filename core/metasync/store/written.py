@@ -44,7 +44,7 @@ def of_anchors(
     members: bool | None = None,
     after_id: int = 0,
 ) -> dict[str, list[ledger.ChangeRow]]:
-    """anchor -> changes to that object in these states, in the order in which they were written; `members`: these only, or all but these."""
+    """anchor -> changes to that object in these states, in the order of the writes; `members`: these only, or all but these."""
     found: dict[str, list[ledger.ChangeRow]] = {}
     for part in portions(anchors):
         query = select(change).where(
