@@ -64,7 +64,7 @@ def changes_of(connection: Connection, batch_id: int) -> Iterator[tuple[int, str
     """(id, tag, state, error) of a batch's changes, in the order of their numbers: what the audit hashes. The caller's transaction keeps
     them as they are."""
     query = select(change.c.id, change.c.tag, change.c.state, change.c.error).where(_of(batch_id)).order_by(change.c.id)
-    for row in connection.execution_options(yield_per=PORTION).execute(query):
+    for row in connection.execute(query.execution_options(yield_per=PORTION)):
         yield row.id, row.tag, row.state, row.error or ""
 
 

@@ -148,8 +148,9 @@ def clear_refused(connection: Connection, engagement_id: int, profile: str) -> N
     wanted = [
         select(one.c.object_id).where(one.c.engagement_id == engagement_id, one.c.profile == profile) for one in (pending, pending_member)
     ]
+    known = list(connection.execute(select(directory.c.id).where(directory.c.engagement_id == engagement_id)).scalars())
     going = select(change.c.object_id).where(
-        change.c.directory_id.in_(select(directory.c.id).where(directory.c.engagement_id == engagement_id)),
+        change.c.directory_id.in_(known),
         change.c.profile == profile,
         change.c.state.in_(("approved", "in_flight")),
     )
