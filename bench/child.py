@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import crowds, files, working
+from . import crowds, files, looking, undoing, working
 from .meter import Meter
 
 
@@ -24,6 +24,12 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
             found = files.work(meter, folder, urls, size)
         case "crowd":
             found = crowds.work(meter, folder, urls, size)
+        case "looking":
+            found = looking.work(meter, folder, urls, size)
+        case "undoing":
+            found = undoing.work(meter, folder, urls, size)
+        case "members":
+            found = undoing.members(meter, folder, urls, size)
         case other:
             raise ValueError(f"nothing is called {other}")
     return {"seconds": meter.seconds, **found}

@@ -75,7 +75,7 @@ class ReadyConnector(Connector):
         for start in range(0, company.size, request.page_size):
             yield self.page(request, numbers[start : start + request.page_size])
         began = time.process_time()
-        items = (_asked(people.crowd(company.crowd, company.seed), request),) if company.crowd else ()
+        items = (asked(people.crowd(company.crowd, company.seed), request),) if company.crowd else ()
         company.spent += time.process_time() - began
         yield Page(items=items, complete=True, cursor=str(len(company.log)))
 
@@ -89,7 +89,7 @@ class ReadyConnector(Connector):
     def page(self, request: ReadRequest, numbers: Sequence[int]) -> Page:
         """One page, on our own account."""
         began = time.process_time()
-        made = Page(items=tuple([_asked(self.company.entry(number), request) for number in numbers]))
+        made = Page(items=tuple([asked(self.company.entry(number), request) for number in numbers]))
         self.company.spent += time.process_time() - began
         return made
 
@@ -118,7 +118,7 @@ def schema() -> Schema:
     return Schema(kinds={**known.kinds, Kind.USER: replace(user, attributes={**user.attributes, **more})})
 
 
-def _asked(entry: Entry, request: ReadRequest) -> Entry:
+def asked(entry: Entry, request: ReadRequest) -> Entry:
     """With the attributes that were asked for."""
     wanted = request.attributes.get(entry.kind, frozenset()) | {"anchor"}
     known = {"anchor": entry.anchor, "name": entry.attributes["cn"], **entry.attributes}

@@ -10,10 +10,11 @@ from itertools import pairwise
 
 @dataclass
 class Found:
-    """What was measured on one store: (what, size) -> step -> median of the CPU seconds; likewise the peak memory."""
+    """What was measured on one store: (what, size) -> step -> median of the CPU seconds; and peak memory, and by how much it grew."""
 
     seconds: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)
     peaks: dict[tuple[str, int], float] = field(default_factory=dict)
+    growths: dict[tuple[str, int], float] = field(default_factory=dict)
 
     def sizes(self, what: str) -> list[int]:
         """The sizes that something was measured on, smallest first."""
@@ -71,14 +72,14 @@ def short(size: int) -> str:
     return str(size)
 
 
-def ratio(what: str, over: str | Sequence[str], under: str) -> Measure:
-    """Steps of one measurement, divided by another step of it."""
-    steps = [over] if isinstance(over, str) else over
+def ratio(what: str, over: str | Sequence[str], under: str | Sequence[str]) -> Measure:
+    """Steps of one measurement, divided by other steps of it."""
+    steps, others = ([one] if isinstance(one, str) else one for one in (over, under))
 
     def measure(found: Found) -> Iterator[tuple[str, float]]:
         for size in found.sizes(what):
             seconds = found.seconds[what, size]
-            yield short(size), sum(seconds[one] for one in steps) / seconds[under]
+            yield short(size), sum(seconds[one] for one in steps) / sum(seconds[one] for one in others)
 
     return measure
 
@@ -112,6 +113,27 @@ def peak(what: str, least: int, beyond: int | None = None) -> Measure:
     def measure(found: Found) -> Iterator[tuple[str, float]]:
         for (kind, size), most in sorted(found.peaks.items()):
             if kind == what and least <= size and (beyond is None or size < beyond):
+                yield short(size), most
+
+    return measure
+
+
+def scaled(what: str, step: str, factor: float = 1) -> Measure:
+    """What a step costs by itself, for what is promised in seconds: everybody waits for it, on whatever machine."""
+
+    def measure(found: Found) -> Iterator[tuple[str, float]]:
+        for size in found.sizes(what):
+            yield short(size), found.seconds[what, size][step] * factor
+
+    return measure
+
+
+def grown(what: str) -> Measure:
+    """By how much the peak memory grew while something large was shown or taken back."""
+
+    def measure(found: Found) -> Iterator[tuple[str, float]]:
+        for (kind, size), most in sorted(found.growths.items()):
+            if kind == what:
                 yield short(size), most
 
     return measure
@@ -238,6 +260,44 @@ ROWS = (
         measure=peak("crowd", 100_000),
         unit="MB",
         needs="100k members",
+    ),
+    Row(
+        name="first-row",
+        text="CPU to the first row of a plan of up to 100,000 changes, or members of one group",
+        allowed=1,
+        what="looking",
+        measure=scaled("looking", "first row"),
+        unit="s",
+    ),
+    Row(
+        name="explain",
+        text="explain: the slowest of six questions",
+        allowed=100,
+        what="looking",
+        measure=scaled("looking", "explain", 1000),
+        unit="ms",
+    ),
+    Row(
+        name="memory-show",
+        text="growth of the peak memory while such a plan is shown as JSON",
+        allowed=60,
+        what="looking",
+        measure=grown("looking"),
+        unit="MB",
+    ),
+    Row(
+        name="undo",
+        text="undo of as many updates: plan, approve, export / freeze and export of these",
+        allowed=2,
+        what="undoing",
+        measure=ratio("undoing", ("plan the undo", "export the undo"), ("freeze the updates", "export the updates")),
+    ),
+    Row(
+        name="undo-members",
+        text="undo of as many members of one group / export of these",
+        allowed=2,
+        what="members",
+        measure=ratio("members", ("plan the undo of the members", "export the undo of the members"), "export the members"),
     ),
 )
 

@@ -313,7 +313,7 @@ class _Teller:
         return lines
 
     def _problems(self, unit: Unit, attribute: str | None) -> list[Line]:
-        found = history.problems_of(self.connection, self.profile.name, unit.id)
+        found = history.problems_of(self.connection, self.workspace.engagement_id, self.profile.name, unit.id)
         return [Line(topic="problem", words=f"{one.code}: {one.text}") for one in found if attribute is None or one.attribute == attribute]
 
 

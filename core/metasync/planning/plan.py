@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from metasync import garbage
 from metasync.contract import Kind, MetasyncError, Operation, Reference, RunNotice
 from metasync.engagement.model import Limit, Profile
 from metasync.exporting.references import CREATED_FOR
@@ -181,8 +182,9 @@ def _write(
         },
     )
     freezer = Freezer(connection, workspace, plan_id=plan_id, profile=profile, directory=directory, revision=revision)
-    fill(connection, freezer)
-    content = freezer.finish()
+    with garbage.paused():
+        fill(connection, freezer)
+        content = freezer.finish()
     for one in freezer.problems:
         one.setdefault("since", now)
         one.setdefault("attribute", "")
@@ -191,8 +193,8 @@ def _write(
         same_gate = row.configuration == configuration and row.undoes == undoes
         if row.id != plan_id and same_gate and _stands(connection, row, content):
             raise _Unchanged(row, freezer.problems)
-    for taken_back, tag in freezer.taken_back:
-        written_rows.set_undone_by(connection, taken_back, tag)
+    if freezer.taken_back:
+        written_rows.set_undone_by(workspace.backend, connection, plan_id, freezer.taken_back)
     total = joined(connection)
     passed = exceeded(freezer.counts, total, limits)
     plans.change_plan(

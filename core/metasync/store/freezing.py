@@ -157,12 +157,10 @@ def pending_members(
 
 def in_flight(connection: Connection, engagement_id: int, profile: str) -> set[int]:
     """Source objects of which a change is being written, or may have been: they are planned again only once that is known."""
-    query = select(change.c.object_id).distinct()
-    return set(
-        connection.execute(
-            query.where(change.c.engagement_id == engagement_id, change.c.profile == profile, change.c.state == "in_flight")
-        ).scalars()
-    )
+    # Directory by directory: asked for several at once, SQLite reads the profile's whole history instead.
+    known = connection.execute(select(directory.c.id).where(directory.c.engagement_id == engagement_id)).scalars().all()
+    query = select(change.c.object_id).where(change.c.profile == profile, change.c.state == "in_flight")
+    return {found for number in known for found in connection.execute(query.where(change.c.directory_id == number)).scalars()}
 
 
 def joined(connection: Connection, engagement_id: int, *, sources: Collection[int], source_kind: str, target: int, target_kind: str) -> int:

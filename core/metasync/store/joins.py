@@ -111,6 +111,12 @@ def of_anchor(connection: Connection, directory_id: int, anchor: str) -> JoinRow
     return rows[0] if rows else None
 
 
+def of_anchors(connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, JoinRow]:
+    """anchor -> the join of that object."""
+    parts = (_rows(connection, (join.c.directory_id == directory_id) & join.c.anchor.in_(part)) for part in portions(anchors))
+    return {row.anchor: row for rows in parts for row in rows}
+
+
 def unseen(connection: Connection, directory_id: int) -> list[JoinRow]:
     """Joins of what was created here, which no import has shown although nothing that was written to it waits for one."""
     waiting = (change.c.directory_id == directory_id) & (change.c.anchor == join.c.anchor) & change.c.state.in_(("in_flight", "written"))

@@ -291,7 +291,7 @@ sync_state = Table(
     Column("profile", String(200), primary_key=True),
     Column("object_id", Id, primary_key=True, comment="the source object"),
     Column("digest", LargeBinary(16), nullable=False, comment="of the source object"),
-    Column("target", LargeBinary(16), comment="digest of the target object, where there is one and nothing is on its way to it"),
+    Column("target", LargeBinary(16), comment="digest of the target object, where nothing is held of it or on its way to it"),
     Column("computed", LargeBinary(16), comment="digest of what the mappings yielded, before unique values were given out"),
     Column("status", String(30), nullable=False),
     Column("reason", Text, nullable=False, default="", comment="in words"),
@@ -491,16 +491,20 @@ change = Table(
     Column("written_at", UtcTime),
     Column("confirmed_run", Id),
     Column("undone_by", Id, comment="the change of an undo that took this one back"),
-    Index("ix_change_plan", "plan_id", "state", "stage"),
-    Index("ix_change_source", "profile", "object_id", "state"),
-    Index("ix_change_state", "engagement_id", "directory_id", "state", "due_at"),
+    # Each ends with what its pages are ordered by: else every page would sort all that is left.
+    Index("ix_change_plan", "plan_id", "state", "stage", "id"),
+    Index("ix_change_order", "plan_id", "id"),
+    Index("ix_change_source", "profile", "object_id", "state", "run_id", "id"),
+    Index("ix_change_state", "directory_id", "state", "anchor", "id"),
     Index("ix_change_tag", "tag"),
 )
 
-# A first load is all creates: they have neither target nor anchor, and no run until they are exported.
+# A first load is all creates: they have neither target nor anchor, no run until they are exported, and seldom is anything taken back.
 Index(
     "ix_change_run",
     change.c.run_id,
+    change.c.object_id,
+    change.c.id,
     sqlite_where=change.c.run_id.is_not(None),
     postgresql_where=change.c.run_id.is_not(None),
 )
@@ -519,6 +523,12 @@ Index(
     sqlite_where=change.c.target_id.is_not(None),
     postgresql_where=change.c.target_id.is_not(None),
 )
+Index(
+    "ix_change_undone",
+    change.c.undone_by,
+    sqlite_where=change.c.undone_by.is_not(None),
+    postgresql_where=change.c.undone_by.is_not(None),
+)
 
 problem = Table(
     "problem",
@@ -536,6 +546,7 @@ problem = Table(
     Column("run_id", Id),
     Column("since", UtcTime, nullable=False),
     Index("ix_problem_object", "engagement_id", "area", "of", "object_id"),
+    Index("ix_problem_severity", "engagement_id", "severity", "id"),
 )
 
 hold = Table(

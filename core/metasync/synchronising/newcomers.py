@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from metasync import garbage
 from metasync.contract import Operation, Taken
 from metasync.engagement.model import Action, Origin
 from metasync.store import codec, dirty, joins, matching, newcomers, pending, reservations, states, waits
@@ -105,7 +106,7 @@ class Newcomers:
             self._first = joins.last_identity(connection) + 1
         for start in range(0, len(order), BULK):
             self.at.workspace.check_stop()
-            with self.backend.write("synchronise.unit") as connection:
+            with garbage.paused(), self.backend.write("synchronise.unit") as connection:
                 refused |= self._portion(connection, order[start : start + BULK], connector)
             self.at.workspace.report(min(start + BULK, len(order)), len(order), f"synchronise {self.at.profile.name}")
         return refused

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from metasync import garbage
 from metasync.contract import Kind
 from metasync.engagement.model import Action, Origin, Strength
 from metasync.store import codec, dirty, holders, pairs
@@ -83,7 +84,7 @@ class Pairs:
         left: list[int] = []
         for start in range(0, len(ids), BULK):
             self.at.workspace.check_stop()
-            with self.backend.write("synchronise.unit") as connection:
+            with garbage.paused(), self.backend.write("synchronise.unit") as connection:
                 left += self._portion(connection, list(ids[start : start + BULK]))
             self.at.workspace.report(min(start + BULK, len(ids)), len(ids), f"synchronise {self.at.profile.name}")
         return left

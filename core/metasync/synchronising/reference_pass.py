@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from metasync import garbage
 from metasync.store import dirty, references, states
 from metasync.store import holders as holder_rows
 from metasync.store import pending as pending_rows
@@ -39,7 +40,7 @@ class ReferencePass:
             self.whole = set(dirty.due_references(connection, self.at.engagement_id, self.at.profile.name))
             plain = self.at.refers and self._plain(connection)
         for part in self.at.portions(sorted(self.whole | by_member.keys())):
-            with self.backend.write("synchronise.references") as connection:
+            with garbage.paused(), self.backend.write("synchronise.references") as connection:
                 if self.at.refers:
                     holders, since = self._plainly(connection, part) if plain else self._closely(connection, part)
                     self._work(connection, holders, since, by_member)

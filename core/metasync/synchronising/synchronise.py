@@ -15,6 +15,7 @@ from contextlib import ExitStack, suppress
 
 from sqlalchemy import Connection
 
+from metasync import garbage
 from metasync.contract import Kind, MetasyncError, Schema, Taken
 from metasync.engagement.model import Profile
 from metasync.store import codec, directories, dirty, joins, objects, problems, waits
@@ -201,7 +202,7 @@ class MainPass:
             due = [*due, *(one for one in self._due() if one in concerned)]
             claims, _ = self._claims(due)
         for number, ids in enumerate(self.at.portions(due)):
-            with self.at.workspace.backend.write("synchronise.unit") as connection:
+            with garbage.paused(), self.at.workspace.backend.write("synchronise.unit") as connection:
                 unique = UniqueValues(
                     backend=self.at.workspace.backend,
                     connection=connection,
@@ -215,7 +216,7 @@ class MainPass:
             self.at.workspace.report(min((number + 1) * PORTION, len(due)), len(due), f"synchronise {self.at.profile.name}")
 
     def _established(self, ids: Collection[int]) -> set[int]:
-        """Those of these source objects that have a partner in the target. Whoever is gone may have to make room for who takes his place."""
+        """Those of these source objects that have a partner in the target, but whoever is gone: another one may take his place."""
         with self.at.workspace.backend.read() as connection:
             return joins.having_partner(connection, ids, self.at.target_id, self.at.profile.target_kind.value)
 

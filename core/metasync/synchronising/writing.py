@@ -146,7 +146,8 @@ def _state(unit: Unit) -> states.SyncState:
     return states.SyncState(
         object_id=unit.id,
         digest=unit.row.digest,
-        target=unit.target_digest,
+        # What an undo holds is not compared: once it is released, the two digests say nothing.
+        target=unit.target_digest if not unit.held else None,
         computed=unit.computed,
         status=unit.status or Status.PROBLEM,
         reason=unit.reason,

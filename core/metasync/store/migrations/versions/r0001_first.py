@@ -193,6 +193,7 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_problem")),
     )
     op.create_index("ix_problem_object", "problem", ["engagement_id", "area", "of", "object_id"], unique=False)
+    op.create_index("ix_problem_severity", "problem", ["engagement_id", "severity", "id"], unique=False)
     op.create_table(
         "profile_state",
         sa.Column("engagement_id", ID, nullable=False),
@@ -361,28 +362,37 @@ def create_tables() -> None:
         "change",
         ["directory_id", "anchor"],
         unique=False,
-        sqlite_where=sa.column("anchor").is_not(None),
-        postgresql_where=sa.column("anchor").is_not(None),
+        sqlite_where=sa.text("anchor IS NOT NULL"),
+        postgresql_where=sa.text("anchor IS NOT NULL"),
     )
-    op.create_index("ix_change_plan", "change", ["plan_id", "state", "stage"], unique=False)
+    op.create_index("ix_change_order", "change", ["plan_id", "id"], unique=False)
+    op.create_index("ix_change_plan", "change", ["plan_id", "state", "stage", "id"], unique=False)
     op.create_index(
         "ix_change_run",
         "change",
-        ["run_id"],
+        ["run_id", "object_id", "id"],
         unique=False,
-        sqlite_where=sa.column("run_id").is_not(None),
-        postgresql_where=sa.column("run_id").is_not(None),
+        sqlite_where=sa.text("run_id IS NOT NULL"),
+        postgresql_where=sa.text("run_id IS NOT NULL"),
     )
-    op.create_index("ix_change_source", "change", ["profile", "object_id", "state"], unique=False)
-    op.create_index("ix_change_state", "change", ["engagement_id", "directory_id", "state", "due_at"], unique=False)
+    op.create_index("ix_change_source", "change", ["profile", "object_id", "state", "run_id", "id"], unique=False)
+    op.create_index("ix_change_state", "change", ["directory_id", "state", "anchor", "id"], unique=False)
     op.create_index("ix_change_tag", "change", ["tag"], unique=False)
     op.create_index(
         "ix_change_target",
         "change",
         ["directory_id", "target_id", "state"],
         unique=False,
-        sqlite_where=sa.column("target_id").is_not(None),
-        postgresql_where=sa.column("target_id").is_not(None),
+        sqlite_where=sa.text("target_id IS NOT NULL"),
+        postgresql_where=sa.text("target_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_change_undone",
+        "change",
+        ["undone_by"],
+        unique=False,
+        sqlite_where=sa.text("undone_by IS NOT NULL"),
+        postgresql_where=sa.text("undone_by IS NOT NULL"),
     )
     op.create_table(
         "cursor",
@@ -505,8 +515,8 @@ def create_tables() -> None:
         "pending",
         ["target_id"],
         unique=False,
-        sqlite_where=sa.column("target_id").is_not(None),
-        postgresql_where=sa.column("target_id").is_not(None),
+        sqlite_where=sa.text("target_id IS NOT NULL"),
+        postgresql_where=sa.text("target_id IS NOT NULL"),
     )
     op.create_table(
         "pin",
