@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -168,6 +168,25 @@ def add_newcomers(
     )
     backend.insert(connection, join, COLUMNS, backend.stored(connection, join, COLUMNS, joined))
     return numbers
+
+
+def add_partners(
+    backend: Backend,
+    connection: Connection,
+    engagement_id: int,
+    rows: Iterable[tuple[int, int, str, str, int, str, str, bool]],
+    *,
+    revision: int,
+    run_id: int,
+    author: str,
+) -> None:
+    """Join objects to identities that have none in their directory: (identity, directory, kind, anchor, object, profile, rule, created)."""
+    columns = (*COLUMNS, "profile")
+    joined = (
+        (engagement_id, identity_id, directory_id, kind, anchor, object_id, rule, revision, run_id, author, created, profile)
+        for identity_id, directory_id, kind, anchor, object_id, profile, rule, created in rows
+    )
+    backend.insert(connection, join, columns, backend.stored(connection, join, columns, joined))
 
 
 def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

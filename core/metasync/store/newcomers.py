@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -25,6 +25,39 @@ class Row(NamedTuple):
     digest: bytes
     blob: bytes
     mark: str | None
+
+
+class Candidate(NamedTuple):
+    """An object of the target that has a key."""
+
+    id: int
+    kind: str
+    anchor: str
+    state: str
+    privileged: bool
+    mark: str | None
+    identity_id: int | None
+
+
+CANDIDATES = """
+SELECT match_key.value, object.id, object.kind, object.anchor, object.state, object.privileged, object.mark, own.identity_id
+FROM match_key
+JOIN object ON object.id = match_key.object_id
+LEFT JOIN "join" AS own ON own.object_id = object.id
+WHERE match_key.directory_id = ? AND match_key.name = ? AND match_key.value IN ?"""
+
+
+def candidates(
+    backend: Backend, connection: Connection, directory_id: int, values: Mapping[str, list[str]]
+) -> dict[tuple[str, str], list[Candidate]]:
+    """(key name, value) -> the objects that have it, tombstones too; `values`: key name -> values."""
+    found: dict[tuple[str, str], list[Candidate]] = {}
+    if not backend.any(connection, "SELECT 1 FROM match_key WHERE directory_id = ?", directory_id):
+        return found
+    for name, folded in values.items():
+        for value, *rest in backend.fetch(connection, CANDIDATES, directory_id, name, folded):
+            found.setdefault((name, value), []).append(Candidate._make(rest))
+    return found
 
 
 def without_history(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from itertools import chain, starmap
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -25,7 +25,7 @@ from metasync.store.rows import State, Status
 from metasync.synchronising.computed import Images
 from metasync.synchronising.diff import created, creation_rules, wanted
 from metasync.synchronising.errors import ObjectError
-from metasync.synchronising.match import keyed
+from metasync.synchronising.match import KeyedLookups, keyed
 from metasync.synchronising.program import NOTHING, Program
 from metasync.synchronising.scope import Verdict, in_scope
 from metasync.synchronising.setting import Setting
@@ -41,6 +41,8 @@ CREATE = Operation.CREATE.value
 EMPTY = codec.encode({})
 BULK = 5000
 """Newcomers per transaction."""
+TO_BE_COMPARED = "in scope; to be compared with its partner"
+"""How it stands with somebody who was joined, until that is done in the same pass."""
 
 Key = tuple[str, str]
 """(name in the index, normalised value)."""
@@ -60,8 +62,10 @@ class Newcomer(NamedTuple):
     """One that is in scope and may be created."""
 
     row: newcomers.Row
+    rules: KeyedLookups
+    """What the rules of `match:` look for, rule by rule."""
     sought: list[Key]
-    """What the rules of `match:` look for."""
+    """The same together."""
     unique: list[Unique]
     label: str
     operations: bytes
@@ -94,12 +98,13 @@ class Newcomers:
         with self.backend.read() as connection:
             return newcomers.without_history(self.backend, connection, self.at.profile.name, self.at.source_ids, due)
 
-    def run(self, ids: Collection[int], connector: Taken | None) -> set[int]:
-        """Work them; those that are refused.
+    def run(self, ids: Collection[int], connector: Taken | None) -> tuple[set[int], set[int]]:
+        """Work them; (those that were joined to a partner, and have yet to be compared with it; those that are refused).
 
         They are worked in the order in which they were imported: the rows that they leave then lie together. Who comes first decides
         nothing, for whoever is in another's way takes that one back with it: both are refused.
         """
+        joined: set[int] = set()
         refused: set[int] = set()
         order = sorted(ids)
         with self.backend.read() as connection:
@@ -107,15 +112,14 @@ class Newcomers:
         for start in range(0, len(order), BULK):
             self.at.workspace.check_stop()
             with garbage.paused(), self.backend.write("synchronise.unit") as connection:
-                refused |= self._portion(connection, order[start : start + BULK], connector)
+                self._portion(connection, order[start : start + BULK], connector, joined, refused)
             self.at.workspace.report(min(start + BULK, len(order)), len(order), f"synchronise {self.at.profile.name}")
-        return refused
+        return joined, refused
 
-    def _portion(self, connection: Connection, ids: list[int], connector: Taken | None) -> set[int]:
+    def _portion(self, connection: Connection, ids: list[int], connector: Taken | None, joined: set[int], refused: set[int]) -> None:
         rows = newcomers.rows(self.backend, connection, ids)
         coming: list[Newcomer] = []
         outside: list[tuple[newcomers.Row, Verdict]] = []
-        refused: set[int] = set()
         for object_id in ids:
             row = rows.get(object_id)
             found = self._look(row) if row is not None else None
@@ -125,16 +129,25 @@ class Newcomers:
                 outside.append((row, found))
             else:
                 refused.add(object_id)
-        disputed, rivals = self._disputed(connection, coming, connector)
-        for one in disputed:
-            refused.add(one.row.id)
+        partners, disputed, rivals = self._partners(connection, coming)
+        alone = [one for one in coming if one.row.id not in partners and one.row.id not in disputed]
+        in_the_way, others = self._disputed(connection, alone, connector)
+        rivals |= others
+        for one in in_the_way:
+            disputed.add(one.row.id)
             self._refused.update(unique.key for unique in one.unique)
-        self._write(connection, [one for one in coming if one.row.id not in refused], outside)
+        refused |= disputed
+        self._join(connection, [(one, partners[one.row.id]) for one in coming if one.row.id in partners])
+        joined |= partners.keys()
+        self._create(connection, [one for one in alone if one.row.id not in disputed])
+        self._leave_out(connection, outside)
         if rivals:
             newcomers.take_back(self.backend, connection, self.at.engagement_id, self.at.profile.name, sorted(rivals))
-            self.at.outcome.pending -= len(rivals)
-            self.at.outcome.looked_at -= len(rivals)
-        return refused | rivals
+            created = rivals - joined
+            self.at.outcome.pending -= len(created)
+            self.at.outcome.looked_at -= len(created)
+            joined -= rivals
+            refused |= rivals
 
     def _look(self, row: newcomers.Row) -> Newcomer | Verdict | None:
         """What is to become of one; None where that takes more care."""
@@ -164,7 +177,7 @@ class Newcomers:
     def _newcomer(
         self, row: newcomers.Row, program: Program, environment: Mapping[str, Mapping[str, Any]], verdict: Verdict
     ) -> Newcomer | None:
-        sought = [key for of_rule in keyed(program.lookups(environment)) for key in of_rule]
+        rules = keyed(program.lookups(environment))
         values, place = wanted(program, environment, exists=False)
         images = Images.of(values, place)
         if images is None:
@@ -184,7 +197,8 @@ class Newcomers:
         enabled = values.get("enabled")
         return Newcomer(
             row=row,
-            sought=sought,
+            rules=rules,
+            sought=[key for of_rule in rules for key in of_rule],
             unique=unique,
             label=label,
             operations=codec.join_frames([codec.Frame(CREATE, EMPTY, codec.encode(after), self._rules_of(program, after))]),
@@ -202,9 +216,51 @@ class Newcomers:
             rules = self._rules[names] = codec.encode_rules(creation_rules(program, after))
         return rules
 
+    def _partners(
+        self, connection: Connection, coming: Sequence[Newcomer]
+    ) -> tuple[dict[int, tuple[newcomers.Candidate, str]], set[int], set[int]]:
+        """(source object -> the one free object that the first rule with any candidate finds, and the rule; source objects about whose
+        candidates more has to be said; source objects that were worked earlier in this pass and are in their way)."""
+        at, backend = self.at, self.backend
+        keys = {key for one in coming for key in one.sought}
+        hits = newcomers.candidates(backend, connection, at.target_id, matching.by_name(keys)) if keys else {}
+        if not hits:
+            return {}, set(), set()
+        found = {one.row.id: {candidate for key in one.sought for candidate in hits.get(key, ())} for one in coming}
+        times = Counter(candidate.id for some in found.values() for candidate in some)
+        partners: dict[int, tuple[newcomers.Candidate, str]] = {}
+        disputed: set[int] = set()
+        rivals: set[int] = set()
+        for one in coming:
+            if not (mine := found[one.row.id]):
+                continue
+            free = all(times[candidate.id] == 1 and candidate.identity_id is None for candidate in mine)
+            partner = self._partner(one, hits) if free else None
+            if partner is not None:
+                partners[one.row.id] = partner
+            else:
+                disputed.add(one.row.id)
+                rivals |= {candidate.identity_id for candidate in mine if (candidate.identity_id or 0) >= self._first}  # type: ignore[misc]
+        return partners, disputed, joins.of_new_identities(backend, connection, sorted(rivals))
+
+    def _partner(self, one: Newcomer, hits: Mapping[Key, Sequence[newcomers.Candidate]]) -> tuple[newcomers.Candidate, str] | None:
+        """Law 2, where it is simple: the first rule with any candidate finds exactly one, of the right kind and free."""
+        at = self.at
+        program = at.programs[one.row.directory_id]
+        for match, of_rule in zip(program.matches, one.rules, strict=True):
+            candidates = {candidate for key in of_rule for candidate in hits.get(key, ())}
+            if not candidates:
+                continue
+            candidate = candidates.pop()
+            there = (at.profile.target, candidate.anchor)
+            plain = candidate.state == State.LIVE and candidate.kind == at.profile.target_kind and not candidate.privileged
+            by_hand = there in at.hand.pairs or (program.source, one.row.anchor, *there) in at.hand.apart
+            return (candidate, f"match {match.words}") if plain and not candidates and not by_hand else None
+        return None
+
     def _disputed(self, connection: Connection, coming: Sequence[Newcomer], connector: Taken | None) -> tuple[list[Newcomer], set[int]]:
-        """(those whose keys or unique values somebody else has, wants or wanted, among each other, too; source objects that were worked
-        earlier in this pass and are in their way)."""
+        """Of those without partner: (those whose keys or unique values somebody else has, wants or wanted, among each other, too; source
+        objects that were worked earlier in this pass and are in their way)."""
         backend, name, target = self.backend, self.at.profile.name, self.at.target_id
         sought = Counter[Key](key for one in coming for key in one.sought)
         stand = Counter[Key](unique.key for one in coming for unique in one.unique)
@@ -229,20 +285,46 @@ class Newcomers:
         ]
         return disputed, rivals
 
-    def _write(self, connection: Connection, coming: Sequence[Newcomer], outside: Sequence[tuple[newcomers.Row, Verdict]]) -> None:
-        at, backend, name, engagement_id = self.at, self.backend, self.at.profile.name, self.at.engagement_id
-        sources = [(one.row.directory_id, one.row.anchor, one.row.id) for one in coming]
-        identities = joins.add_newcomers(
-            backend,
+    def _identities(self, connection: Connection, coming: Sequence[Newcomer]) -> list[tuple[int, Newcomer]]:
+        """A new identity for each of them."""
+        at = self.at
+        numbers = joins.add_newcomers(
+            self.backend,
             connection,
-            engagement_id,
+            at.engagement_id,
             at.profile.source_kind.value,
-            sources,
+            [(one.row.directory_id, one.row.anchor, one.row.id) for one in coming],
             revision=at.engagement.revision,
             run_id=at.run_id,
             author=at.workspace.author,
         )
-        numbered = list(zip(identities, coming, strict=True))
+        return list(zip(numbers, coming, strict=True))
+
+    def _join(self, connection: Connection, pairs: Sequence[tuple[Newcomer, tuple[newcomers.Candidate, str]]]) -> None:
+        """Give them their partners; they are dirty until they are compared with them."""
+        if not pairs:
+            return
+        at, backend, name = self.at, self.backend, self.at.profile.name
+        numbered = self._identities(connection, [one for one, _ in pairs])
+        rows = (
+            (identity, at.target_id, candidate.kind, candidate.anchor, candidate.id, name, words, candidate.mark is not None)
+            for (identity, _), (_, (candidate, words)) in zip(numbered, pairs, strict=True)
+        )
+        author = at.workspace.author
+        joins.add_partners(backend, connection, at.engagement_id, rows, revision=at.engagement.revision, run_id=at.run_id, author=author)
+        known = (
+            states.SyncState(object_id=one.row.id, digest=one.row.digest, status=Status.PENDING.value, reason=TO_BE_COMPARED)
+            for one, _ in pairs
+        )
+        states.add(backend, connection, at.engagement_id, name, at.run_id, known)
+        if not self._alone:
+            changed = {one.row.id: one.row.id for one, _ in pairs} | {partner.id: one.row.id for one, (partner, _) in pairs}
+            self.writing.tell_holders(connection, changed)
+
+    def _create(self, connection: Connection, coming: Sequence[Newcomer]) -> None:
+        """Plan to create them."""
+        at, backend, name, engagement_id = self.at, self.backend, self.at.profile.name, self.at.engagement_id
+        numbered = self._identities(connection, coming)
         creates = ((one.row.id, identity, one.label, one.operations) for identity, one in numbered)
         pending.add_creates(backend, connection, engagement_id, name, at.run_id, at.target_id, at.profile.target_kind, creates)
         waiting = ((one.row.id, at.target_id, *key) for one in coming for key in dict.fromkeys(one.sought))
@@ -253,15 +335,22 @@ class Newcomers:
             for unique in one.unique
         )
         reservations.add(backend, connection, engagement_id, at.target_id, kept)
-        states.add(backend, connection, engagement_id, name, at.run_id, chain(map(self._pending, coming), starmap(_left_out, outside)))
+        states.add(backend, connection, engagement_id, name, at.run_id, map(self._pending, coming))
         ids = [one.row.id for one in coming]
-        dirty.clean(connection, name, [*ids, *(row.id for row, _ in outside)], at.now)
+        dirty.clean(connection, name, ids, at.now)
         if at.refers:
             dirty.await_references(backend, connection, engagement_id, name, ids)
         if not self._alone:
             self.writing.tell_holders(connection, {one: one for one in ids})
-        at.outcome.looked_at += len(coming) + len(outside)
+        at.outcome.looked_at += len(coming)
         at.outcome.pending += len(coming)
+
+    def _leave_out(self, connection: Connection, outside: Sequence[tuple[newcomers.Row, Verdict]]) -> None:
+        """Note why they are not in scope."""
+        at, name = self.at, self.at.profile.name
+        states.add(self.backend, connection, at.engagement_id, name, at.run_id, starmap(_left_out, outside))
+        dirty.clean(connection, name, [row.id for row, _ in outside], at.now)
+        at.outcome.looked_at += len(outside)
 
     def _pending(self, one: Newcomer) -> states.SyncState:
         return states.SyncState(
@@ -282,7 +371,8 @@ class Newcomers:
     def _alone(self) -> bool:
         """Whoever may refer to one of them is looked at in this pass anyway."""
         profiles = self.at.engagement.profiles.values()
-        return {one.name for one in profiles if not self.at.source_names.isdisjoint(one.sources)} <= self.at.whole
+        here, target = self.at.source_names, self.at.profile.target
+        return {one.name for one in profiles if one.target == target or not here.isdisjoint(one.sources)} <= self.at.whole
 
 
 def _left_out(row: newcomers.Row, verdict: Verdict) -> states.SyncState:

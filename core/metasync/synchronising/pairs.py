@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from metasync import garbage
 from metasync.contract import Kind
 from metasync.engagement.model import Action, Origin, Strength
-from metasync.store import codec, dirty, holders, pairs
+from metasync.store import codec, dirty, holders, pairs, reservations
 from metasync.store.normalise import normalise
 from metasync.store.rows import State, Status
 from metasync.synchronising import diff
@@ -24,7 +24,7 @@ from metasync.synchronising.images import Image
 from metasync.synchronising.program import NOTHING, Program
 from metasync.synchronising.scope import INSIDE, in_scope
 from metasync.synchronising.setting import Setting
-from metasync.synchronising.unique import UniqueValues
+from metasync.synchronising.unique import UniqueValues, expanded
 from metasync.synchronising.units import WAITING
 
 BULK = 5000
@@ -42,8 +42,9 @@ class Stand(NamedTuple):
     attribute: str
     base: str
     current: str
-    numbered: bool
-    """The document gives patterns: what it was given may differ from what it was made of."""
+    pattern: str
+    """The first that the document gives: what it was given may differ from what it was made of."""
+    limit: int | None
 
 
 class Pair(NamedTuple):
@@ -158,10 +159,17 @@ class Pairs:
                 sought.setdefault(stand.key[0], []).append(stand.key[1])
         bearers = pairs.bearers(backend, connection, at.target_id, sought)
         kept = pairs.kept(backend, connection, at.target_id, [one.row.identity_id for one in compare])
+        given = {
+            attribute: [stand.key[1] for some in stands.values() for stand in some if stand.attribute == attribute]
+            for attribute in {stand.attribute for some in stands.values() for stand in some}
+        }
+        held = reservations.held(backend, connection, at.target_id, given)
         rows = []
+        new: list[tuple[str, str, str, str, int, str]] = []
         for one in compare:
             present = presents[one.row.id]
-            if not all(self._stays(one, stand, bearers, kept) for stand in stands[one.row.id]):
+            own = stands[one.row.id]
+            if not all(_stays(one, stand, bearers, kept, held) for stand in own):
                 continue
             image = Image(object_id=one.row.target_id, directory=at.profile.target, anchor="", kind=Kind.USER, label="", attributes=present)
             try:
@@ -174,18 +182,40 @@ class Pairs:
             assert desired is not None
             row = one.row
             rows.append((row.id, row.digest, row.target_digest, one.images.computed, INSIDE.words, difference.agreed, desired.desired))
+            # What it bears and was never given by us is its own from now on.
+            new += [
+                (stand.attribute, stand.key[1], one.values[stand.attribute], stand.base, row.identity_id, at.profile.name)
+                for stand in own
+                if (row.identity_id, stand.attribute) not in kept
+            ]
+        reservations.add(backend, connection, at.engagement_id, at.target_id, new)
         pairs.settle(backend, connection, at.engagement_id, at.profile.name, at.run_id, rows)
         return [row[0] for row in rows]
 
-    @staticmethod
-    def _stays(pair: Pair, stand: Stand, bearers: Mapping[Key, set[int]], kept: Mapping[tuple[int, str], Sequence[pairs.Kept]]) -> bool:
-        """Is a unique value the pair's own, reserved for it and borne by nobody else? A numbered one takes its place in `values`."""
-        mine = [one for one in kept.get((pair.row.identity_id, stand.attribute), ()) if one.released is None]
-        if len(mine) != 1 or mine[0].base != stand.base or normalise(mine[0].shown) != normalise(stand.current):
+
+def _stays(
+    pair: Pair,
+    stand: Stand,
+    bearers: Mapping[Key, set[int]],
+    kept: Mapping[tuple[int, str], Sequence[pairs.Kept]],
+    held: Mapping[tuple[str, str], int],
+) -> bool:
+    """Is a unique value the pair's own, borne by nobody else, and reserved for it or for nobody? A numbered one takes its place in
+    `values`."""
+    if not bearers.get(stand.key, set()) <= {pair.row.target_id}:
+        return False
+    known = kept.get((pair.row.identity_id, stand.attribute))
+    if known is None:
+        value = expanded(stand.pattern, stand.base, 2, stand.limit) if stand.pattern else stand.base
+        if normalise(value) != normalise(stand.current) or (stand.attribute, stand.key[1]) in held:
             return False
-        if stand.numbered:
-            pair.values[stand.attribute] = mine[0].shown
-        return bearers.get(stand.key, set()) <= {pair.row.target_id}
+    else:
+        mine = [one for one in known if one.released is None]
+        if len(mine) != 1 or len(known) != 1 or mine[0].base != stand.base or normalise(mine[0].shown) != normalise(stand.current):
+            return False
+        value = mine[0].shown if stand.pattern else stand.base
+    pair.values[stand.attribute] = value
+    return True
 
 
 def _stands(pair: Pair, present: Mapping[str, Any]) -> Iterator[Stand]:
@@ -196,4 +226,4 @@ def _stands(pair: Pair, present: Mapping[str, Any]) -> Iterator[Stand]:
             continue
         text = current if isinstance(current, str) else ""
         place = pair.values.get("path") or present.get("path")
-        yield Stand(UniqueValues.key(known, text, place), name, base, text, bool(mapping.unique))
+        yield Stand(UniqueValues.key(known, text, place), name, base, text, mapping.unique[0] if mapping.unique else "", known.max_length)

@@ -184,8 +184,11 @@ class MainPass:
             rest = [one for one in due if one not in established and one not in fresh]
             if fresh:
                 self._carefully(first, connector)
-                others = self.newcomers.run(fresh, connector).union(rest)
-                self._carefully([one for one in due if one in others], connector)
+                joined, refused = self.newcomers.run(fresh, connector)
+                if joined and self.pairs.possible():
+                    joined = set(self.pairs.run(sorted(joined)))
+                others = refused.union(rest)
+                self._carefully([*(one for one in due if one in joined), *(one for one in due if one in others)], connector)
             else:
                 self._carefully(first + rest, connector)
         return number
