@@ -13,7 +13,7 @@ from metasync.host import Host
 from metasync.testing.engine import Engine
 
 from . import people
-from .meter import Meter, peak_megabytes
+from .meter import Meter, forget_peak, peak_megabytes
 from .standing import APART, planned, standing
 
 CHANGES = 100_000
@@ -45,7 +45,7 @@ def work(meter: Meter, folder: Path, urls: Sequence[str], size: int) -> dict[str
     for what, name, attribute in _asked(size):
         meter.seconds[f"explain {what}"] = min(_explained(engine, meter, name, attribute) for _ in range(TIMES))
     meter.seconds["explain"] = max(seconds for step, seconds in meter.seconds.items() if step.startswith("explain "))
-    before = peak_megabytes()
+    before = forget_peak()
     with meter.step("show all as JSON"):
         screen = _shown(engine, meter, "show", str(plans["people"]), "--all", "--json")
     growth = peak_megabytes() - before

@@ -192,8 +192,3 @@ def _members(engine: Engine, connection: Connection, changes: int) -> Iterator[d
             "after": codec.encode({"members": (Reference(value=people.anchor(number, 1)),)}),
             "rules": {"members": "groups: members, made for measuring"},
         }
-
-
-def total(connection: Connection, table: Any) -> int:
-    """How many rows a table has."""
-    return int(connection.execute(select(func.count()).select_from(table)).scalar_one())

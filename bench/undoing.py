@@ -17,7 +17,7 @@ from metasync.store.tables import plan
 from metasync.testing.engine import Engine
 
 from . import documents
-from .meter import Meter, peak_megabytes
+from .meter import Meter, forget_peak, peak_megabytes
 from .ready import Company
 from .sink import Held, SinkPlugin
 from .standing import APART, planned, standing
@@ -36,7 +36,7 @@ def work(meter: Meter, folder: Path, urls: Sequence[str], size: int) -> dict[str
     imported(engine, "hr")
     synchronised(engine, meter, step="synchronise the updates", frozen="freeze the updates")
     run = _written(engine, meter, held, "export the updates")
-    before = peak_megabytes()
+    before = forget_peak()
     with meter.step("plan the undo"):
         runs.undo(engine.workspace, run)
     _written(engine, meter, held, "export the undo")
@@ -54,7 +54,7 @@ def members(meter: Meter, folder: Path, urls: Sequence[str], size: int) -> dict[
     held = Held()
     engine = standing(folder, urls[0], size + APART, held=held)
     planned(engine, "groups", size)
-    before = peak_megabytes()
+    before = forget_peak()
     run = _written(engine, meter, held, "export the members")
     with meter.step("plan the undo of the members"):
         runs.undo(engine.workspace, run)
