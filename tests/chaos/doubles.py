@@ -1,0 +1,66 @@
+"""The test doubles that ship with the engine, as an installed plugin: `plugins: {doubles: ">=0.1"}` brings the connectors `memory` and
+`counting` into the command line.
+
+The variable METASYNC_DOUBLES makes them fail: `FILE:FAULT:NTH`, several separated by commas. FAULT is one of `memory.WriteFault`, or `cut`
+or `incomplete`, of the next import, behind its NTH page.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+VARIABLE = "METASYNC_DOUBLES"
+
+SOURCE = '''
+"""Written by tests/chaos/doubles.py."""
+import os
+from pathlib import Path
+
+from metasync.contract import hookimpl
+from metasync.testing.counting import CountingTarget
+from metasync.testing.memory import MemoryPlugin, WriteFault
+
+_plugin = MemoryPlugin()
+_open = _plugin.directories.open
+_armed = set()
+
+
+def _failing(options):
+    directory = _open(options)
+    name = Path(options.get("file") or "").name
+    if name not in _armed:
+        _armed.add(name)
+        for one in filter(None, os.environ.get("METASYNC_DOUBLES", "").split(",")):
+            file, fault, nth = one.split(":")
+            if file != name:
+                continue
+            if fault == "cut":
+                directory.faults.cut_after_pages = int(nth)
+            elif fault == "incomplete":
+                directory.faults.incomplete_after_pages = int(nth)
+            else:
+                directory.faults.on_write(int(nth), WriteFault(fault))
+    return directory
+
+
+_plugin.directories.open = _failing
+
+
+@hookimpl
+def metasync_register_connectors():
+    return (_plugin.connector, CountingTarget)
+'''
+
+
+def install(folder: Path, name: str = "doubles", source: str = SOURCE) -> Path:
+    """Install a plugin there, as an editable install is; the folder, for PYTHONPATH."""
+    package, info = folder / f"metasync_{name}", folder / f"metasync_{name}-0.1.dist-info"
+    for path, text in (
+        (package / "__init__.py", source),
+        (info / "METADATA", f"Metadata-Version: 2.1\nName: metasync-{name}\nVersion: 0.1\n"),
+        (info / "entry_points.txt", f"[metasync]\n{name} = metasync_{name}\n"),
+        (info / "direct_url.json", '{"url": "file:///src", "dir_info": {"editable": true}}'),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
