@@ -190,7 +190,7 @@ class _Batch:
     def work(self) -> ExportOutcome:
         unavailable: dict[str, str] = {}
         stopped = False
-        self._open()
+        self._open(writes=True)
         try:
             self._write()
         except Unavailable as error:
@@ -225,10 +225,13 @@ class _Batch:
         finally:
             self._close(None)
 
-    def _open(self) -> None:
+    def _open(self, *, writes: bool = False) -> None:
         """Lease the batch. Batches that a killed process left open are closed first, so that what they wrote is audited (I6)."""
         with self._workspace.backend.write("export.open", durable=True) as connection:
             self._lease.check(connection)
+            if writes:
+                # What the connector did wrong in an earlier export; if it does so again, that is told again.
+                problem_rows.clear(connection, self._workspace.engagement_id, "export", self._directory, [0], codes=["connector"])
             now = self._workspace.backend.now(connection)
             for left in batch_rows.not_done(connection, self._workspace.engagement_id, self._batch.directory_id):
                 if left.id != self._batch.id and left.state == "leased":
