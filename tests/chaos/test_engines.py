@@ -74,7 +74,7 @@ def test_of_two_exports_of_one_plan_the_second_is_refused_and_writes_nothing(sit
 
 @pytest.mark.parametrize("point", ["export.claim.after_commit", "export.before_target_write", "export.after_target_write"])
 def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_once_it_goes_on(site: CountingSite, point: str) -> None:
-    """Between the last look at the lease and the write, too: the next one reads back what the frozen one had taken, and finds none of it."""
+    """Also between its last look at the lease and the write: whoever came after it read back what it had taken, and did that itself."""
     plan = approved(site)
     with site.start("export", plan, fault=f"{point}:freeze:2") as frozen:
         until(frozen, lambda: stands_still(frozen))
