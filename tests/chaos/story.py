@@ -85,9 +85,18 @@ class Story:
             moment.reached = Counter(program.reached())
 
     def back_to(self, moment: Moment) -> Site:
-        """The site as it was before that command."""
-        shutil.rmtree(self.site.folder)
-        shutil.copytree(moment.folder, self.site.folder)
+        """The site as it was before that command. The database stays the same file: from a copy of it nothing would be exported."""
+        database = self.site.folder / "metasync.db"
+        for path in self.site.folder.iterdir():
+            if path != database:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in moment.folder.iterdir():
+            if path.is_dir():
+                shutil.copytree(path, self.site.folder / path.name)
+            else:
+                shutil.copyfile(path, self.site.folder / path.name)
+        if not (moment.folder / database.name).exists():
+            database.unlink(missing_ok=True)
         self.site.people = {key: dict(one) for key, one in moment.people.items()}
         return self.site
 

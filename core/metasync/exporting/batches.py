@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from metasync.contract import Connector, MetasyncError, RunNotice, Stopped, Unavailable, Writes
+from metasync.exporting import home
 from metasync.exporting.lease import DirectoryBusy, DirectoryLease, LeaseLost
 from metasync.exporting.order import Stage
 from metasync.exporting.pairs import use_name
@@ -107,6 +108,8 @@ def prepare(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> lis
     from metasync.planning.approval import check_approved
 
     with workspace.backend.write("export.prepare", durable=True) as connection:
+        home.check(workspace, connection)
+        home.begin(workspace, connection)
         rows = plans.of_ids(connection, workspace.engagement_id, plan_ids)
         missing = sorted(set(plan_ids) - {row.id for row in rows})
         if missing:
@@ -126,7 +129,8 @@ def prepare(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> lis
             batch_id = batch_rows.add(connection, workspace.engagement_id, run_id=run_id, directory_id=directory_id, nonce=nonce, at=now)
             batch_rows.assign(connection, batch_id, run_id=run_id, directory_id=directory_id, plan_ids=chosen)
             tickets.append(Ticket(batch_id=batch_id, directory=names[directory_id], nonce=nonce))
-        return tickets
+    home.remember(workspace)
+    return tickets
 
 
 def work(workspace: Workspace, batch_id: int, nonce: str, *, patience: timedelta = PATIENCE) -> ExportOutcome:
@@ -203,6 +207,7 @@ class _Batch:
             self._close(failure(error))
             raise
         counts = self._close(unavailable.get(self._directory))
+        home.remember(self._workspace)
         notice = RunNotice(
             engagement=self._workspace.engagement.name,
             run=self._batch.run_id,
