@@ -13,6 +13,8 @@ from metasync.store.tables import dirty, join, object_, profile_state
 
 WHOLE = 0
 """`dirty.member_id` where the whole object is to be looked at."""
+REFERENCES = -1
+"""`dirty.member_id` where it was looked at, and all its references are to be."""
 
 
 def basis(connection: Connection, engagement_id: int, profile: str) -> str | None:
@@ -87,7 +89,7 @@ def due(connection: Connection, engagement_id: int, profile: str, now: datetime)
 def due_members(connection: Connection, engagement_id: int, profile: str) -> dict[int, set[int]]:
     """source object id -> the members of it that are dirty by themselves."""
     query = select(dirty.c.object_id, dirty.c.member_id).where(
-        dirty.c.engagement_id == engagement_id, dirty.c.profile == profile, dirty.c.member_id != WHOLE
+        dirty.c.engagement_id == engagement_id, dirty.c.profile == profile, dirty.c.member_id > WHOLE
     )
     found: dict[int, set[int]] = {}
     for row in connection.execute(query):
@@ -95,8 +97,16 @@ def due_members(connection: Connection, engagement_id: int, profile: str) -> dic
     return found
 
 
+def due_references(connection: Connection, engagement_id: int, profile: str) -> set[int]:
+    """The source objects all of whose references are to be worked out: those of a pass that ended before it came to them are among them."""
+    query = select(dirty.c.object_id).where(
+        dirty.c.engagement_id == engagement_id, dirty.c.profile == profile, dirty.c.member_id == REFERENCES
+    )
+    return set(connection.execute(query).scalars())
+
+
 def clean(connection: Connection, profile: str, object_ids: Collection[int], now: datetime, *, members: bool = False) -> None:
-    """What is synchronised is not dirty any more; what is due later stays."""
+    """What is synchronised is not dirty any more; what is due later stays. `members`: its references are, and not the whole of it."""
     for part in portions(object_ids):
         about = and_(dirty.c.profile == profile, dirty.c.object_id.in_(part))
         whole = and_(dirty.c.member_id == WHOLE, or_(dirty.c.due_at.is_(None), dirty.c.due_at <= now))

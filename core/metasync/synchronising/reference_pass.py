@@ -33,6 +33,7 @@ class ReferencePass:
             return
         with self.at.workspace.backend.read() as connection:
             by_member = dirty.due_members(connection, self.at.engagement_id, self.at.profile.name)
+            self.at.worked |= dirty.due_references(connection, self.at.engagement_id, self.at.profile.name)
         ids = sorted(self.at.worked | set(by_member))
         worker = References(self.at.profile.name, self.at.target_id, self.at.names, self.at.source_ids)
         for part in self.at.portions(ids):

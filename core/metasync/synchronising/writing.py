@@ -60,6 +60,9 @@ class Writing:
                 joins.set_done(connection, unit.target_join.id, unit.done)
         dirty.clean(connection, name, ids, self.at.now)
         dirty.mark(backend, connection, self.at.engagement_id, [(profile, one, 0) for profile, one in waiting])
+        if any(program.references for program in self.at.programs.values()):
+            # They are worked out in transactions of their own, which a process that ends here never comes to.
+            dirty.mark(backend, connection, self.at.engagement_id, [(name, one, dirty.REFERENCES) for one in ids])
         times = {unit.id: unit.due_at for unit in units if unit.due_at is not None}
         dirty.mark_later(backend, connection, self.at.engagement_id, name, times)
         self._tell_holders(connection, units, existed)
