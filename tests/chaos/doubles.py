@@ -2,7 +2,8 @@
 `counting` into the command line.
 
 The variable METASYNC_DOUBLES makes them fail: `FILE:FAULT:NTH`, several separated by commas. FAULT is one of `memory.WriteFault`, or `cut`
-or `incomplete`, of the next import, behind its NTH page.
+or `incomplete`, of the next import, behind its NTH page. `counting` is made by somebody who knows nothing of us: `write:POISON:NTH` or
+`read:POISON:NTH`, where POISON is one of the functions below.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ VARIABLE = "METASYNC_DOUBLES"
 
 SOURCE = '''
 """Written by tests/chaos/doubles.py."""
+import ctypes
 import os
+import sys
 from pathlib import Path
 
 from metasync.contract import hookimpl
@@ -46,9 +49,61 @@ def _failing(options):
 _plugin.directories.open = _failing
 
 
+def segfaults():
+    ctypes.string_at(0)
+
+
+def raises():
+    raise KeyError("nobody foresaw this")
+
+
+def leaks():
+    held = []
+    while True:
+        held.append(bytearray(64 << 20))
+
+
+def loops():
+    while True:
+        pass
+
+
+def exits():
+    sys.exit(0)
+
+
+def ends():
+    os._exit(0)
+
+
+_counts = {"read": 0, "write": 0}
+
+
+def _poison(where):
+    _counts[where] += 1
+    for one in filter(None, os.environ.get("METASYNC_DOUBLES", "").split(",")):
+        place, poison, nth = one.split(":")
+        if place == where and int(nth) == _counts[where]:
+            globals()[poison]()
+
+
+class Poisonous(CountingTarget):
+    """Fails in every way in which a process can be made to fail from within."""
+
+    def read(self, request):
+        for page in super().read(request):
+            _poison("read")
+            yield page
+
+    def write(self, changes):
+        for result in super().write(changes):
+            _poison("write")
+            yield result
+
+
 @hookimpl
 def metasync_register_connectors():
-    return (_plugin.connector, CountingTarget)
+    return (_plugin.connector, Poisonous)
 '''
 
 
