@@ -379,8 +379,8 @@ class Worker:
             raise
         except Unavailable as error:
             ended, why = error, str(error)
-        except Exception as error:
-            # A plugin's own mistake: these changes are unknown, and the others go on.
+        except (Exception, SystemExit) as error:
+            # A plugin's own mistake, or its wish to end the program: these changes are unknown, and the others go on.
             self._failures += 1
             why = f"{self._target.name} failed: {failure(error)}"
             _log.error("%s", why)
