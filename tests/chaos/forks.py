@@ -60,7 +60,7 @@ class Program:
                 os.kill(self.pid, number)
 
     def answer(self) -> Any:
-        """What it said and how it ended. Raises `TimeoutError`, and has killed it then."""
+        """What it said and how it ended; to be asked once. Raises `TimeoutError`, and has killed it then."""
         from system.product import Answer
 
         if not self.wait():
@@ -68,8 +68,9 @@ class Program:
             raise TimeoutError(f"{self.command} did not end")
         texts = []
         for file in (self._out, self._err):
-            file.seek(0)
-            texts.append(file.read())
+            with file:
+                file.seek(0)
+                texts.append(file.read())
         return Answer(command=self.command, code=self.code or 0, out=texts[0], err=texts[1])
 
     def reached(self) -> dict[str, int]:
