@@ -101,6 +101,7 @@ class Stable:
     """The process that is forked for every command. `paths` are further places where plugins are installed."""
 
     def __init__(self, *paths: Path) -> None:
+        self.paths = paths
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environment = {
             **os.environ,
