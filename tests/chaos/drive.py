@@ -10,12 +10,13 @@ import argparse
 import random
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,8 @@ class Chaos:
         answers = [self._bad_answers] * 2 if isinstance(self.site, MemorySite) else []
         keys = [self._new_keys]
         server = [self._server_killed, self._server_killed, self._server_frozen] if self.server is not None else []
-        return [*always, *answers, *keys, *server]
+        restored = [self._restored] if self.server is None else []
+        return [*always, *answers, *keys, *server, *restored]
 
     def _spec(self, actions: Sequence[str], points: Sequence[str] = POINTS) -> str:
         return f"{self.dice.choice(points)}:{self.dice.choice(actions)}:{self.dice.choice((1, 1, 1, 2, 3))}"
@@ -195,6 +197,26 @@ class Chaos:
         told = ",".join(f"staff.memory:{self.dice.choice(kinds)}:{self.dice.randint(1, 6)}" for _ in range(self.dice.randint(1, 3)))
         self.site.ask(*RUN, double=told)
         self.did.append(f"answers: {told}")
+
+    def _restored(self) -> list[str]:
+        """The database of before a run comes back, over its own file: nothing is written from it until everything was imported anew."""
+        database = self.site.folder / "metasync.db"
+        with closing(sqlite3.connect(database)) as now, closing(sqlite3.connect(self.site.folder / "backup.db")) as backup:
+            now.backup(backup)
+        # The run ends in good order: an older state from the midst of an export that was killed is not told from the last one.
+        self.site.ask(*RUN)
+        before = self.site.listed()
+        for left in self.site.folder.glob("metasync.db-*"):
+            left.unlink()
+        shutil.copyfile(self.site.folder / "backup.db", database)
+        (self.site.folder / "backup.db").unlink()
+        self.site.people[self._somebody()]["name"] = f"Somebody {self.dice.randint(0, 999)}"
+        self.site.save()
+        refused = self.site.ask(*RUN, fault=self._spec(ACTIONS)).code == 2
+        found = ["unapproved (I3): a restored database was exported from"] if refused and self.site.listed() != before else []
+        self.site.ask("import", "--full")
+        self.did.append("restored, and refused until a full import" if refused else "restored to where it was")
+        return found
 
     def _server_killed(self) -> None:
         assert self.server is not None
