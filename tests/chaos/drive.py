@@ -270,7 +270,7 @@ class Campaign:
         self._server: Cluster | None = None
 
     def run(self, minutes: float) -> int:
-        """The whole of it; 1 where something did not hold."""
+        """The whole of it; 1 where something did not hold, or nothing was tried."""
         end = time.monotonic() + minutes * 60
         with ExitStack() as stack:
             self._prepare(stack)
@@ -283,7 +283,7 @@ class Campaign:
         if not self.violations:
             shutil.rmtree(folder)
         self._sum_up()
-        return 1 if self.violations else 0
+        return 1 if self.violations or not self.steps else 0
 
     def _prepare(self, stack: ExitStack) -> None:
         """What is there to play with; what is missing is said."""
