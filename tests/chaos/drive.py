@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lab import packages, postgres
 from lab.postgres import Cluster
@@ -44,14 +44,25 @@ ELSEWHERE = ("revision.", "secrets.", "store.", "undo.", "approval.approve")
 POINTS = [one for one in sorted(fault.POINTS) if not one.startswith(ELSEWHERE)]
 
 
+class Did(NamedTuple):
+    """One thing that was done."""
+
+    words: str
+    more: str = ""
+    """How, exactly: what was armed."""
+
+    def __str__(self) -> str:
+        return f"{self.words}, {self.more}" if self.more else self.words
+
+
 class Chaos:
     """One site, for some steps."""
 
     def __init__(self, site: Site, dice: random.Random, server: Cluster | None) -> None:
         self.site, self.dice = site, dice
         self.server = server if site.url else None
-        self.did: list[str] = []
-        """What this step did, in words."""
+        self.did: list[Did] = []
+        """What this step did."""
         self.number = 0
 
     def begin(self) -> None:
@@ -72,33 +83,36 @@ class Chaos:
         if self.dice.random() < 0.15:
             found += self._cut()
         if self.dice.random() < 0.15 and self.site.drift(self.dice):
-            self.did.append("drifted")
+            self._note("drifted")
         if self.dice.random() < 0.1:
             found += self._unapproved()
         found += self.dice.choice(self._failures())() or []
         return found + self._recover()
+
+    def _note(self, words: str, more: str = "") -> None:
+        self.did.append(Did(words, more))
 
     # --- edits ---------------------------------------------------------------------------------------------------------------------------
 
     def _hire(self) -> None:
         self.number += 1
         self.site.hire(self.number, manager=self._somebody())
-        self.did.append("hired")
+        self._note("hired")
 
     def _rename(self) -> None:
         if key := self._somebody():
             self.site.people[key]["name"] = f"Person {key} {self.dice.randint(0, 999)}"
-            self.did.append("renamed")
+            self._note("renamed")
 
     def _move(self) -> None:
         if key := self._somebody():
             self.site.people[key]["manager"] = self._somebody()
-            self.did.append("given a manager")
+            self._note("given a manager")
 
     def _leave(self) -> None:
         if len(self.site.people) > 10:
             self.site.leave(self._somebody())
-            self.did.append("left")
+            self._note("left")
 
     def _somebody(self) -> str:
         return self.dice.choice(sorted(self.site.people)) if self.site.people else ""
@@ -109,7 +123,7 @@ class Chaos:
         """The import of HR's list breaks off: nobody may go for that (I4)."""
         before = {row["number"] for row in self.site.listed()}
         self.site.cut(self.dice)
-        self.did.append("import cut")
+        self._note("import cut")
         gone = before - {row["number"] for row in self.site.listed()}
         # Who left by HR's own word may go, also when the rest of the list is missing.
         return [f"wrong delete (I4): {key}" for key in sorted(gone & self.site.people.keys())]
@@ -119,7 +133,7 @@ class Chaos:
         before = self.site.listed()
         spec = self._spec(ACTIONS)
         self.site.ask("run", fault=spec)
-        self.did.append(f"run without approval, {spec}")
+        self._note("run without approval", spec)
         return [] if self.site.listed() == before else ["unapproved (I3): a run that nobody approved changed the target"]
 
     # --- faults --------------------------------------------------------------------------------------------------------------------------
@@ -138,7 +152,7 @@ class Chaos:
     def _at_a_point(self) -> None:
         spec = self._spec(ACTIONS)
         answer = self.site.ask(*RUN, fault=spec)
-        self.did.append(f"{'killed' if answer.code < 0 else 'armed'} {spec}")
+        self._note("killed at a point" if answer.code < 0 else "ran with a fault armed", spec)
 
     @contextmanager
     def _for_a_moment(self) -> Iterator[Program]:
@@ -151,7 +165,7 @@ class Chaos:
         with self._for_a_moment() as program:
             ended = program.wait(0)
             program.signal(signal.SIGKILL)
-            self.did.append("ended before it was killed" if ended else "killed at a moment")
+            self._note("ended before it was killed" if ended else "killed at a moment")
 
     def _frozen(self) -> None:
         with self._for_a_moment() as program:
@@ -159,19 +173,19 @@ class Chaos:
             program.wait(self.dice.uniform(0.1, 0.5))
             program.signal(signal.SIGCONT)
             self.site.heard(program)
-            self.did.append("frozen for a moment")
+            self._note("frozen for a moment")
 
     def _twice(self) -> None:
         """Two at once: one of them is told that the other one works."""
         with self._for_a_moment() as one, self.site.start(*RUN) as other:
             codes = sorted((self.site.heard(one).code, self.site.heard(other).code))
-            self.did.append("two runs, one of them refused" if 4 in codes else "two runs, one behind the other")
+            self._note("two runs, one of them refused" if 4 in codes else "two runs, one behind the other")
 
     def _taken_back(self) -> None:
         """Take the last run back, failing somewhere; then let go of what was taken back."""
         runs = [one["id"] for one in self.site("runs")["runs"] if one["kind"] == "run" and any(one.get("counts", {}).values())]
         if not runs:
-            self.did.append("nothing to take back")
+            self._note("nothing to take back")
             return
         spec = self._spec(("kill9", "raise", "enospc"), [*POINTS, *(one for one in fault.POINTS if one.startswith("undo."))])
         self.site.ask("undo", str(runs[0]), fault=spec)
@@ -183,20 +197,20 @@ class Chaos:
             self.site.ask("export", *plans, fault=spec)
             self.site.ask("export", *plans)
         self.site.ask("release", "--all")
-        self.did.append(f"taken back, {spec}" if plans else f"nothing taken back, {spec}")
+        self._note("taken back" if plans else "nothing taken back", spec)
 
     def _new_keys(self) -> None:
         spec = self._spec(("kill9", "raise", "enospc"), [one for one in fault.POINTS if one.startswith("secrets.")])
         self.site.ask("secrets", "rotate", fault=spec)
         self.site.ask("secrets", "rotate")
-        self.did.append(f"new keys, {spec}")
+        self._note("new keys", spec)
 
     def _bad_answers(self) -> None:
         """The directory itself fails: answers are lost, connections are cut."""
         kinds = [one for one in WriteFault if one is not WriteFault.REFUSED]
         told = ",".join(f"staff.memory:{self.dice.choice(kinds)}:{self.dice.randint(1, 6)}" for _ in range(self.dice.randint(1, 3)))
         self.site.ask(*RUN, double=told)
-        self.did.append(f"answers: {told}")
+        self._note("the directory failed", told)
 
     def _restored(self) -> list[str]:
         """The database of before a run comes back, over its own file: nothing is written from it until everything was imported anew."""
@@ -215,7 +229,7 @@ class Chaos:
         refused = self.site.ask(*RUN, fault=self._spec(ACTIONS)).code == 2
         found = ["unapproved (I3): a restored database was exported from"] if refused and self.site.listed() != before else []
         self.site.ask("import", "--full")
-        self.did.append("restored, and refused until a full import" if refused else "restored to where it was")
+        self._note("restored, and refused until a full import" if refused else "restored to where it was")
         return found
 
     def _server_killed(self) -> None:
@@ -229,7 +243,7 @@ class Chaos:
             program.wait(self.dice.uniform(0, 0.5))
             self.server.start()
             self.site.heard(program)
-        self.did.append(f"PostgreSQL ended by {how}")
+        self._note(f"PostgreSQL ended by {how}")
 
     def _server_frozen(self) -> None:
         assert self.server is not None
@@ -238,7 +252,7 @@ class Chaos:
             program.wait(self.dice.uniform(0.2, 2.0))
             self.server.thaw()
             self.site.heard(program)
-        self.did.append("PostgreSQL frozen for a moment")
+        self._note("PostgreSQL frozen for a moment")
 
     # --- and again -----------------------------------------------------------------------------------------------------------------------
 
@@ -250,7 +264,7 @@ class Chaos:
             found = [] if answer.code == 0 else [f"not recovered (I9): {answer}"]
             found += judge.at_rest(self.site, elsewhere=self.server.folder if self.server else None)
             if not found:
-                self.did.append(f"in step after {cycle} run{'s' if cycle > 1 else ''}")
+                self._note(f"in step after {cycle} run{'s' if cycle > 1 else ''}")
                 return []
         return found
 
@@ -323,15 +337,11 @@ class Campaign:
         finally:
             site.close()
 
-    def _tell(self, where: str, did: Sequence[str], found: Sequence[str]) -> None:
-        self._say(f"step {self.steps} ({where}): {'; '.join(_counted(did))}")
-        for one in did:
-            words, _, spec = one.partition(" ") if ":" in one else (one, "", "")
-            known = next((point for point in fault.POINTS if point in one), "")
-            action = one.partition(f"{known}:")[2].partition(":")[0] if known else ""
-            self.done[one.partition(f" {known}")[0].rstrip(",") if known else (words.rstrip(":") if spec else one)] += 1
-            if known:
-                self.fired[f"{known}:{action}"] += 1
+    def _tell(self, where: str, did: Sequence[Did], found: Sequence[str]) -> None:
+        words = [f"{one} x{count}" if count > 1 else str(one) for one, count in Counter(did).items()]
+        self._say(f"step {self.steps} ({where}): {'; '.join(words)}")
+        self.done.update(one.words for one in did)
+        self.fired.update(spec.rpartition(":")[0] for one in did for spec in one.more.split(",") if spec)
         for one in found:
             self.violations[next((sort for sort in judge.SORTS if one.startswith(sort)), "not recovered (I9)")] += 1
         for one in found[:SHOWN]:
@@ -362,11 +372,6 @@ def _closing(forests: Any) -> Iterator[Iterator[Any]]:
     finally:
         for _ in forests:
             pass
-
-
-def _counted(words: Sequence[str]) -> list[str]:
-    """The same words once, with how often."""
-    return [f"{word} x{count}" if count > 1 else word for word, count in Counter(words).items()]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

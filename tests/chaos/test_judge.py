@@ -116,7 +116,7 @@ def test_the_driver_finds_nothing_in_some_steps(kind: type[CsvSite | MemorySite 
     chaos.begin()
     for step in range(STEPS):
         assert chaos.act() == [], (step, chaos.did)
-        assert any(one.startswith("in step after") for one in chaos.did)
+        assert any(one.words.startswith("in step after") for one in chaos.did)
     site.close()
 
 
