@@ -11,6 +11,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 PLUGIN_FILES = ("setup.cfg", "pyproject.toml")
+TOOLS = [
+    "import-linter>=2.1",
+    "mypy>=1.15",
+    "pyright>=1.1.400",
+    "pytest-xdist>=3.6",
+    "ruff>=0.12",
+    "tox>=4.20",
+    "types-ldap3",
+    "types-pyasn1",
+]
+"""What tests need besides: the scripts that share .venv-test name the same, or each would install it again for itself."""
 
 
 def need_python() -> None:

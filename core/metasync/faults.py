@@ -1,6 +1,6 @@
 """Named places where tests let this process fail: `fault.point("export.after_target_write")`. They do nothing unless armed.
 
-METASYNC_FAULT arms them: `POINT:ACTION[:NTH]`, several separated by commas. ACTION is `kill9`, `raise`, `enospc`, `stall` or
+METASYNC_FAULT arms them: `POINT:ACTION[:NTH]`, several separated by commas. ACTION is `kill9`, `freeze`, `raise`, `enospc`, `stall` or
 `stall=SECONDS`; NTH is which time the point is reached, from 1 on. Each fires once. Points stand at pages, portions and transactions,
 never at single objects. Every transaction that has a name has two of them: NAME.before_commit and NAME.after_commit.
 """
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from metasync.contract import MetasyncError
 
 VARIABLE = "METASYNC_FAULT"
-ACTIONS = ("kill9", "raise", "stall", "enospc")
+ACTIONS = ("kill9", "freeze", "raise", "stall", "enospc")
 STALL = 20.0
 """Seconds, unless `stall=SECONDS` says otherwise."""
 
@@ -178,6 +178,9 @@ def _happen(fault: Fault, full: Callable[[], Exception] | None) -> None:
         case "kill9":
             # Windows has no SIGKILL; there SIGTERM ends a process at once, and nothing of it is run any more.
             os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+        case "freeze":
+            # All threads stand still, the one that renews leases too, until somebody sends SIGCONT. Windows cannot do this to a process.
+            os.kill(os.getpid(), signal.SIGSTOP)
         case "stall":
             time.sleep(fault.seconds)
         case "enospc":

@@ -16,6 +16,7 @@ from metasync import faults
 from metasync.contract import MetasyncError
 from metasync.engagement import document, revision
 from metasync.engagement.secrets import remember, secrets_of
+from metasync.exporting import home
 from metasync.host import LOCK_NAME, Host, PluginInfo, State
 from metasync.runs.dispatch import dispatcher_class
 from metasync.store import Backend, audit, directories, looking, open_store, password_of, revisions
@@ -62,6 +63,11 @@ class Settings:
     def lock_file(self) -> Path:
         """metasync.lock lies beside the document."""
         return self.engagement.absolute().parent / LOCK_NAME
+
+    @property
+    def witness(self) -> Path:
+        """What tells a restored database from the present one lies beside the document."""
+        return self.engagement.absolute().with_suffix(home.SUFFIX)
 
     @property
     def who(self) -> str:
@@ -113,6 +119,7 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
             stop=settings.stop,
             report=settings.report,
             dispatch=settings.dispatch,
+            witness=settings.witness,
         )
 
 

@@ -26,6 +26,7 @@ from metasync.engagement.document import DocumentError
 from metasync.engagement.model import Engagement, Notice
 from metasync.engagement.secrets import known_secrets
 from metasync.explain import Explanation
+from metasync.exporting import home
 from metasync.exporting.lease import DirectoryBusy
 from metasync.host import Host, PluginInfo
 from metasync.keeping import (
@@ -206,6 +207,9 @@ def load(settings: Settings) -> Loaded:
         with backend.read() as connection:
             known = revisions.engagement_id(connection, engagement.name)
             before = None if known is None else revisions.newest(connection, known)
+        if known is None:
+            # Whatever was exported before was so from a database that is not here any more: this one imports everything first.
+            home.forget(settings.witness)
         accepted = revision.accept(backend, engagement, read.text, settings.who, host)
     fresh = before is None or before.number != accepted.revision
     return Loaded(engagement=accepted, revision=accepted.revision, fresh=fresh, database=settings.url)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metasync.contract import Connector, DirectorySettings, MetasyncError, Schema, SecretReference, Stopped
@@ -49,6 +50,8 @@ class Workspace:
     report: Report = quiet
     dispatch: str = "inline"
     """Which dispatcher has batches worked."""
+    witness: Path | None = None
+    """The file beside the document that tells a restored database from the present one: `exporting.home`."""
 
     def directory_name(self, directory_id: int) -> str:
         """The name of a directory of this engagement."""

@@ -1,125 +1,199 @@
-"""A small company in two files, HR's and the staff list that Metasync keeps in step with it, and what must hold there at rest."""
+"""A small company at which things go wrong: HR's list of people, and a target that Metasync keeps in step with it.
+
+What every site has is here; what its directories are is in `sites`, and what must hold there is in `judge`.
+"""
 
 from __future__ import annotations
 
+import base64
 import csv
-import subprocess
-import sys
+import os
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from system.product import Answer, Product
+from system.product import Answer, Failed
 
 from metasync.faults import VARIABLE
+from metasync.store import Backend, open_store
+
+from . import doubles
+from .forks import Program, Stable
 
 CANARY = "canary-3f9a77c1-of-a-secret"
-DOCUMENT = """
-engagement: chaos
-plugins: {standard: ">=0.1", csv: ">=0.1"}
-directories:
-  hr: {connector: csv, options: {path: hr.csv, anchor: id}}
-  staff: {connector: csv, mark: origin, options: {path: staff.csv, anchor: id, create: [id, number, name, mail, manager, origin]}}
-profiles:
-  people:
+RUN = ("run", "--approve", "--reason", "a test")
+Person = dict[str, str]
+"""id, name, mail, and the manager's id or nothing."""
+PROFILE = """
     kind: user
     source: hr
     target: staff
-    match: [{source: id, target: number}]
-    map: {id: '"s" + source.id', number: source.id, name: source.name, mail: source.mail, manager: source.manager}
     leaving: {deleted: {delete: created}}
-    limits: {create: {count: 100000}, update: {count: 100000}, delete: {count: 100000}}
-"""
-RUN = ("run", "--approve", "--reason", "a test")
-Person = dict[str, str]
+    limits: {create: {count: 100000}, update: {count: 100000}, delete: {count: 100000}, clear: {count: 100000}}"""
 
 
-class Site:
-    """The folder, its HR file and its staff list."""
+class Site(ABC):
+    """One folder. `url`: of its database; a file in the folder where it is empty."""
 
-    def __init__(self, folder: Path) -> None:
-        self.product = Product(folder)
+    name: ClassVar[str]
+    document: ClassVar[str]
+    secrets: ClassVar[tuple[str, ...]] = ("spare",)
+    """Names of secrets that lie in the encrypted store; the first one is the canary."""
+
+    def __init__(self, folder: Path, stable: Stable, url: str = "") -> None:
+        self.folder, self.stable, self.url = folder, stable, url
+        folder.mkdir(parents=True, exist_ok=True)
         self.people: dict[str, Person] = {}
-        """Who is in HR's file."""
+        """Who is in HR's list."""
+        self.leaks: list[str] = []
+        """Commands that printed a secret."""
+        self.answers: list[Answer] = []
+
+    # --- commands ------------------------------------------------------------------------------------------------------------------------
+
+    def start(self, *command: str, fault: str = "", double: str = "", typed: str = "", limits: Mapping[str, int] | None = None) -> Program:
+        """Begin a command as a process of its own, with this fault armed, in the product or in a double."""
+        given = {VARIABLE: fault, doubles.VARIABLE: double, "METASYNC_DATABASE": self.url}
+        if self.url:
+            given["METASYNC_KEY_FILE"] = str(self.key_file)
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("METASYNC_")},
+            **{name: value for name, value in given.items() if value},
+            "METASYNC_DEVELOPMENT": "1",
+            "METASYNC_ENGAGEMENT": str(self.written),
+            "PYTHONUTF8": "1",
+        }
+        return self.stable.start(command, cwd=self.folder, environment=environment, typed=typed, limits=limits)
+
+    def ask(self, *command: str, fault: str = "", double: str = "", typed: str = "", limits: Mapping[str, int] | None = None) -> Answer:
+        """Do a command."""
+        with self.start(*command, fault=fault, double=double, typed=typed, limits=limits) as program:
+            return self.heard(program)
+
+    def heard(self, program: Program) -> Answer:
+        """The answer of a command that was begun."""
+        answer: Answer = program.answer()
+        if any(canary in answer.out + answer.err for canary in self.canaries()):
+            self.leaks.append(" ".join(answer.command))
+        self.answers = [*self.answers[-20:], answer]
+        return answer
+
+    def __call__(self, *command: str, code: int | Collection[int] = 0) -> Any:
+        """Do a command with `--json`; its result. Raises `Failed` where it does not end with `code`, or one of them."""
+        answer = self.ask(*command, "--json")
+        if answer.code not in ([code] if isinstance(code, int) else code):
+            raise Failed(f"exit code {code} was expected\n{answer}")
+        return answer.json
+
+    # --- its life ------------------------------------------------------------------------------------------------------------------------
 
     @property
-    def hr(self) -> Path:
-        """HR's file."""
-        return self.product.folder / "hr.csv"
+    def written(self) -> Path:
+        """The document."""
+        return self.folder / "metasync.yaml"
 
     @property
-    def staff(self) -> Path:
-        """The file that Metasync writes."""
-        return self.product.folder / "staff.csv"
+    def key_file(self) -> Path:
+        """The key of the encrypted store, where the database is on a server; a database in a file has one of its own beside it."""
+        return self.folder / "site.key"
+
+    def begin(self, people: int = 0) -> None:
+        """A document, a secret, and the first people; nothing is imported."""
+        if self.url:
+            self.key_file.touch(mode=0o600)
+            self.key_file.write_text(base64.b64encode(os.urandom(32)).decode(), encoding="ascii")
+        self.write_document()
+        for number in range(1, people + 1):
+            self.hire(number, manager="1" if number > 1 else "")
+        self.save()
+        self("load")
+        for name, word in zip(self.secrets, self.canaries(), strict=True):
+            answer = self.ask("secrets", "set", name, typed=f"{word}\n")
+            if answer.code != 0:
+                raise Failed(str(answer))
+
+    def write_document(self) -> None:
+        """Write the document."""
+        self.written.write_text(self.document, encoding="utf-8")
+
+    def canaries(self) -> tuple[str, ...]:
+        """What must stand in no file and in no output."""
+        return (CANARY,)
+
+    def close(self) -> None:
+        """Give back what is not in the folder."""
+        self.answers.clear()
+
+    @contextmanager
+    def database(self) -> Any:
+        """The database, to look into."""
+        backend: Backend = open_store(self.url or f"sqlite:///{self.folder / 'metasync.db'}", create=False)
+        try:
+            with backend.read() as connection:
+                yield connection
+        finally:
+            backend.close()
+
+    # --- HR ------------------------------------------------------------------------------------------------------------------------------
 
     def hire(self, number: int, manager: str = "") -> None:
         """One more person."""
         key = str(number)
         self.people[key] = {"id": key, "name": f"Person {key}", "mail": f"p{key}@example.com", "manager": manager}
 
+    def leave(self, key: str) -> None:
+        """One person less; nobody has them as a manager any more."""
+        del self.people[key]
+        for person in self.people.values():
+            if person["manager"] == key:
+                person["manager"] = ""
+
+    @abstractmethod
     def save(self) -> None:
-        """Write HR's file."""
+        """Let HR's list say what `people` says."""
+
+    @abstractmethod
+    def cut(self, dice: random.Random) -> Answer:
+        """Do a run whose import of HR's list breaks off; the list is whole again afterwards."""
+
+    # --- the target ----------------------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def listed(self) -> list[Person]:
+        """Who is in the target: number, name, mail, manager (their number) and mark, each as text."""
+
+    @abstractmethod
+    def drift(self, dice: random.Random) -> bool:
+        """Somebody edits one mail address of the target behind our back; False where there is nobody."""
+
+    def wrong_besides(self) -> list[str]:
+        """What does not hold that other sites do not have."""
+        return []
+
+
+class FileHR(Site):
+    """HR's list is a CSV file."""
+
+    @property
+    def hr(self) -> Path:
+        """The file."""
+        return self.folder / "hr.csv"
+
+    def save(self) -> None:
         with self.hr.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, ["id", "name", "mail", "manager"])
             writer.writeheader()
             writer.writerows(self.people.values())
 
-    def listed(self) -> list[Person]:
-        """The rows of the staff list."""
-        if not self.staff.exists():
-            return []
-        with self.staff.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-
-    def start(self, *command: str, fault: str = "") -> subprocess.Popen[str]:
-        """Begin a command as a program of its own, with this fault armed."""
-        environment = {**self.product.environment(), **({VARIABLE: fault} if fault else {})}
-        program = "import sys; from metasync.cli.main import run; sys.exit(run(sys.argv[1:]))"
-        return subprocess.Popen(
-            [sys.executable, "-c", program, "--engagement", str(self.product.document), *command],
-            cwd=self.product.folder,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-        )
-
-    def shell(self, *command: str, fault: str = "", typed: str = "") -> Answer:
-        """Do a command as a program of its own."""
-        with self.start(*command, fault=fault) as program:
-            out, err = program.communicate(typed, timeout=120)
-        return Answer(command=command, code=program.returncode, out=out, err=err)
-
-    def wrong(self) -> list[str]:
-        """What does not hold, by the invariants' names. Only to be asked at rest: after a run with nothing armed."""
-        found: list[str] = []
-        rows = self.listed()
-        numbers = [row["number"] for row in rows]
-        expected = {key: self._listed_as(person) for key, person in self.people.items()}
-        found += [f"lost (I1): {key} is not in the staff list" for key in sorted(expected.keys() - set(numbers))]
-        found += [f"duplicated (I2): {key}" for key in sorted({one for one in numbers if numbers.count(one) > 1})]
-        found += [f"not removed (I1): {key}" for key in sorted(set(numbers) - expected.keys())]
-        for row in rows:
-            shown = {name: row[name] for name in ("id", "name", "mail", "manager")}
-            if row["number"] in expected and shown != expected[row["number"]]:
-                found.append(f"lost (I1): {row['number']} is {shown}, not {expected[row['number']]}")
-        if len({row["origin"] for row in rows}) != len(rows):
-            found.append("duplicated (I2): two rows have the same mark")
-        checked = self.product.ask("audit", "verify", "--json")
-        if checked.code != 0:
-            found.append(f"audit (I6): {checked}")
-        return found + self.canaries()
-
-    def canaries(self) -> list[str]:
-        """Files that hold the secret as it was typed."""
-        held = [path for path in self.product.folder.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
-        return [f"canary (I7): {path.name}" for path in held]
-
-    def pending(self) -> list[Any]:
-        """What a plan would still change."""
-        return self.product.plan()
-
-    @staticmethod
-    def _listed_as(person: Person) -> Person:
-        manager = f"s{person['manager']}" if person["manager"] else ""
-        return {"id": f"s{person['id']}", "name": person["name"], "mail": person["mail"], "manager": manager}
+    def cut(self, dice: random.Random) -> Answer:
+        whole = self.hr.read_bytes()
+        lines = whole.splitlines(keepends=True)
+        at = dice.randrange(1, len(lines))
+        self.hr.write_bytes(b"".join(lines[:at]) + lines[at].partition(b",")[0])
+        try:
+            return self.ask(*RUN)
+        finally:
+            self.hr.write_bytes(whole)

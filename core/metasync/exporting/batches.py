@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from metasync.contract import Connector, MetasyncError, RunNotice, Stopped, Unavailable, Writes
+from metasync.exporting import home
 from metasync.exporting.lease import DirectoryBusy, DirectoryLease, LeaseLost
 from metasync.exporting.order import Stage
 from metasync.exporting.pairs import use_name
@@ -107,6 +108,8 @@ def prepare(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> lis
     from metasync.planning.approval import check_approved
 
     with workspace.backend.write("export.prepare", durable=True) as connection:
+        home.check(workspace, connection)
+        home.begin(workspace, connection)
         rows = plans.of_ids(connection, workspace.engagement_id, plan_ids)
         missing = sorted(set(plan_ids) - {row.id for row in rows})
         if missing:
@@ -126,7 +129,8 @@ def prepare(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> lis
             batch_id = batch_rows.add(connection, workspace.engagement_id, run_id=run_id, directory_id=directory_id, nonce=nonce, at=now)
             batch_rows.assign(connection, batch_id, run_id=run_id, directory_id=directory_id, plan_ids=chosen)
             tickets.append(Ticket(batch_id=batch_id, directory=names[directory_id], nonce=nonce))
-        return tickets
+    home.remember(workspace)
+    return tickets
 
 
 def work(workspace: Workspace, batch_id: int, nonce: str, *, patience: timedelta = PATIENCE) -> ExportOutcome:
@@ -190,7 +194,7 @@ class _Batch:
     def work(self) -> ExportOutcome:
         unavailable: dict[str, str] = {}
         stopped = False
-        self._open()
+        self._open(writes=True)
         try:
             self._write()
         except Unavailable as error:
@@ -203,6 +207,7 @@ class _Batch:
             self._close(failure(error))
             raise
         counts = self._close(unavailable.get(self._directory))
+        home.remember(self._workspace)
         notice = RunNotice(
             engagement=self._workspace.engagement.name,
             run=self._batch.run_id,
@@ -225,10 +230,13 @@ class _Batch:
         finally:
             self._close(None)
 
-    def _open(self) -> None:
+    def _open(self, *, writes: bool = False) -> None:
         """Lease the batch. Batches that a killed process left open are closed first, so that what they wrote is audited (I6)."""
         with self._workspace.backend.write("export.open", durable=True) as connection:
             self._lease.check(connection)
+            if writes:
+                # What the connector did wrong in an earlier export; if it does so again, that is told again.
+                problem_rows.clear(connection, self._workspace.engagement_id, "export", self._directory, [0], codes=["connector"])
             now = self._workspace.backend.now(connection)
             for left in batch_rows.not_done(connection, self._workspace.engagement_id, self._batch.directory_id):
                 if left.id != self._batch.id and left.state == "leased":

@@ -7,13 +7,17 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from metasync.contract import MetasyncError
-from metasync.lease import Lease
+from metasync.lease import TTL, Lease
 from metasync.store import batches as batch_rows
 from metasync.store import leases
 from metasync.store.backend import Backend
+from metasync.store.errors import StoreError
 
 MARGIN = 5.0
 """No write begins with less than this left, in seconds."""
+LOOK = 0.5
+"""Nor longer than this after the last look at who holds it: a clock that jumps gives a lease away before its time, and whoever stood still
+meanwhile knows of neither."""
 
 
 class DirectoryBusy(MetasyncError):
@@ -46,7 +50,13 @@ class DirectoryLease(Lease):
 
     def ensure(self) -> None:
         """Before a write: it is ours, with time left. Raises `LeaseLost`."""
-        if self.lost.is_set() or (self.left() < MARGIN and not self.renew()):
+        if self.left() < TTL.total_seconds() - LOOK:
+            try:
+                self.renew()
+            except StoreError:
+                if self.left() < MARGIN:
+                    raise
+        if self.lost.is_set():
             raise self._taken_over()
 
     def _busy(self, holder: str) -> MetasyncError:

@@ -18,13 +18,14 @@ from metasync import faults as fault
 from metasync.contract import AttributeSchema, Change, Kind, Operation, Outcome, Reference, Result, Unavailable
 from metasync.equality import attributes_of
 from metasync.exporting.gate import Gate
-from metasync.exporting.lease import DirectoryLease
+from metasync.exporting.lease import DirectoryLease, LeaseLost
 from metasync.exporting.order import MEMBERS, PLACES
 from metasync.exporting.readback import Decision, Verdict, decide
 from metasync.exporting.record import Recorder, Report, backoff
 from metasync.exporting.references import Resolver, Unresolved
 from metasync.exporting.targets import Item, Target
 from metasync.store import directories, ledger
+from metasync.store.errors import StoreError
 from metasync.store.ledger import ChangeRow
 from metasync.store.plans import PlanRow
 from metasync.store.rows import MARK_PREFIX
@@ -361,7 +362,7 @@ class Worker:
         ended: BaseException | None = None
         try:
             fault.point("export.before_target_write")
-            for result in self._target.write(items):
+            for result in self._while_ours(self._target.write(items)):
                 row = by_id.pop(result.id, None)
                 if row is None:
                     self._recorder.connector_bug(
@@ -374,10 +375,12 @@ class Worker:
             why = f"{self._target.name} gave no result for it"
             if by_id:
                 self._recorder.connector_bug(f"{why}: {', '.join(row.label for row in list(by_id.values())[:5])}")
+        except (LeaseLost, StoreError):
+            raise
         except Unavailable as error:
             ended, why = error, str(error)
-        except Exception as error:
-            # A plugin's own mistake: these changes are unknown, and the others go on.
+        except (Exception, SystemExit) as error:
+            # A plugin's own mistake, or its wish to end the program: these changes are unknown, and the others go on.
             self._failures += 1
             why = f"{self._target.name} failed: {failure(error)}"
             _log.error("%s", why)
@@ -387,6 +390,18 @@ class Worker:
         self._record(reports)
         if ended is not None:
             raise ended
+
+    def _while_ours(self, results: Iterable[Result]) -> Iterator[Result]:
+        """Look at the lease before each result is asked for: a connector that writes one change after another writes no more of them for a
+        process that stood still for so long that somebody else has taken over, and may have written them. Raises `LeaseLost`."""
+        written = iter(results)
+        while True:
+            self._lease.ensure()
+            try:
+                result = next(written)
+            except StopIteration:
+                return
+            yield result
 
     def _record(self, reports: Sequence[Report], *, read_back: bool = False) -> None:
         if not reports:

@@ -20,6 +20,7 @@ from metasync.contract import (
     CursorExpired,
     Follows,
     ImportIncomplete,
+    MetasyncError,
     Page,
     ReadRequest,
     Schema,
@@ -37,6 +38,7 @@ from metasync.store.directories import CursorRow
 from metasync.store.rows import DirectoryRow, Problem, Severity, State
 from metasync.store.tables import link, match_key, object_
 from metasync.synchronising.needs import directory_needs
+from metasync.words import failure
 from metasync.workspace import Workspace
 
 PAGE = 2000
@@ -309,7 +311,7 @@ class _Import:
         """The pages, if they end with one that says complete."""
         complete = False
         fault.point("import.before_read")
-        for page in read:
+        for page in self.read_by_plugin(read):
             fault.point("import.after_read")
             if complete:
                 raise ImportIncomplete(f"{self.directory} went on after it had said that everything was read; nothing was deleted")
@@ -320,6 +322,21 @@ class _Import:
         if not complete:
             self.workspace.check_stop()
             raise ImportIncomplete(f"{self.directory} stopped before everything was read; nothing was deleted. Run the import again")
+
+    def read_by_plugin(self, read: Iterator[Page]) -> Iterator[Page]:
+        """A plugin's own mistake breaks this import off, and no other; it may not end the program either."""
+        pages = iter(read)
+        while True:
+            try:
+                page = next(pages)
+            except StopIteration:
+                return
+            except MetasyncError:
+                raise
+            except (Exception, SystemExit) as error:
+                text = f"the connector {self.connector.name} failed: {failure(error)}; this is a mistake in the plugin, tell its author"
+                raise ImportIncomplete(f"{self.directory} was not read to its end, and nothing was deleted: {text}") from error
+            yield page
 
     def store(self, comparison: Comparison, page: Page, progress: CursorRow | None = None) -> None:
         """One page, what follows from it, and how far the import came, in one transaction."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from metasync.contract import MetasyncError, Stopped
-from metasync.exporting import confirm_import, let_go_of_lost, settle
+from metasync.exporting import confirm_import, home, let_go_of_lost, settle
 from metasync.importing import import_directory
 from metasync.planning import PlanSummary, auto_approve, freeze, plan_undo
 from metasync.planning import approve as approve_plan
@@ -95,6 +95,8 @@ def import_directories(workspace: Workspace, directories: Sequence[str], *, full
     """Import these directories, and synchronise what is dirty where all that it needs is complete."""
     with recorded(workspace, "import", directories) as run:
         imports = _import_all(run, directories, full=full)
+        if full:
+            home.settle(run.workspace, [one.directory for one in imports if one.error is None])
         _settle(run, imports=imports)
         return RunOutcome(run=run.id, state=run.state, imports=imports, errors=_errors(run))
 
@@ -137,6 +139,8 @@ def undo(workspace: Workspace, run_id: int) -> RunOutcome:
 def run(workspace: Workspace, profiles: Sequence[str], *, approve: bool = False, reason: str = "") -> RunOutcome:
     """Everything, in order. `approve` approves what waits for a person, never what a limit stops."""
     with recorded(workspace, "run", profiles) as active:
+        with workspace.backend.read() as connection:
+            home.check(workspace, connection)
         paused = _paused(workspace, profiles)
         going = [name for name in profiles if name not in paused]
         imports = _import_all(active, directories_of(workspace, going), full=False)

@@ -60,6 +60,7 @@ class Writing:
                 joins.set_done(connection, unit.target_join.id, unit.done)
         dirty.clean(connection, name, ids, self.at.now)
         if self.at.refers:
+            # They are worked out in transactions of their own, which a process that ends here never comes to.
             dirty.await_references(backend, connection, self.at.engagement_id, name, [unit.id for unit in units if _may_have_members(unit)])
         dirty.mark(backend, connection, self.at.engagement_id, [(profile, one, 0) for profile, one in waiting])
         times = {unit.id: unit.due_at for unit in units if unit.due_at is not None}

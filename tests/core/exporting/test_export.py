@@ -300,6 +300,17 @@ def test_a_connector_that_raises_something_else_harms_only_that_portion(bench: A
     assert any("KeyError" in text for text in bench.problems("export"))
 
 
+def test_what_a_connector_did_wrong_stands_until_the_next_export_to_its_directory(bench: Any) -> None:
+    bench.pend_create(bench.person("anna"))
+    bench.fabrikam.script["anna"] = [KeyError("oops")]
+    exported(bench, planned(bench))
+    assert any("KeyError" in text for text in bench.problems("export"))
+    bench.settled()
+    bench.pend_create(bench.person("bob"))
+    exported(bench, planned(bench))
+    assert bench.problems("export") == []
+
+
 def test_a_create_whose_identity_got_an_object_meanwhile_is_sent_back(bench: Any) -> None:
     anna = bench.person("anna")
     bench.pend_create(anna)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from metasync.store import audit
 from metasync.store import tables as t
 
 HERE = Path(__file__).parent
-PEOPLE, KILLS = 800, 10
+PEOPLE, KILLS = (4000, 50) if os.environ.get("METASYNC_CHAOS_WHOLE") else (800, 10)
 
 
 def lines(log: Path) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select
 
+from metasync import faults as fault
 from metasync.contract import Kind, Operation, Reference
 from metasync.exporting import batches
 from metasync.importing import read
@@ -52,6 +53,27 @@ def test_what_was_left_in_flight_is_settled_although_its_plan_gave_way_to_a_newe
     assert [values(ad, name).get("title") for name in ("Ann", "Bob")] == ["Chief", "Clerk"]
     assert broken.cycle() == {}
     assert broken.problems() == []
+
+
+@pytest.mark.parametrize("moment", ["synchronise.unit.after_commit", "synchronise.references.before_commit"])
+def test_i1_managers_and_members_are_worked_out_although_the_synchronisation_ended_before_it_came_to_them(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory, moment: str
+) -> None:
+    engine = make()
+    ann, bob, cleo = (person(hr, name) for name in ("Ann", "Bob", "Cleo"))
+    team = hr.add(Kind.GROUP, name="Team", members=(Reference(value=ann),))
+    engine.cycle()
+    hr.change(ann, manager=Reference(value=bob))
+    hr.join(team, cleo)
+    hr.leave(team, ann)
+    engine.import_()
+    with fault.armed(",".join(f"{moment}:raise:{nth}" for nth in (1, 2))), pytest.raises(fault.Injected):
+        engine.plan()
+    engine.cycle()
+    assert values(ad, "Ann").get("manager") == Reference(value=anchor(ad, "Bob"))
+    (group,) = ad.anchors(Kind.GROUP)
+    assert (ad.get(group) or {}).get("members") == (Reference(value=anchor(ad, "Cleo")),)
+    assert engine.plan() == {}
 
 
 def test_what_was_left_in_flight_is_settled_although_the_document_changed(broken: Engine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
