@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import crowds, files, looking, undoing, working
+from . import crowds, files, looking, settled, undoing, working
 from .meter import Meter
 
 
@@ -17,9 +17,11 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
     folder, urls, size = Path(asked["folder"]), asked["urls"], int(asked["size"])
     match asked["what"]:
         case "working":
-            found = working.work(meter, folder, urls, size, cel=False, beyond=True)
+            found = working.work(meter, folder, urls, size)
+        case "settled":
+            found = settled.work(meter, folder, urls, size, cel=False)
         case "expressions":
-            found = working.work(meter, folder, urls, size, cel=True, beyond=False)
+            found = settled.work(meter, folder, urls, size, cel=True)
         case "files":
             found = files.work(meter, folder, urls, size)
         case "crowd":

@@ -69,6 +69,15 @@ profiles:
 """
 
 
+def reworded(text: str) -> str:
+    """Another document that means the same: every object has to be looked at again."""
+    other = text.replace("givenName: source.givenName", "givenName: 'source.givenName + \"\"'")
+    other = other.replace("displayName: source.displayName, mail", "displayName: 'source.displayName + \"\"', mail")
+    if other.count('+ ""') != 2:
+        raise RuntimeError("nothing was reworded")
+    return other
+
+
 def directory(*, cel: bool = False, sink: bool = False) -> str:
     """People and groups of one directory into another; `sink`: that can be written."""
     more = _DIRECTORY_ONLY + (CEL if cel else "")

@@ -29,6 +29,8 @@ class Company:
     seed: int = 0
     crowd: int = 0
     """Beside the objects, one group with so many members."""
+    kept: bool = False
+    """It is what the documents make of such a company in their target."""
     editions: dict[int, int] = field(default_factory=dict)
     log: list[int] = field(default_factory=list)
     spent: float = 0.0
@@ -42,6 +44,8 @@ class Company:
 
     def entry(self, number: int) -> Entry:
         """One object as it is now."""
+        if self.kept:
+            return people.kept(number, self.size, edition=self.editions.get(number, 0), seed=self.seed)
         return people.entry(number, self.size, edition=self.editions.get(number, 0), seed=self.seed)
 
 

@@ -49,23 +49,20 @@ def synchronised(engine: Engine, meter: Meter, *, step: str, frozen: str | None 
             return sum(plan.changes for plan in freeze(run.workspace, run.id, names))
 
 
-def work(meter: Meter, folder: Path, urls: Sequence[str], size: int, *, cel: bool, beyond: bool) -> dict[str, float]:
-    """All steps on one company; `beyond` the first synchronisation: also deltas, the second import and the raw limits."""
+def work(meter: Meter, folder: Path, urls: Sequence[str], size: int) -> dict[str, float]:
+    """All steps on one company: everything created, then deltas, the second import, and the raw limits."""
     company, empty = Company(size), Company(0)
     spent: Callable[[], float] = lambda: company.spent  # noqa: E731
-    engine = engine_of(folder, urls[0], documents.directory(cel=cel), {"hr": company, "ad": empty})
+    engine = engine_of(folder, urls[0], documents.directory(), {"hr": company, "ad": empty})
     with meter.step("import", spent):
         imported(engine, "hr")
     imported(engine, "ad")
-    with meter.step("decode the source"):
-        decode(engine.backend, engine.workspace.directory_ids["hr"])
-    changes = synchronised(engine, meter, step="synchronise", frozen="freeze")
+    changes = synchronised(engine, meter, step="first synchronisation", frozen="freeze")
     if changes < size:
         raise RuntimeError(f"{changes} changes were planned for {size} objects")
     peak = peak_megabytes()
-    if beyond:
-        behind(engine, meter, company, spent)
-        limits(meter, engine, urls[1:], company)
+    behind(engine, meter, company, spent)
+    limits(meter, engine, urls[1:], company)
     engine.close()
     return {"changes": changes, "peak": peak}
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from metasync.store.backend import Backend
-from metasync.store.tables import pending, problem, sync_state, wanted
+from metasync.store.tables import UtcTime, pending, problem, sync_state, wanted
 
 
 class Row(NamedTuple):
@@ -38,6 +39,8 @@ class Row(NamedTuple):
     known_computed: bytes | None
     enabled: bool | None
     left_cause: str | None
+    left_since: Any
+    """As the database gives it."""
 
 
 class Kept(NamedTuple):
@@ -54,7 +57,7 @@ class Kept(NamedTuple):
 ROWS = """
 SELECT source.id, source.directory_id, source.kind, source.anchor, source.state, source.digest, source.blob, source.mark, own.created,
        own.identity_id, target.id, target.state, target.digest, target.privileged, other.done, known.status, known.reason, known.digest,
-       known.target, known.computed, known.enabled, known.left_cause
+       known.target, known.computed, known.enabled, known.left_cause, known.left_since
 FROM object AS source
 JOIN "join" AS own ON own.object_id = source.id
 JOIN "join" AS other ON other.identity_id = own.identity_id AND other.directory_id = ? AND other.kind = ?
@@ -99,15 +102,15 @@ def settle(
     engagement_id: int,
     profile: str,
     run_id: int,
-    rows: Iterable[tuple[int, bytes, bytes, bytes, str, bool | None, bytes]],
+    rows: Iterable[tuple[Any, ...]],
 ) -> None:
     """These objects are in step, and nothing is pending for them, awaited by them or wrong with them: (source object, its digest, the
-    target's, that of what was computed, reason, enabled, that of what is desired)."""
-    columns = ("digest", "target", "computed", "status", "reason", "enabled", "desired", "left_since", "run_id")
+    target's, that of what was computed, reason, enabled, that of what is desired, how it left, and since when)."""
+    columns = ("digest", "target", "computed", "status", "reason", "enabled", "desired", "left_cause", "left_since", "run_id")
     given = list(rows)
     values = (
-        (digest, target, computed, "in step", reason, enabled, desired, None, run_id, profile, object_id)
-        for object_id, digest, target, computed, reason, enabled, desired in given
+        (digest, target, computed, "in step", reason, enabled, desired, left, as_stored(connection, since), run_id, profile, object_id)
+        for object_id, digest, target, computed, reason, enabled, desired, left, since in given
     )
     backend.update(connection, sync_state, columns, ("profile", "object_id"), values)
     ids = [row[0] for row in given]
@@ -118,6 +121,13 @@ def settle(
     about = ("engagement_id", "area", "of", "object_id")
     wrong = backend.fetch(connection, query, engagement_id, profile, ids)
     backend.delete(connection, problem, about, ((engagement_id, "synchronise", profile, row[0]) for row in wrong))
+
+
+def as_stored(connection: Connection, time: Any) -> Any:
+    """A time as the driver takes it; one that the database gave stays as it is."""
+    if isinstance(time, datetime) and connection.dialect.name == "sqlite":
+        return UtcTime().process_bind_param(time, connection.dialect)
+    return time
 
 
 def set_digests(backend: Backend, connection: Connection, profile: str, rows: Iterable[tuple[bytes, int]]) -> None:

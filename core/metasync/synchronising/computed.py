@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import xxhash
 
 from metasync.expressions import CLEAR, KEEP
+from metasync.expressions.values import Sentinel
 from metasync.store import codec
 
 
@@ -23,7 +24,7 @@ class Images(NamedTuple):
     def of(cls, values: Mapping[str, Any], place: str | None) -> Images | None:
         """None where a value is a reference: those are never compared by their text."""
         special = ""
-        if CLEAR in values.values() or KEEP in values.values():
+        if Sentinel in set(map(type, values.values())):
             special = " ".join(f"{name}={value.value}" for name, value in values.items() if value is CLEAR or value is KEEP)
             values = {name: value for name, value in values.items() if value is not CLEAR and value is not KEEP}
         text = codec.encode(values)[1:]

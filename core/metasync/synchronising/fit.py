@@ -47,9 +47,14 @@ def shaper(schema: KindSchema, shorten: Mapping[str, bool]) -> Callable[[dict[st
     names: dict[str, Any] = {"datetime": datetime}
     lines = ["def shape(values):"]
     for number, (name, may_shorten) in enumerate(shorten.items()):
+        known = schema.attributes.get(name)
         names[f"fit{number}"] = _fitter(schema, name, may_shorten)
+        test = _suspicious(known)
+        if known is not None and known.multi and known.type is Type.STRING:
+            names[f"plain{number}"] = _plain_texts(known.max_length)
+            test = f"value is not None and not (value.__class__ is tuple and plain{number}(value))"
         lines.append(f"    value = values.get({name!r})")
-        lines.append(f"    if {_suspicious(schema.attributes.get(name))}: values[{name!r}] = fit{number}(value)")
+        lines.append(f"    if {test}: values[{name!r}] = fit{number}(value)")
     lines += ["    return values", ""]
     text = "\n".join(lines)
     filename = f"<shape of a {schema.kind} {hash(text):x}>"
@@ -70,6 +75,15 @@ def _suspicious(known: AttributeSchema | None) -> str:
     if wanted is str:
         tests.append("'\\0' in value")
     return f"value is not None and ({' or '.join(tests)})"
+
+
+def _plain_texts(most: int | None) -> Callable[[tuple[Any, ...]], bool]:
+    """Are these nothing but texts that fit?"""
+
+    def plain(values: tuple[Any, ...]) -> bool:
+        return all([one.__class__ is str and "\0" not in one and (most is None or len(one) <= most) for one in values])
+
+    return plain
 
 
 def _fitter(schema: KindSchema, name: str, shorten: bool) -> Callable[[Any], Any]:

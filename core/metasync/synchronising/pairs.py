@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from metasync import garbage
 from metasync.contract import Kind
-from metasync.engagement.model import Action, Origin, Strength
+from metasync.engagement.model import Action, Cause, Leave, Origin, Strength
 from metasync.store import codec, dirty, holders, pairs, reservations
 from metasync.store.normalise import normalise
 from metasync.store.rows import State, Status
@@ -22,7 +22,7 @@ from metasync.synchronising.computed import Images
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.images import Image
 from metasync.synchronising.program import NOTHING, Program
-from metasync.synchronising.scope import INSIDE, in_scope
+from metasync.synchronising.scope import DISABLED, INSIDE, in_scope
 from metasync.synchronising.setting import Setting
 from metasync.synchronising.unique import UniqueValues, expanded
 from metasync.synchronising.units import WAITING
@@ -54,6 +54,10 @@ class Pair(NamedTuple):
     program: Program
     values: dict[str, Any]
     images: Images
+    words: str
+    """Why it is in scope."""
+    left: str | None
+    """How it left all the same."""
 
     @property
     def enabled(self) -> bool | None:
@@ -100,7 +104,11 @@ class Pairs:
             pair = self._look(row) if row is not None else None
             if pair is None or row is None:
                 continue
-            unchanged = row.status == Status.IN_STEP and row.known_target == row.target_digest and row.reason == INSIDE.words
+            unchanged = (
+                row.status == Status.IN_STEP
+                and row.known_target == row.target_digest
+                and (row.reason, row.left_cause) == (pair.words, pair.left)
+            )
             if unchanged and row.known_computed == pair.images.computed:
                 same.append(row)
             else:
@@ -123,7 +131,7 @@ class Pairs:
         if program is None or row.state != State.LIVE or row.target_state != State.LIVE or row.kind != at.profile.source_kind:
             return None
         ours = at.profile.scope.origin is Origin.NATIVE and (row.mark is not None or row.created)
-        special = row.target_privileged or row.left_cause is not None or row.done not in (None, "null") or row.status not in SETTLED
+        special = row.target_privileged or row.done not in (None, "null") or row.status not in SETTLED
         if ours or special or (program.source, row.anchor) in at.hand.ignored:
             return None
         attributes = codec.decode(row.blob)
@@ -135,13 +143,21 @@ class Pairs:
             "mv": NOTHING,
         }
         try:
-            if in_scope(program, attributes, environment) is not INSIDE:
+            verdict = in_scope(program, attributes, environment)
+            # Whoever is disabled in the source has left as far as his profile says so; where it says nothing, he is simply in step.
+            if verdict is INSIDE:
+                left = None
+            elif verdict is DISABLED and all(step.action is Leave.KEEP for step in at.profile.leaving.get(Cause.DISABLED, ())):
+                left = Cause.DISABLED.value if at.profile.leaving.get(Cause.DISABLED) else None
+            else:
+                return None
+            if row.left_cause not in (None, left):
                 return None
             values, place = diff.wanted(program, environment, exists=True)
         except ObjectError:
             return None
         images = Images.of(values, place)
-        return Pair(row, program, values, images) if images is not None else None
+        return Pair(row, program, values, images, verdict.words, left) if images is not None else None
 
     def _settle(self, connection: Connection, compare: Sequence[Pair]) -> list[int]:
         """Those of these pairs that are in step all the same."""
@@ -181,7 +197,9 @@ class Pairs:
             desired = Images.of(one.values, None)
             assert desired is not None
             row = one.row
-            rows.append((row.id, row.digest, row.target_digest, one.images.computed, INSIDE.words, difference.agreed, desired.desired))
+            since = row.left_since if one.left == row.left_cause else at.now
+            known = (row.id, row.digest, row.target_digest, one.images.computed, one.words, difference.agreed, desired.desired)
+            rows.append((*known, one.left, since if one.left is not None else None))
             # What it bears and was never given by us is its own from now on.
             new += [
                 (stand.attribute, stand.key[1], one.values[stand.attribute], stand.base, row.identity_id, at.profile.name)
