@@ -81,7 +81,7 @@ def _plain_texts(most: int | None) -> Callable[[tuple[Any, ...]], bool]:
     """Are these nothing but texts that fit?"""
 
     def plain(values: tuple[Any, ...]) -> bool:
-        return all([one.__class__ is str and "\0" not in one and (most is None or len(one) <= most) for one in values])
+        return all(one.__class__ is str and "\0" not in one and (most is None or len(one) <= most) for one in values)
 
     return plain
 

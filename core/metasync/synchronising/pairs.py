@@ -104,12 +104,8 @@ class Pairs:
             pair = self._look(row) if row is not None else None
             if pair is None or row is None:
                 continue
-            unchanged = (
-                row.status == Status.IN_STEP
-                and row.known_target == row.target_digest
-                and (row.reason, row.left_cause) == (pair.words, pair.left)
-            )
-            if unchanged and row.known_computed == pair.images.computed:
+            as_before = (row.status, row.reason, row.left_cause) == (Status.IN_STEP, pair.words, pair.left)
+            if as_before and row.known_target == row.target_digest and row.known_computed == pair.images.computed:
                 same.append(row)
             else:
                 compare.append(pair)
