@@ -98,7 +98,7 @@ class Comparison:
         else:
             named = [one.anchor for one in batch.entries] + [one.anchor for one in batch.patches] + batch.gone
             named += [one.anchor for one in batch.rejects if one.anchor]
-            known = objects.known(connection, self._directory_id, named)
+            known = objects.known(self._backend, connection, self._directory_id, named)
         new, stale = self._sort(connection, batch.entries, known, touched)
         changed = list(self._compare_links(connection, stale))
         changed += self._patch(connection, batch.patches, known)
@@ -136,15 +136,15 @@ class Comparison:
         new: list[Packed] = []
         stale: list[tuple[Known, Packed]] = []
         unchanged = 0
+        full, seen = self._full, self.seen
         for entry in entries:
             row = known.get(entry.anchor)
             if row is None:
                 new.append(entry)
                 continue
-            if self._full and row.id in self.seen:
+            if not seen.add(row.id) and full:
                 self._repeated(connection, row, entry, touched)
                 continue
-            self.seen.add(row.id)
             if row.digest == entry.digest and row.state == "live" and row.kind == entry.kind:
                 unchanged += 1
             else:

@@ -73,9 +73,9 @@ class Request:
             value = plain.get(attribute)
             if value is None:
                 continue
-            if value.__class__ is tuple:
+            if isinstance(value, tuple):
                 found.update({(name, folded): None for one in value if (folded := normalise(one))})
-            elif folded := normalise(value):  # type: ignore[arg-type]  # a single value
+            elif folded := normalise(value):
                 found[name, folded] = None
         for name, function in self.functions.get(kind, ()):
             for folded in function(plain):  # type: ignore[arg-type]  # no value of an imported image is None

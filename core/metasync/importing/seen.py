@@ -33,13 +33,16 @@ class Seen:
         for one in object_ids:
             self.add(one)
 
-    def add(self, object_id: int) -> None:
-        """The import has seen it."""
+    def add(self, object_id: int) -> bool:
+        """The import has seen it; False: it had before."""
         index, bit = object_id >> 3, 1 << (object_id & 7)
-        if index >= len(self._bits):
-            self._bits.extend(bytes(index + 4096 - len(self._bits)))
-        if not self._bits[index] & bit:
-            self._bits[index] |= bit
-            self._count += 1
-            if self.fresh is not None:
-                self.fresh.append(object_id)
+        bits = self._bits
+        if index >= len(bits):
+            bits.extend(bytes(index + 4096 - len(bits)))
+        if bits[index] & bit:
+            return False
+        bits[index] |= bit
+        self._count += 1
+        if self.fresh is not None:
+            self.fresh.append(object_id)
+        return True

@@ -21,10 +21,10 @@ def normalise(value: Value | None) -> str:
 
     What is longer than `LONGEST` is its beginning and the SHA-256 of all of it.
     """
-    if value.__class__ is str and value.isascii() and value.isprintable() and len(value) <= LONGEST:
-        # Nearly all of them: nothing to escape, to fold or to shorten.
-        return " ".join(value.split()).lower() if " " in value else value.lower()
     if isinstance(value, str):
+        if value.isascii() and value.isprintable() and len(value) <= LONGEST:
+            # Nearly all of them: nothing to escape, to fold or to shorten.
+            return " ".join(value.split()).lower() if " " in value else value.lower()
         return short(_text(value))
     if value is None:
         return ""

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, select, text, type_coerce, update
-from sqlalchemy.types import NullType
+from sqlalchemy import Connection, delete, func, select, text, update
 
 from metasync.contract import Kind
 from metasync.store import labels
@@ -51,17 +50,12 @@ class Known(NamedTuple):
 # --- reading ---------------------------------------------------------------------------------------------------------------------------
 
 
-def known(connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, Known]:
+def known(backend: Backend, connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, Known]:
     """anchor -> what is known, of those that are there (tombstones too)."""
-    # The driver gives bytes as bytes; SQLAlchemy would convert each digest again.
-    digest = type_coerce(object_.c.digest, NullType())
-    columns = (object_.c.id, object_.c.anchor, object_.c.kind, object_.c.state, digest)
-    found: dict[str, Known] = {}
+    # The directory stands in the text: only so a partial index is known to hold all of its anchors.
+    query = f"SELECT id, anchor, kind, state, digest FROM object WHERE directory_id = {int(directory_id)} AND anchor IN ?"
     # In the order of the index.
-    for part in portions(sorted(anchors)):
-        query = select(*columns).where(object_.c.directory_id == directory_id, object_.c.anchor.in_(part))
-        found.update((row[1], Known._make(row)) for row in connection.execute(query).all())
-    return found
+    return {row[1]: Known._make(row) for row in backend.fetch(connection, query, sorted(anchors))}
 
 
 def ids_by_anchor(connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, int]:

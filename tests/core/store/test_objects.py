@@ -41,7 +41,7 @@ def seen_by_all_queries(backend: Backend, directory_id: int) -> list[set[str]]:
     wanted = ["a1", "a2", "a3", "b1", "b2", "b3", "shared"]
     with backend.read() as connection:
         return [
-            set(objects.known(connection, directory_id, wanted)),
+            set(objects.known(backend, connection, directory_id, wanted)),
             set(objects.ids_by_anchor(connection, directory_id, wanted)),
             {row[2] for row in objects.images(connection, directory_id)},
             {row.anchor for row in objects.get(connection, list(objects.ids(connection, directory_id))).values()},
