@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import crowds, files, working
+from . import crowds, files, looking, settled, undoing, working
 from .meter import Meter
 
 
@@ -17,13 +17,21 @@ def main(asked: dict[str, Any]) -> dict[str, Any]:
     folder, urls, size = Path(asked["folder"]), asked["urls"], int(asked["size"])
     match asked["what"]:
         case "working":
-            found = working.work(meter, folder, urls, size, cel=False, beyond=True)
+            found = working.work(meter, folder, urls, size)
+        case "settled":
+            found = settled.work(meter, folder, urls, size, cel=False)
         case "expressions":
-            found = working.work(meter, folder, urls, size, cel=True, beyond=False)
+            found = settled.work(meter, folder, urls, size, cel=True)
         case "files":
             found = files.work(meter, folder, urls, size)
         case "crowd":
             found = crowds.work(meter, folder, urls, size)
+        case "looking":
+            found = looking.work(meter, folder, urls, size)
+        case "undoing":
+            found = undoing.work(meter, folder, urls, size)
+        case "members":
+            found = undoing.members(meter, folder, urls, size)
         case other:
             raise ValueError(f"nothing is called {other}")
     return {"seconds": meter.seconds, **found}

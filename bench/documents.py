@@ -58,20 +58,30 @@ _GROUPS = """
     map: {{cn: source.cn, displayName: source.displayName, mail: source.mail, sAMAccountName: source.sAMAccountName,
            description: source.description, members: source.members}}
 """
+_EMPTY = "{connector: ready, options: {store: ad}}"
 _HEAD = """
 engagement: bench
 plugins: {{standard: ">=0"}}
 directories:
   hr: {hr}
-  ad: {{connector: ready, options: {{store: ad}}}}
+  ad: {ad}
 profiles:
 """
 
 
-def directory(*, cel: bool = False) -> str:
-    """People and groups of one directory into another."""
+def reworded(text: str) -> str:
+    """Another document that means the same: every object has to be looked at again."""
+    other = text.replace("givenName: source.givenName", "givenName: 'source.givenName + \"\"'")
+    other = other.replace("displayName: source.displayName, mail", "displayName: 'source.displayName + \"\"', mail")
+    if other.count('+ ""') != 2:
+        raise RuntimeError("nothing was reworded")
+    return other
+
+
+def directory(*, cel: bool = False, sink: bool = False) -> str:
+    """People and groups of one directory into another; `sink`: that can be written."""
     more = _DIRECTORY_ONLY + (CEL if cel else "")
-    head = _HEAD.format(hr="{connector: ready, options: {store: hr}}")
+    head = _HEAD.format(hr="{connector: ready, options: {store: hr}}", ad="{connector: sink}" if sink else _EMPTY)
     return head + _PEOPLE.format(limits=_LIMITS, more=more) + _GROUPS.format(limits=_LIMITS)
 
 
@@ -80,4 +90,4 @@ def file(path: Path) -> str:
     columns = "columns: {name: cn}"
     types = "types: {badge: integer, hidden: boolean}"
     hr = f"{{connector: csv, options: {{path: {path}, anchor: employeeNumber, {columns}, {types}}}}}"
-    return _HEAD.format(hr=hr) + _PEOPLE.format(limits=_LIMITS, more="")
+    return _HEAD.format(hr=hr, ad=_EMPTY) + _PEOPLE.format(limits=_LIMITS, more="")

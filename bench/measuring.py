@@ -54,13 +54,21 @@ def measure(root: Path, server: Cluster | None, asked: Sequence[tuple[str, int]]
         peaks = [sample["peak"] for sample in several if "peak" in sample]
         if peaks:
             found.peaks[one] = max(peaks)
+        growths = [sample["growth"] for sample in several if "growth" in sample]
+        if growths:
+            found.growths[one] = max(growths)
     return found
+
+
+UNDONE = 10_000
+"""Changes of the run that is taken back."""
 
 
 def wanted(whats: Collection[str], sizes: Sequence[int], crowd: int) -> list[tuple[str, int]]:
     """What has to be measured: with expressions on the smallest size alone, for it differs by what it adds per object."""
-    asked = [("working", size) for size in sizes] + [("files", size) for size in sizes if size < 1_000_000]
-    asked += [("expressions", sizes[0]), ("crowd", crowd)]
+    asked = [(what, size) for what in ("working", "settled") for size in sizes] + [("files", size) for size in sizes if size < 1_000_000]
+    asked += [("expressions", sizes[0]), ("crowd", crowd), ("members", crowd)]
+    asked += [("looking", size) for size in sizes] + [("undoing", min(UNDONE, size)) for size in sizes[:1]]
     return [one for one in asked if one[0] in whats]
 
 

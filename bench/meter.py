@@ -47,6 +47,12 @@ def peak_megabytes() -> float:
     raise RuntimeError("the kernel does not tell a process's peak memory")
 
 
+def forget_peak() -> float:
+    """Begin anew with the peak memory; what is held now."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return peak_megabytes()
+
+
 def _stat(process: int) -> list[int]:
     """utime, stime, cutime and cstime of a process; nothing of one that has ended."""
     try:

@@ -46,6 +46,37 @@ def entry(number: int, size: int, *, edition: int = 0, seed: int = 0) -> Entry:
     return Entry(anchor=anchor(number, seed), kind=Kind.USER, attributes=_person(number, edition, seed))
 
 
+def kept(number: int, size: int, *, edition: int = 0, seed: int = 1) -> Entry:
+    """What the documents' mappings make of an object in their target: worked out here by hand, so that an engine that does not agree finds
+    something to do."""
+    if is_group(number):
+        values = {
+            name: value for name, value in _group(number, size, edition, seed).items() if name not in ("whenCreated", "proxyAddresses")
+        }
+        return Entry(anchor=anchor(number, seed), kind=Kind.GROUP, attributes={**values, "path": "OU=Groups,DC=fabrikam,DC=test"})
+    one = _person(number, edition, seed)
+    given = {name: one[name] for name in KEPT}
+    made = {
+        "path": "OU=Staff,DC=fabrikam,DC=test",
+        "displayName": f"{one['displayName']} ({one['company']})",
+        "mail": str(one["mail"]).lower(),
+        "userPrincipalName": str(one["userPrincipalName"]).lower(),
+        "company": "Fabrikam",
+        "employeeNumber": str(one["employeeNumber"]).removeprefix("E"),
+        "description": f"{one['street']}, {one['city']}, {one['room']}, {one['costCentre']}",
+        "city": "Management" if str(one["title"]).startswith(("Director", "Manager")) else "Staff",
+        "room": str(one["proxyAddresses"][1]),  # type: ignore[index]  # the second address
+    }
+    return Entry(anchor=anchor(number, seed), kind=Kind.USER, attributes={**given, **made})
+
+
+KEPT = (
+    "cn givenName sn sAMAccountName title department telephoneNumber otherTelephone targetAddress legacyExchangeDN employeeID badge hidden "
+    "manager enabled proxyAddresses accountExpires"
+).split()
+"""What the documents take over as it is."""
+
+
 def crowd(members: int, seed: int = 0) -> Entry:
     """One group that has the first so many people as its members."""
     attributes = _group_values(members, 0)

@@ -29,6 +29,8 @@ class Company:
     seed: int = 0
     crowd: int = 0
     """Beside the objects, one group with so many members."""
+    kept: bool = False
+    """It is what the documents make of such a company in their target."""
     editions: dict[int, int] = field(default_factory=dict)
     log: list[int] = field(default_factory=list)
     spent: float = 0.0
@@ -42,6 +44,8 @@ class Company:
 
     def entry(self, number: int) -> Entry:
         """One object as it is now."""
+        if self.kept:
+            return people.kept(number, self.size, edition=self.editions.get(number, 0), seed=self.seed)
         return people.entry(number, self.size, edition=self.editions.get(number, 0), seed=self.seed)
 
 
@@ -75,7 +79,7 @@ class ReadyConnector(Connector):
         for start in range(0, company.size, request.page_size):
             yield self.page(request, numbers[start : start + request.page_size])
         began = time.process_time()
-        items = (_asked(people.crowd(company.crowd, company.seed), request),) if company.crowd else ()
+        items = (asked(people.crowd(company.crowd, company.seed), request),) if company.crowd else ()
         company.spent += time.process_time() - began
         yield Page(items=items, complete=True, cursor=str(len(company.log)))
 
@@ -89,7 +93,7 @@ class ReadyConnector(Connector):
     def page(self, request: ReadRequest, numbers: Sequence[int]) -> Page:
         """One page, on our own account."""
         began = time.process_time()
-        made = Page(items=tuple([_asked(self.company.entry(number), request) for number in numbers]))
+        made = Page(items=tuple([asked(self.company.entry(number), request) for number in numbers]))
         self.company.spent += time.process_time() - began
         return made
 
@@ -118,7 +122,7 @@ def schema() -> Schema:
     return Schema(kinds={**known.kinds, Kind.USER: replace(user, attributes={**user.attributes, **more})})
 
 
-def _asked(entry: Entry, request: ReadRequest) -> Entry:
+def asked(entry: Entry, request: ReadRequest) -> Entry:
     """With the attributes that were asked for."""
     wanted = request.attributes.get(entry.kind, frozenset()) | {"anchor"}
     known = {"anchor": entry.anchor, "name": entry.attributes["cn"], **entry.attributes}

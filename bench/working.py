@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from metasync.contract import Kind
 from metasync.importing.read import PAGE
 from metasync.planning import freeze
 from metasync.runs import run as runs
@@ -50,23 +49,20 @@ def synchronised(engine: Engine, meter: Meter, *, step: str, frozen: str | None 
             return sum(plan.changes for plan in freeze(run.workspace, run.id, names))
 
 
-def work(meter: Meter, folder: Path, urls: Sequence[str], size: int, *, cel: bool, beyond: bool) -> dict[str, float]:
-    """All steps on one company; `beyond` the first synchronisation: also deltas, the second import and the raw limits."""
+def work(meter: Meter, folder: Path, urls: Sequence[str], size: int) -> dict[str, float]:
+    """All steps on one company: everything created, then deltas, the second import, and the raw limits."""
     company, empty = Company(size), Company(0)
     spent: Callable[[], float] = lambda: company.spent  # noqa: E731
-    engine = engine_of(folder, urls[0], documents.directory(cel=cel), {"hr": company, "ad": empty})
+    engine = engine_of(folder, urls[0], documents.directory(), {"hr": company, "ad": empty})
     with meter.step("import", spent):
         imported(engine, "hr")
     imported(engine, "ad")
-    with meter.step("decode the source"):
-        decode(engine.backend, engine.workspace.directory_ids["hr"])
-    changes = synchronised(engine, meter, step="synchronise", frozen="freeze")
+    changes = synchronised(engine, meter, step="first synchronisation", frozen="freeze")
     if changes < size:
         raise RuntimeError(f"{changes} changes were planned for {size} objects")
     peak = peak_megabytes()
-    if beyond:
-        behind(engine, meter, company, spent)
-        limits(meter, engine, urls[1:], company)
+    behind(engine, meter, company, spent)
+    limits(meter, engine, urls[1:], company)
     engine.close()
     return {"changes": changes, "peak": peak}
 
@@ -115,13 +111,12 @@ def object_rows(meter: Meter, fresh: Backend, engine: Engine, directory_id: int,
     made = [[row[at] for at in order] for row in rows]
     with fresh.write() as connection:
         objects.drop_anchor_index(connection, directory_id)
-    holding = {Kind.USER: ("manager",), Kind.GROUP: ("members",)}
     for start in range(0, len(made), PAGE):
         entries = [company.entry(number) for number in range(start, min(start + PAGE, company.size))]
         with meter.step("object rows with digest"), fresh.write() as connection:
             stored: list[tuple[Any, ...]] = []
             for entry, row in zip(entries, made[start : start + PAGE], strict=True):
-                _, row[place["blob"]], row[place["digest"]], _ = codec.pack(entry.attributes, holding[entry.kind])
+                _, row[place["blob"]], row[place["digest"]], _ = codec.pack(entry.attributes)
                 stored.append(tuple(row))
             fresh.insert(connection, object_, objects.COLUMNS, stored)
 

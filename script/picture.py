@@ -66,9 +66,10 @@ def plan_picture(folder: Path) -> str:
     out = Recorded()
     with service.open_workspace(settings) as workspace:
         plan = next(one for one in service.open_plans(workspace) if one.profile == "staff" and one.state == "planned")
-        found = replace(service.show_plan(workspace, plan.id, limit=SHOWN), created=MADE)
-    out.results.print(Text.assemble(("$ ", "green"), f"metasync show {plan.id}"))
-    show_plan(out, found)
+        found = replace(service.show_plan(workspace, plan.id), created=MADE)
+        changes = service.changes_of(workspace, found, limit=SHOWN)
+        out.results.print(Text.assemble(("$ ", "green"), f"metasync show {plan.id}"))
+        show_plan(out, found, changes, lambda: service.matching(workspace, found))
     picture = out.results.export_svg(title="metasync", theme=THEME, unique_id="plan")
     # A picture in a page loads nothing from elsewhere: the fonts that rich names would not be fetched.
     return re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL).replace("Fira Code", FONTS)

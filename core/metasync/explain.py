@@ -15,6 +15,7 @@ from metasync.store import pending as pending_rows
 from metasync.store.joins import JoinRow
 from metasync.store.rows import State, Status
 from metasync.synchronising import interpret
+from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.fit import fit
 from metasync.synchronising.images import source_name
 from metasync.synchronising.interpret import show
@@ -22,7 +23,7 @@ from metasync.synchronising.match import Claims, Matching, by_hand, keyed
 from metasync.synchronising.names import unknown
 from metasync.synchronising.needs import canonical, kind_schema
 from metasync.synchronising.places import resolve_places
-from metasync.synchronising.program import ObjectError, Program, compile_program
+from metasync.synchronising.program import Program, compile_program
 from metasync.synchronising.scope import Verdict, judge
 from metasync.synchronising.units import Loader, Unit
 from metasync.workspace import Workspace
@@ -312,7 +313,7 @@ class _Teller:
         return lines
 
     def _problems(self, unit: Unit, attribute: str | None) -> list[Line]:
-        found = history.problems_of(self.connection, self.profile.name, unit.id)
+        found = history.problems_of(self.connection, self.workspace.engagement_id, self.profile.name, unit.id)
         return [Line(topic="problem", words=f"{one.code}: {one.text}") for one in found if attribute is None or one.attribute == attribute]
 
 

@@ -12,8 +12,9 @@ from metasync.contract import Operation
 from metasync.engagement.model import Cause, Leave, LeavingStep
 from metasync.store import history
 from metasync.store.rows import State, Status
+from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.leaving import TAKEN_BACK
-from metasync.synchronising.program import ObjectError, evaluate
+from metasync.synchronising.program import evaluate
 from metasync.synchronising.units import Unit
 
 TOUCHES = {Leave.DISABLE: "enabled", Leave.MOVE: "path"}

@@ -1,9 +1,14 @@
-"""What people are shown of runs and plans: with their steps, their changes, and the names of what these refer to."""
+"""What people are shown of runs and plans: with their steps, their changes, and the names of what these refer to.
+
+A plan may have a million changes, and a profile as many problems: they are read page by page while they are shown, each page by the key of
+the last one, and nothing of it is kept.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -15,10 +20,14 @@ from metasync.planning.plan import summary
 from metasync.store import ledger, looking, plans
 from metasync.store import runs as run_rows
 from metasync.store.ledger import ChangeRow
-from metasync.store.looking import ProblemRow
+from metasync.store.looking import ProblemRow, Seen
 from metasync.store.plans import PlanRow
 from metasync.store.runs import RunRow, StepRow
 from metasync.workspace import Workspace
+
+FIRST_PAGE = 50
+"""Rows of the first page: so many are there at once, whatever follows."""
+PAGE = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,21 +42,26 @@ class ShownRun:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownPlan:
-    """A plan with as many of its changes as were asked for."""
+    """A plan, but its changes."""
 
     plan: PlanSummary
     created: str
     states: Mapping[str, int]
     """State of a change -> number, of the rows that will be written."""
     approved_by: str
-    changes: Sequence[ChangeRow]
-    names: Mapping[str, str]
-    """DIRECTORY/ANCHOR of the objects that the changes refer to -> what people call them."""
     target: str
     """The directory that the plan writes to: references by anchor are to its objects."""
-    matching: int
-    """How many changes fit the filters; more than are shown, maybe."""
-    problems: Sequence[ProblemRow]
+    problems: int
+    """How many stand against its profile."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownChange:
+    """A change, and the names of what it refers to."""
+
+    row: ChangeRow
+    names: Mapping[str, str]
+    """DIRECTORY/ANCHOR of the objects that it refers to -> what people call them; of its neighbours, too."""
 
 
 def open_plans(workspace: Workspace) -> list[PlanSummary]:
@@ -72,44 +86,82 @@ def show_run(workspace: Workspace, run_id: int) -> ShownRun:
         )
 
 
-def show_plan(
-    workspace: Workspace,
-    plan_id: int,
-    *,
-    limit: int | None = 50,
-    operations: Collection[str] = (),
-    text: str = "",
-    states: Collection[str] = (),
-) -> ShownPlan:
-    """One plan; the first changes that fit. `text`: a part of an object's name or anchor."""
-    wanted = frozenset(operation_named(one) for one in operations)
+def show_plan(workspace: Workspace, plan_id: int) -> ShownPlan:
+    """One plan. What it would do is in `changes_of`."""
     with workspace.backend.read() as connection:
         row = _plan_row(connection, workspace, plan_id)
         given = plans.approval_of(connection, plan_id)
-        shown: list[ChangeRow] = []
-        matching, last = 0, 0
-        while page := ledger.changes(connection, workspace.engagement_id, plan_id=plan_id, states=states, after_id=last):
-            last = page[-1].id
-            fitting = [one for one in page if (not wanted or one.operation in wanted) and _mentions(one, text)]
-            matching += len(fitting)
-            shown += fitting if limit is None else fitting[: max(0, limit - len(shown))]
-        shown = _as_written(shown)
-        target = _target_of(workspace, row, shown)
         return ShownPlan(
-            names=looking.labels(connection, workspace.engagement_id, _referred(shown, target)),
-            target=target,
             plan=summary(row),
             created=f"{row.created:%Y-%m-%dT%H:%M:%SZ}",
             states=ledger.count(connection, [plan_id]),
             approved_by=f"{given.author}: {given.reason}" if given else "",
-            changes=shown,
-            matching=matching,
-            problems=looking.problems(connection, workspace.engagement_id, of=[row.profile], limit=None),
+            target=_target_of(connection, workspace, row),
+            problems=sum(looking.problem_totals(connection, workspace.engagement_id, [row.profile]).values()),
         )
 
 
+def changes_of(
+    workspace: Workspace, found: ShownPlan, *, limit: int | None = None, operations: Collection[str] = (), text: str = ""
+) -> Iterator[ShownChange]:
+    """The changes of a plan that fit, or the first of them. `text`: a part of an object's name or anchor. Raises `UsageError` at once."""
+    wanted = frozenset(operation_named(one).value for one in operations)
+    return _changes(workspace, found, limit, wanted, text)
+
+
+def _changes(workspace: Workspace, found: ShownPlan, limit: int | None, wanted: Collection[str], text: str) -> Iterator[ShownChange]:
+    last, left, size = 0, limit, FIRST_PAGE
+    while left is None or left > 0:
+        size = size if left is None else min(size, left)
+        with workspace.backend.read() as connection:
+            page = ledger.changes(
+                connection, workspace.engagement_id, plan_id=found.plan.id, operations=wanted, text=text, after_id=last, limit=size
+            )
+            names = looking.labels(connection, workspace.engagement_id, _referred(page, found.target))
+        for row in _as_written(page):
+            yield ShownChange(row=row, names=names)
+        if len(page) < size:
+            return
+        last = page[-1].id
+        left = left if left is None else left - len(page)
+        size = PAGE
+
+
+def matching(workspace: Workspace, found: ShownPlan, *, operations: Collection[str] = (), text: str = "") -> int:
+    """How many changes of a plan fit."""
+    if not operations and not text:
+        return sum(found.states.values())
+    wanted = frozenset(operation_named(one).value for one in operations)
+    with workspace.backend.read() as connection:
+        return ledger.count_those(connection, workspace.engagement_id, plan_id=found.plan.id, operations=wanted, text=text)
+
+
+def every_problem(workspace: Workspace, **filters: Any) -> Iterator[ProblemRow]:
+    """Problems that stand, the worst and oldest first; filters as `store.looking.problems` names them."""
+    after: tuple[str, int] | None = None
+    while True:
+        with workspace.backend.read() as connection:
+            page = looking.problems(connection, workspace.engagement_id, **filters, limit=PAGE, after=after)
+        yield from page
+        if len(page) < PAGE:
+            return
+        after = (page[-1].severity, page[-1].id)
+
+
+def every_object(workspace: Workspace, *, after: tuple[str, str] = ("", ""), **filters: Any) -> Iterator[Seen]:
+    """Objects as last imported, by directory and anchor, behind `after`; filters as `store.looking.objects` names them."""
+    size = FIRST_PAGE
+    while True:
+        with workspace.backend.read() as connection:
+            page = looking.objects(connection, workspace.engagement_id, **filters, limit=size, after=after)
+        yield from page
+        if len(page) < size:
+            return
+        after, size = (page[-1].directory, page[-1].anchor), PAGE
+
+
 def _as_written(shown: Sequence[ChangeRow]) -> list[ChangeRow]:
-    """The changes of one object in the order in which they are written, each object where it was."""
+    """The changes of one object in the order in which they are written, each object where it was: those of one page."""
     of_object: dict[int, list[ChangeRow]] = {}
     for one in shown:
         of_object.setdefault(one.object_id, []).append(one)
@@ -125,16 +177,12 @@ def operation_named(word: str) -> Operation:
         raise UsageError(f"there is no operation {word!r}; allowed: {', '.join(one.value for one in Operation)}") from None
 
 
-def _mentions(change: ChangeRow, text: str) -> bool:
-    folded = text.casefold()
-    return not text or any(folded in (one or "").casefold() for one in (change.label, change.anchor, change.source))
-
-
-def _target_of(workspace: Workspace, row: PlanRow, shown: Sequence[ChangeRow]) -> str:
+def _target_of(connection: Connection, workspace: Workspace, row: PlanRow) -> str:
     profile = workspace.engagement.profiles.get(row.profile)
     if profile is not None:
         return profile.target
-    return workspace.directory_name(shown[0].directory_id) if shown else ""
+    first = ledger.changes(connection, workspace.engagement_id, plan_id=row.id, limit=1)
+    return workspace.directory_name(first[0].directory_id) if first else ""
 
 
 def _referred(shown: Sequence[ChangeRow], target: str) -> set[str]:

@@ -7,7 +7,7 @@ product's table of contents.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -42,7 +42,20 @@ from metasync.keeping import (
 )
 from metasync.naming import find_object
 from metasync.opening import DOCUMENT_NAME, NotLoaded, Settings, UsageError, open_workspace, refuse_broken, store
-from metasync.overview import ShownPlan, ShownRun, open_plans, operation_named, reference_name, show_plan, show_run
+from metasync.overview import (
+    ShownChange,
+    ShownPlan,
+    ShownRun,
+    changes_of,
+    every_object,
+    every_problem,
+    matching,
+    open_plans,
+    operation_named,
+    reference_name,
+    show_plan,
+    show_run,
+)
 from metasync.planning import LimitExceeded, PlanSummary
 from metasync.planning import approve as approve_plan
 from metasync.planning import release as release_holds
@@ -52,7 +65,6 @@ from metasync.runs.run import Imported, RunOutcome, Waits
 from metasync.store import audit, directories, holds, looking, revisions
 from metasync.store import runs as run_rows
 from metasync.store.errors import Busy, Corrupt, StoreMissing, Unreachable
-from metasync.store.ledger import ChangeRow
 from metasync.store.looking import ProblemRow, Seen
 from metasync.store.runs import RunRow
 from metasync.synchronising.rehearse import rehearse
@@ -60,7 +72,6 @@ from metasync.workspace import Report, Workspace
 
 __all__ = [
     "DOCUMENT_NAME",
-    "ChangeRow",
     "DocumentError",
     "Domain",
     "Explanation",
@@ -69,11 +80,13 @@ __all__ = [
     "NotLoaded",
     "PlanSummary",
     "PluginInfo",
+    "ProblemRow",
     "RunOutcome",
     "RunRow",
     "SecretName",
     "Seen",
     "Settings",
+    "ShownChange",
     "ShownPlan",
     "ShownRun",
     "Stage",
@@ -82,9 +95,11 @@ __all__ = [
     "Waits",
     "Workspace",
     "audit_verify",
+    "changes_of",
     "commands",
     "doctor",
     "lock_plugins",
+    "matching",
     "new_plugin",
     "open_plans",
     "open_workspace",
@@ -318,10 +333,15 @@ def explain(workspace: Workspace, name: str, attribute: str | None = None) -> li
     return explaining.explain(workspace, find_object(workspace, name).id, attribute)
 
 
-def objects(workspace: Workspace, **filters: Any) -> list[Seen]:
-    """Objects as last imported; filters as `store.looking.objects` names them."""
-    with workspace.backend.read() as connection:
-        return looking.objects(connection, workspace.engagement_id, **filters)
+def objects(workspace: Workspace, *, after: str = "", **filters: Any) -> Iterator[Seen]:
+    """Objects as last imported, by directory and anchor, read as they are asked for; filters as `store.looking.objects` names them.
+    `after`: behind this object, DIRECTORY/ANCHOR. Raises `UsageError` at once."""
+    directory, _, anchor = after.partition("/")
+    if after and not anchor:
+        raise UsageError(f"{after!r} is no DIRECTORY/ANCHOR")
+    if after:
+        known_directories(workspace, [directory])
+    return every_object(workspace, after=(directory, anchor), **filters)
 
 
 def object_counts(workspace: Workspace) -> list[tuple[str, str, str, int]]:
@@ -330,11 +350,24 @@ def object_counts(workspace: Workspace) -> list[tuple[str, str, str, int]]:
         return looking.counts(connection, workspace.engagement_id)
 
 
-def problems(workspace: Workspace, *, name: str | None = None, **filters: Any) -> list[ProblemRow]:
-    """Problems that stand; filters as `store.looking.problems` names them."""
+def problems(workspace: Workspace, *, name: str | None = None, **filters: Any) -> Iterator[ProblemRow]:
+    """Problems that stand, the worst first, read as they are asked for; filters as `store.looking.problems` names them. Raises
+    `MetasyncError` at once."""
+    object_id = None if name is None else find_object(workspace, name).id
+    return every_problem(workspace, object_id=object_id, **filters)
+
+
+def count_problems(workspace: Workspace, *, name: str | None = None, **filters: Any) -> int:
+    """How many problems stand that `problems` gives."""
     object_id = None if name is None else find_object(workspace, name).id
     with workspace.backend.read() as connection:
-        return looking.problems(connection, workspace.engagement_id, object_id=object_id, **filters)
+        return looking.count_problems(connection, workspace.engagement_id, object_id=object_id, **filters)
+
+
+def problem_totals(workspace: Workspace, of: Collection[str]) -> Mapping[str, int]:
+    """severity -> number of problems that stand against these directories or profiles."""
+    with workspace.backend.read() as connection:
+        return looking.problem_totals(connection, workspace.engagement_id, of)
 
 
 def problem_counts(workspace: Workspace) -> Mapping[tuple[str, str, str, str], int]:

@@ -474,7 +474,8 @@ class Bench:
             for key in keys
         ]
         with self.backend.write() as connection:
-            pending_rows.put_members(self.backend, connection, self.engagement_id, "groups", group, "members", rows, None)
+            pending_rows.drop_members(connection, "groups", [group], "members")
+            pending_rows.add_members(self.backend, connection, self.engagement_id, "groups", rows)
 
     def settled(self) -> None:
         """Nothing is pending any more."""

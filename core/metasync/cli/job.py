@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import click
@@ -59,12 +60,15 @@ def plan(session: Session, profile: tuple[str, ...], objects: tuple[str, ...], w
 
     def work(workspace: service.Workspace) -> tuple[service.RunOutcome, list[service.ShownPlan]]:
         done = service.plan(workspace, profile, objects=objects)
-        return done, [service.show_plan(workspace, number, limit=None if session.as_json else 0) for number in done.plans]
+        return done, [service.show_plan(workspace, number) for number in done.plans]
 
-    done, found = session.work(work)
-    session.out.json({"run": done.run, "plans": [plan_as_json(one) for one in found]})
-    plan_table(session.out, [one.plan for one in found])
-    _say_problems(session, found)
+    def show(workspace: service.Workspace, worked: tuple[service.RunOutcome, list[service.ShownPlan]]) -> None:
+        done, found = worked
+        session.out.json({"run": done.run, "plans": _plans_as_json(workspace, found)})
+        plan_table(session.out, [one.plan for one in found])
+        _say_problems(session, workspace, found)
+
+    done, found = session.work(work, then=show)
     settle(session, done)
     _say_next(session, [one.plan for one in found])
 
@@ -158,26 +162,29 @@ def run(session: Session, profile: tuple[str, ...], approve: bool, reason: str) 
 
     def work(workspace: service.Workspace) -> tuple[service.RunOutcome, list[service.ShownPlan]]:
         done = service.run(workspace, profile, approve=approve, reason=reason)
-        return done, [service.show_plan(workspace, number, limit=0) for number in done.plans]
+        return done, [service.show_plan(workspace, number) for number in done.plans]
 
-    done, found = session.work(work)
-    session.out.json(
-        {
-            "run": done.run,
-            "state": done.state,
-            "imports": done.imports,
-            "left out": done.left_out,
-            "plans": [plan_as_json(one) for one in found],
-            "waiting": done.waiting,
-            "written": done.written,
-            "unwritable": done.unwritable,
-        }
-    )
-    imports_table(session.out, done)
-    plan_table(session.out, [one.plan for one in found])
-    if done.written:
-        states_line(session.out, f"run {done.run}", done.written)
-    _say_problems(session, found)
+    def show(workspace: service.Workspace, worked: tuple[service.RunOutcome, list[service.ShownPlan]]) -> None:
+        done, found = worked
+        session.out.json(
+            {
+                "run": done.run,
+                "state": done.state,
+                "imports": done.imports,
+                "left out": done.left_out,
+                "plans": [plan_as_json(workspace, one, iter(())) for one in found],
+                "waiting": done.waiting,
+                "written": done.written,
+                "unwritable": done.unwritable,
+            }
+        )
+        imports_table(session.out, done)
+        plan_table(session.out, [one.plan for one in found])
+        if done.written:
+            states_line(session.out, f"run {done.run}", done.written)
+        _say_problems(session, workspace, found)
+
+    done, found = session.work(work, then=show)
     _say_next(session, [one.plan for one in found if one.plan.id in done.waiting], done.waiting)
     settle(session, done)
 
@@ -242,20 +249,27 @@ def undo(session: Session, run: int | None, wave: str | None) -> None:
     if run is None:
         raise click.UsageError("name the run to undo; `metasync runs` lists them")
 
-    def work(workspace: service.Workspace) -> tuple[service.RunOutcome, list[service.ShownPlan], list[Any]]:
+    def work(workspace: service.Workspace) -> tuple[service.RunOutcome, list[service.ShownPlan]]:
         done = service.undo(workspace, run)
-        found = [service.show_plan(workspace, number, limit=None if session.as_json else 0) for number in done.plans]
-        return done, found, service.problems(workspace, areas=["undo"], limit=None)
+        return done, [service.show_plan(workspace, number) for number in done.plans]
 
-    done, found, problems = session.work(work)
-    session.out.json({"run": done.run, "plans": [plan_as_json(one) for one in found], "problems": problems})
-    plan_table(session.out, [one.plan for one in found])
-    if not any(one.plan.changes for one in found) and not problems:
-        session.out.line(f"run {run} wrote nothing that is still there to be taken back")
-    for problem in problems[:20]:
-        session.out.line(f"{problem.object}: {problem.text}", "warning")
-    if len(problems) > 20:
-        session.out.line(f"... and {len(problems) - 20} more: `metasync problems --area undo`")
+    def show(workspace: service.Workspace, worked: tuple[service.RunOutcome, list[service.ShownPlan]]) -> None:
+        done, found = worked
+        problems = service.problems(workspace, areas=["undo"])
+        if session.as_json:
+            session.out.json({"run": done.run, "plans": _plans_as_json(workspace, found), "problems": problems})
+            return
+        plan_table(session.out, [one.plan for one in found])
+        first = list(islice(problems, 20))
+        if not any(one.plan.changes for one in found) and not first:
+            session.out.line(f"run {run} wrote nothing that is still there to be taken back")
+        for problem in first:
+            session.out.line(f"{problem.object}: {problem.text}", "warning")
+        more = service.count_problems(workspace, areas=["undo"]) - len(first)
+        if more > 0:
+            session.out.line(f"... and {more} more: `metasync problems --area undo`")
+
+    _, found = session.work(work, then=show)
     _say_next(session, [one.plan for one in found])
 
 
@@ -299,11 +313,16 @@ def _not_yet(what: str, given: object) -> None:
         raise click.UsageError(f"{what} is known and does not act yet; name objects with --object, or runs by their number")
 
 
-def _say_problems(session: Session, found: Sequence[service.ShownPlan]) -> None:
-    problems = {problem.id: problem for one in found for problem in one.problems}
-    errors = sum(problem.severity == "error" for problem in problems.values())
+def _plans_as_json(workspace: service.Workspace, found: Sequence[service.ShownPlan]) -> list[dict[str, Any]]:
+    """Plans with all their changes."""
+    return [plan_as_json(workspace, one, service.changes_of(workspace, one)) for one in found]
+
+
+def _say_problems(session: Session, workspace: service.Workspace, found: Sequence[service.ShownPlan]) -> None:
+    totals = service.problem_totals(workspace, {one.plan.profile for one in found})
+    problems, errors = sum(totals.values()), totals.get("error", 0)
     if problems:
-        words = f"{counted(len(problems), 'problem')} ({counted(errors, 'error')}); see `metasync problems`"
+        words = f"{counted(problems, 'problem')} ({counted(errors, 'error')}); see `metasync problems`"
         session.out.say(words, "error" if errors else "warning")
 
 

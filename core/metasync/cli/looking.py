@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from typing import Any
+
 import click
 
 from metasync import service
@@ -13,6 +16,7 @@ from metasync.contract import Kind
 from metasync.words import counted
 
 OBJECT = click.argument("name", metavar="OBJECT")
+ALL = click.option("--all", "everything", is_flag=True, help="Show all of them.")
 LIMIT = click.option("--limit", type=click.IntRange(min=1), default=50, metavar="N", help="Show at most N.")
 KIND = click.Choice([kind.value for kind in Kind])
 STATE = click.Choice(["live", "unread", "gone"])
@@ -50,7 +54,8 @@ def explain(session: Session, name: str, attribute: str | None) -> None:
     examples=(
         "metasync objects  # how many there are, by directory, kind and state",
         "metasync objects --directory hr --text lee  # search by name or anchor",
-        "metasync objects --directory directory --unjoined --json",
+        "metasync objects --directory directory --unjoined --all --json",
+        "metasync objects --directory hr --after hr/E1050  # the next 50",
     ),
 )
 @click.option("--directory", multiple=True, help="Of this directory; may be repeated.")
@@ -58,35 +63,50 @@ def explain(session: Session, name: str, attribute: str | None) -> None:
 @click.option("--state", multiple=True, type=STATE, metavar="STATE", help="In this state: live (default), unread, gone.")
 @click.option("--text", default="", metavar="TEXT", help="Whose name or anchor holds this.")
 @click.option("--joined/--unjoined", "joined", default=None, help="Only those that are joined to an identity, or that are not.")
+@click.option("--after", default="", metavar="OBJECT", help="Go on behind this one, DIRECTORY/ANCHOR; they are in the order of these.")
 @LIMIT
+@ALL
 def objects(
-    session: Session, directory: tuple[str, ...], kind: tuple[str, ...], state: tuple[str, ...], text: str, joined: bool | None, limit: int
+    session: Session,
+    directory: tuple[str, ...],
+    kind: tuple[str, ...],
+    state: tuple[str, ...],
+    text: str,
+    joined: bool | None,
+    after: str,
+    limit: int,
+    everything: bool,
 ) -> None:
     """List objects as they were last imported.
 
     Without any option: how many there are, by directory, kind and state.
     """
-    if not (directory or kind or state or text) and joined is None and not session.as_json:
+    if not (directory or kind or state or text or after or everything) and joined is None and not session.as_json:
         rows = session.ask(service.object_counts)
         session.out.table(("Directory", "Kind", "State", "Objects"), rows, right=("Objects",))
         return
 
-    def work(workspace: service.Workspace) -> list[service.Seen]:
+    def work(workspace: service.Workspace) -> None:
         names = service.known_directories(workspace, directory) if directory else ()
         states = state or ("live",)
-        return service.objects(workspace, directories=names, kinds=kind, states=states, text=text, joined=joined, limit=limit + 1)
+        found = service.objects(workspace, after=after, directories=names, kinds=kind, states=states, text=text, joined=joined)
+        shown = found if everything else islice(found, limit)
+        if session.as_json:
+            session.out.json({"object": one.name, **_object_fields(one)} for one in shown)
+            return
+        last = ""
 
-    found = session.ask(work)
-    session.out.json([{"object": one.name, **_object_fields(one)} for one in found[:limit]])
-    if not found:
-        session.out.line("no objects of that sort; `metasync objects` counts all")
-        return
-    session.out.table(
-        ("Object", "Kind", "Name", "State"),
-        [(one.name, one.kind, one.label, f"{one.state}{', joined' if one.identity is not None else ''}") for one in found[:limit]],
-    )
-    if len(found) > limit:
-        session.out.say(f"there are more than {limit}; narrow it down, or show more with --limit")
+        def row(one: service.Seen) -> tuple[str, str, str, str]:
+            nonlocal last
+            last = one.name
+            return one.name, one.kind, one.label, f"{one.state}{', joined' if one.identity is not None else ''}"
+
+        if not session.out.rows(("Object", "Kind", "Name", "State"), map(row, shown)):
+            session.out.line("no objects of that sort; `metasync objects` counts all")
+        elif next(found, None) is not None:
+            session.out.say(f"there are more than {limit}; go on with --after {_quoted(last)}, show them with --all, or narrow it down")
+
+    session.ask(work)
 
 
 def _object_fields(one: service.Seen) -> dict[str, object]:
@@ -116,6 +136,7 @@ def _object_fields(one: service.Seen) -> dict[str, object]:
 @click.option("--code", multiple=True, help="Of this sort.")
 @click.option("--object", "name", metavar="OBJECT", help="Of this object.")
 @LIMIT
+@ALL
 def problems(
     session: Session,
     area: tuple[str, ...],
@@ -124,26 +145,38 @@ def problems(
     code: tuple[str, ...],
     name: str | None,
     limit: int,
+    everything: bool,
 ) -> None:
     """List what is wrong, with which object, what to do."""
-    found = session.ask(
-        lambda workspace: service.problems(workspace, name=name, areas=area, of=of, severities=severity, codes=code, limit=limit + 1)
+
+    def work(workspace: service.Workspace) -> None:
+        filters: dict[str, Any] = {"name": name, "areas": area, "of": of, "severities": severity, "codes": code}
+        found = service.problems(workspace, **filters)
+        shown = found if everything else islice(found, limit)
+        if session.as_json:
+            session.out.json(shown)
+            return
+        number = 0
+        for one in shown:
+            number += 1
+            _print_problem(session, one)
+        narrowed = any(filters.values())
+        if not number:
+            words = "no problems of that sort; `metasync problems` lists all" if narrowed else "no problems"
+            session.out.line(words, "" if narrowed else "good")
+        elif next(found, None) is not None:
+            more = service.count_problems(workspace, **filters) - number
+            session.out.say(f"there are more than {limit}, {more} more; narrow it down, or show them with --all")
+
+    session.ask(work)
+
+
+def _print_problem(session: Session, one: service.ProblemRow) -> None:
+    where = " ".join(
+        part for part in (one.object, f"({one.label})" if one.label and one.label not in one.object else "", one.attribute) if part
     )
-    session.out.json(found[:limit])
-    if not found:
-        narrowed = any((area, of, severity, code, name))
-        session.out.line(
-            "no problems of that sort; `metasync problems` lists all" if narrowed else "no problems", "" if narrowed else "good"
-        )
-        return
-    for one in found[:limit]:
-        where = " ".join(
-            part for part in (one.object, f"({one.label})" if one.label and one.label not in one.object else "", one.attribute) if part
-        )
-        session.out.line(f"{one.severity}: {one.of}: {where}" if where else f"{one.severity}: {one.of}", one.severity)
-        session.out.line(f"  {one.text}  [{one.area}: {one.code}]")
-    if len(found) > limit:
-        session.out.say(f"there are more than {limit}; narrow it down, or show more with --limit")
+    session.out.line(f"{one.severity}: {one.of}: {where}" if where else f"{one.severity}: {one.of}", one.severity)
+    session.out.line(f"  {one.text}  [{one.area}: {one.code}]")
 
 
 @verb(metasync, "runs", examples=("metasync runs  # the last runs, newest first", "metasync runs --limit 100 --json"))
@@ -188,10 +221,20 @@ def show(session: Session, what: tuple[str, ...], everything: bool, operation: t
         _show_run(session, number)
         return
     limit = None if everything or session.as_json else 50
-    found = session.ask(lambda workspace: service.show_plan(workspace, number, limit=limit, operations=operation, text=text))
-    session.out.json(plan_as_json(found))
-    if not session.as_json:
-        show_plan(session.out, found)
+
+    def work(workspace: service.Workspace) -> None:
+        found = service.show_plan(workspace, number)
+        changes = service.changes_of(workspace, found, limit=limit, operations=operation, text=text)
+        if session.as_json:
+            session.out.json(plan_as_json(workspace, found, changes))
+        else:
+            show_plan(session.out, found, changes, lambda: service.matching(workspace, found, operations=operation, text=text))
+
+    session.ask(work)
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if " " in text else text
 
 
 def _what(words: tuple[str, ...]) -> tuple[str, int]:

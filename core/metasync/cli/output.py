@@ -11,11 +11,12 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from io import TextIOWrapper
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -30,6 +31,8 @@ from metasync.contract import Reference
 
 PATIENCE = 1.0
 """Seconds before progress is shown: what is quicker needs none."""
+PORTION = 1000
+"""Rows of an endless table that are laid out together."""
 
 # Control characters, and the signs that turn the direction of writing: a name must not be able to rewrite the screen around it.
 _UNSAFE = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"} | {
@@ -57,6 +60,8 @@ class Output:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
+        self._cut = False
+        """A result has begun, and has not come to its end."""
         for stream in (sys.stdout, sys.stderr):
             # A name that the terminal's encoding lacks must not end the command.
             if isinstance(stream, TextIOWrapper):
@@ -109,10 +114,55 @@ class Output:
         lines = (line.rstrip() for line in capture.get().split("\n"))
         self.results.file.write("\n".join(lines).rstrip("\n") + "\n")
 
+    def rows(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
+        """A table that may be endless, portion by portion as its rows come: the columns of each portion are as wide as it needs. How many
+        rows there were."""
+        number = 0
+        rest = iter(rows)
+        while portion := list(islice(rest, PORTION)):
+            self.table(columns if not number else [""] * len(columns), portion)
+            number += len(portion)
+        return number
+
     def json(self, value: object) -> None:
-        """The result for programs, where `--json` asks for it."""
-        if self.as_json:
-            sys.stdout.write(json.dumps(plain(value), indent=1, ensure_ascii=False) + "\n")
+        """The result for programs, where `--json` asks for it. Iterators in it are written as lists, item by item as they come.
+
+        Nothing follows a result that was cut off: it would be no JSON either, and the exit code tells.
+        """
+        if not self.as_json or self._cut:
+            return
+        self._cut = True
+        for piece in pieces(value):
+            sys.stdout.write(piece)
+        sys.stdout.write("\n")
+        self._cut = False
+
+
+def pieces(value: object, depth: int = 0) -> Iterator[str]:
+    """A value as JSON, bit by bit: the very text that `json.dumps(plain(value), indent=1)` makes where iterators are lists."""
+    inner = "\n" + " " * (depth + 1)
+    if isinstance(value, Iterator) or (isinstance(value, (list, tuple)) and any(map(_comes_bit_by_bit, value))):
+        before = "["
+        for one in value:
+            yield before + inner
+            yield from pieces(one, depth + 1)
+            before = ","
+        yield "[]" if before == "[" else "\n" + " " * depth + "]"
+    elif isinstance(value, Mapping) and any(map(_comes_bit_by_bit, value.values())):
+        before = "{"
+        for name, one in value.items():
+            yield f"{before}{inner}{json.dumps(plain(name), ensure_ascii=False)}: "
+            yield from pieces(one, depth + 1)
+            before = ","
+        yield "\n" + " " * depth + "}"
+    else:
+        yield json.dumps(plain(value), indent=1, ensure_ascii=False).replace("\n", "\n" + " " * depth)
+
+
+def _comes_bit_by_bit(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_comes_bit_by_bit, value.values()))
+    return isinstance(value, Iterator) or (isinstance(value, (list, tuple)) and any(map(_comes_bit_by_bit, value)))
 
 
 def styled(text: object, style: str) -> Text:

@@ -69,10 +69,15 @@ class Session:
         with Reporter(self.out) as report, service.open_workspace(replace(self.settings, report=report)) as workspace:
             yield workspace
 
-    def work(self, verb: Callable[[service.Workspace], T]) -> T:
-        """Do something that may take long: the first Ctrl-C stops it safely, the second at once."""
-        with self.workspace() as workspace, self._interruptible():
-            return verb(workspace)
+    def work(self, verb: Callable[[service.Workspace], T], then: Callable[[service.Workspace, T], None] | None = None) -> T:
+        """Do something that may take long: the first Ctrl-C stops it safely, the second at once. `then` shows what came of it, from the
+        same workspace; there is nothing to be stopped safely any more."""
+        with self.workspace() as workspace:
+            with self._interruptible():
+                done = verb(workspace)
+            if then is not None:
+                then(workspace, done)
+            return done
 
     def ask(self, verb: Callable[[service.Workspace], T]) -> T:
         """Do something that is quick."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rich.table import Table
@@ -70,8 +71,9 @@ def plan_table(out: Output, plans: Iterable[service.PlanSummary]) -> None:
         out.table(("Plan", "Profile", "State", "Changes", "Operations"), rows, right=("Plan", "Changes"))
 
 
-def show_plan(out: Output, found: service.ShownPlan) -> None:
-    """A plan: counts, limits, then its changes with before, after and rule."""
+def show_plan(out: Output, found: service.ShownPlan, changes: Iterable[service.ShownChange], matching: Callable[[], int]) -> None:
+    """A plan: counts, limits, then its changes with before, after and rule, as they come. `matching`: how many there are; asked for at the
+    end."""
     plan = found.plan
     out.line(f"Plan {plan.id} of {plan.profile}" + ("" if plan.purpose == "synchronise" else f" ({_purpose(plan)})"), "heading")
     rows: list[tuple[str, object]] = [
@@ -86,20 +88,22 @@ def show_plan(out: Output, found: service.ShownPlan) -> None:
     out.pairs(rows)
     for limit in plan.exceeded:
         out.line(f"passes a limit: {limit.words}; it is written only with --beyond {_quoted(limit.operation.value)}", "error")
-    if found.changes:
+    number = 0
+    for number, one in enumerate(changes, 1):
+        if number == 1:
+            out.line()
+        _print_change(out, found, one)
+    if number:
         out.line()
-        for one in found.changes:
-            _print_change(out, found, one)
-        out.line()
-    if found.matching > len(found.changes):
-        left = found.matching - len(found.changes)
+    left = matching() - number
+    if left > 0:
         out.line(f"{counted(left, 'write')} more: `metasync show plan {plan.id} --all`, or narrow it with --operation and --object")
     if found.problems:
-        out.line(f"{counted(len(found.problems), 'problem')} of this profile: `metasync problems --of {_quoted(plan.profile)}`", "warning")
+        out.line(f"{counted(found.problems, 'problem')} of this profile: `metasync problems --of {_quoted(plan.profile)}`", "warning")
 
 
-def plan_as_json(found: service.ShownPlan) -> dict[str, Any]:
-    """plan, hash, revision, counts by operation, problems, changes with before, after, rule."""
+def plan_as_json(workspace: service.Workspace, found: service.ShownPlan, changes: Iterator[service.ShownChange]) -> dict[str, Any]:
+    """plan, hash, revision, counts by operation, problems, changes with before, after, rule; the last two are read as they are written."""
     plan = found.plan
     return {
         "plan": plan.id,
@@ -114,7 +118,7 @@ def plan_as_json(found: service.ShownPlan) -> dict[str, Any]:
         "joined": plan.joined,
         "limits passed": [limit.words for limit in plan.exceeded],
         "approved by": found.approved_by or None,
-        "problems": [
+        "problems": (
             {
                 "severity": one.severity,
                 "area": one.area,
@@ -124,29 +128,30 @@ def plan_as_json(found: service.ShownPlan) -> dict[str, Any]:
                 "code": one.code,
                 "text": one.text,
             }
-            for one in found.problems
-        ],
-        "changes": [
+            for one in service.problems(workspace, of=[plan.profile])
+        ),
+        "changes": (
             {
-                "id": one.id,
-                "operation": one.operation,
-                "kind": one.kind,
-                "label": one.label,
-                "source": one.source,
-                "anchor": one.anchor,
-                "before": one.before,
-                "after": one.after,
-                "rule": one.rules,
-                "state": one.state,
-                "error": one.error,
+                "id": one.row.id,
+                "operation": one.row.operation,
+                "kind": one.row.kind,
+                "label": one.row.label,
+                "source": one.row.source,
+                "anchor": one.row.anchor,
+                "before": one.row.before,
+                "after": one.row.after,
+                "rule": one.row.rules,
+                "state": one.row.state,
+                "error": one.row.error,
             }
-            for one in found.changes
-        ],
+            for one in changes
+        ),
     }
 
 
-def _print_change(out: Output, found: service.ShownPlan, change: service.ChangeRow) -> None:
+def _print_change(out: Output, found: service.ShownPlan, one: service.ShownChange) -> None:
     """What is done to whom, then a line per attribute: before, after, and the rule that decided."""
+    change, named = one.row, partial(_named, found.target, one.names)
     head = Text()
     head.append_text(styled(change.operation.value, "error" if change.operation in ALARMING else "heading"))
     head.append(f" {clean(change.kind.value)} {clean(change.label)}")
@@ -163,21 +168,21 @@ def _print_change(out: Output, found: service.ShownPlan, change: service.ChangeR
         before, after = change.before.get(name), change.after.get(name)
         value = Text()
         if name in change.before:
-            value.append_text(styled(_named(found, before), "dim")).append(" → " if name in change.after else " goes")
+            value.append_text(styled(named(before), "dim")).append(" → " if name in change.after else " goes")
         if name in change.after:
-            value.append(clean(_named(found, after)) if after is not None else "(cleared)")
+            value.append(clean(named(after)) if after is not None else "(cleared)")
         rule = change.rules.get(name, "").removeprefix(f"{found.plan.profile}: ")
         grid.add_row(Text(f"  {clean(name)}"), value, styled(rule, "dim"))
     out.grid(grid)
 
 
-def _named(found: service.ShownPlan, value: Any) -> str:
+def _named(target: str, names: Mapping[str, str], value: Any) -> str:
     """A value for people; objects that it refers to by their names."""
     if isinstance(value, tuple):
-        return " | ".join(_named(found, one) for one in value) or "(nothing)"
+        return " | ".join(_named(target, names, one) for one in value) or "(nothing)"
     if isinstance(value, Reference):
-        name = service.reference_name(value, found.target)
-        return found.names.get(name, name)
+        name = service.reference_name(value, target)
+        return names.get(name, name)
     return shown(value)
 
 

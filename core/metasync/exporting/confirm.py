@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from metasync.contract import Operation
+from metasync.exporting.later import LaterMembers
 from metasync.exporting.order import MEMBERS
 from metasync.exporting.shown import Showing
 from metasync.store import dirty, ledger, runs
@@ -23,6 +24,7 @@ from metasync.workspace import Workspace
 
 PORTION = 500
 GONE = frozenset({Operation.DELETE})
+NOT_THERE = ["the object is not there"]
 UNSEEN = frozenset({Operation.PASSWORD, Operation.SID})
 
 
@@ -45,6 +47,7 @@ def confirm_import(workspace: Workspace, directory: str, run_id: int, *, began: 
     until = began - lag if began is not None else None
     confirmed = wrong = left = 0
     after = ("", 0)
+    later_members, deletes = LaterMembers(directory_id), _Deletes(directory_id)
     while True:
         workspace.check_stop()
         # One transaction per portion: judged and recorded on the same view.
@@ -56,7 +59,9 @@ def confirm_import(workspace: Workspace, directory: str, run_id: int, *, began: 
             after = (rows[-1].anchor or "", rows[-1].id)
             ripe = [row for row in rows if row.written_at is None or row.written_at <= until]
             showing = Showing(connection, workspace.engagement_id, directory_id, ripe)
-            good, bad = _judge(connection, showing, directory_id, ripe)
+            later_members.look(connection, showing, ripe)
+            deletes.look(connection, ripe)
+            good, bad = _judge(connection, showing, directory_id, ripe, later_members, deletes)
             written_rows.confirm(connection, [row.id for row in good], run_id)
             plans_done = {(row.profile, row.object_id) for row in good} - {(row.profile, row.object_id) for row, _ in bad}
             _clear(connection, workspace, plans_done)
@@ -81,18 +86,40 @@ def _portion(connection: Connection, directory_id: int, after: tuple[str, int]) 
     return written_rows.written(connection, directory_id, after=after, limit=PORTION)
 
 
+class _Deletes:
+    """The deletes of the groups whose members are on the present page. They are looked for once per group: it may have 100,000 changes."""
+
+    def __init__(self, directory_id: int) -> None:
+        self._directory_id = directory_id
+        self._known: dict[str, list[ChangeRow]] = {}
+
+    def look(self, connection: Connection, rows: list[ChangeRow]) -> None:
+        wanted = {row.anchor for row in rows if row.operation in MEMBERS and row.anchor}
+        known = {anchor: self._known[anchor] for anchor in wanted & self._known.keys()}
+        found = written_rows.of_anchors(connection, self._directory_id, wanted - known.keys(), ledger.DONE, members=False)
+        for anchor in wanted - known.keys():
+            known[anchor] = [one for one in found.get(anchor, []) if one.operation in GONE]
+        self._known = known
+
+    def behind(self, row: ChangeRow) -> bool:
+        """The group was deleted behind this change."""
+        return bool(_behind(row, self._known.get(row.anchor or "", [])))
+
+
 def _judge(
-    connection: Connection, showing: Showing, directory_id: int, rows: list[ChangeRow]
+    connection: Connection, showing: Showing, directory_id: int, rows: list[ChangeRow], later_members: LaterMembers, deletes: _Deletes
 ) -> tuple[list[ChangeRow], list[tuple[ChangeRow, list[str]]]]:
-    anchors = {row.anchor for row in rows if row.anchor}
-    all_written = written_rows.of_anchors(
-        connection, directory_id, anchors, ledger.DONE, after_id=min((row.id for row in rows), default=0) - 1
-    )
+    plain = [row for row in rows if row.operation not in MEMBERS]
+    first = min((row.id for row in plain), default=0)
+    anchors = {row.anchor for row in plain if row.anchor}
+    written = written_rows.of_anchors(connection, directory_id, anchors, ledger.DONE, members=False, after_id=first - 1)
     good: list[ChangeRow] = []
     bad: list[tuple[ChangeRow, list[str]]] = []
     for row in rows:
-        later = _behind(row, all_written.get(row.anchor or "", []))
-        names = _differences(showing, row, later)
+        if row.operation in MEMBERS:
+            names = [] if deletes.behind(row) else _members_missing(showing, row, later_members)
+        else:
+            names = _differences(showing, row, _behind(row, written.get(row.anchor or "", [])))
         if names is None:
             continue
         if names:
@@ -117,19 +144,9 @@ def _differences(showing: Showing, row: ChangeRow, later: list[ChangeRow]) -> li
     if row.operation in GONE:
         return ["the object is still there"] if shown is not None and shown.there else []
     if shown is None or not shown.there:
-        return ["the object is not there"]
+        return NOT_THERE
     if not shown.read:
         return None
-    if row.operation in MEMBERS:
-        wanted = row.operation is Operation.MEMBER_ADD
-        taken_back = {one.value for change in later if change.operation in MEMBERS for _, one in showing.members(change)}
-        return [
-            f"{name}: {one.value}"
-            for name, one in showing.members(row)
-            if one.value not in taken_back
-            and showing.is_member(shown, name, one.value) != wanted
-            and not (wanted and showing.went({name: one}))
-        ]
     overwritten = {name for change in later for name in change.after}
     after = showing.image(row.after)
     return [
@@ -139,6 +156,23 @@ def _differences(showing: Showing, row: ChangeRow, later: list[ChangeRow]) -> li
         and showing.is_imported(row, name)
         and not showing.went({name: value})
         and not showing.same(row, name, value, showing.value(row, shown, name))
+    ]
+
+
+def _members_missing(showing: Showing, row: ChangeRow, later_members: LaterMembers) -> list[str] | None:
+    """As `_differences`, of a member: who was changed again by a later plan is no difference."""
+    shown = showing.of(row.anchor)
+    if shown is None or not shown.there:
+        return NOT_THERE
+    if not shown.read:
+        return None
+    wanted = row.operation is Operation.MEMBER_ADD
+    return [
+        f"{name}: {one.value}"
+        for name, one in showing.members(row)
+        if not later_members.of(row, one.value)
+        and showing.is_member(shown, name, one.value) != wanted
+        and not (wanted and showing.went({name: one}))
     ]
 
 

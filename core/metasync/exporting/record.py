@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metasync.contract import Operation, Outcome, Result
-from metasync.exporting.order import EXPORTED, MEMBERS
+from metasync.exporting.gathered import STEPS, Gathered, clear_problems
+from metasync.exporting.order import EXPORTED
 from metasync.exporting.pairs import pair_id
 from metasync.exporting.targets import Target
-from metasync.store import dirty, holds, joins, ledger
+from metasync.store import dirty, ledger
 from metasync.store import exporters as exporter_rows
-from metasync.store import problems as problem_rows
-from metasync.store import written as written_rows
+from metasync.store.holds import HoldRow
 from metasync.store.ledger import ChangeRow
 from metasync.store.plans import PlanRow
 from metasync.store.rows import LEAVING, RETURNING
@@ -64,23 +64,31 @@ class Recorder:
     def record(self, connection: Connection, reports: Sequence[Report], *, read_back: bool) -> list[tuple[ChangeRow, str, str]]:
         """(change, state, error) of everything that was ours to record."""
         now = self._workspace.backend.now(connection)
-        self._clear_problems(connection, [row for row, _ in reports])
+        clear_problems(self._workspace, connection, [row for row, _ in reports])
+        found = [(row, result.anchor or row.anchor) for row, result in reports]
+        undo = {number for number, row in self._plans.items() if row.purpose == "undo"}
+        into = Gathered.of(connection, self._directory_id, found, fence=self._fence, undo=undo)
         recorded = []
         for row, result in reports:
-            state, error = self._one(connection, row, result, now, read_back)
+            state, error = self._one(connection, into, row, result, now, read_back)
             if state:
                 recorded.append((row, state, error))
-        self._record_bugs(connection, now)
+        self._note_bugs(into, now)
+        into.store(self._workspace, connection, fence=self._fence)
         return recorded
 
     def refuse(self, connection: Connection, row: ChangeRow, state: str, error: str) -> None:
         """An approved change that must not even be begun."""
         ledger.hold_back(connection, [row.id], state=state, error=error)
-        self._problem(connection, row, "not begun", error, self._workspace.backend.now(connection))
-        self._look_again(connection, row)
+        into = Gathered()
+        self._problem(into, row, "not begun", error, self._workspace.backend.now(connection))
+        self._look_again(into, row)
+        into.store(self._workspace, connection, fence=self._fence)
         self.refused += 1
 
-    def _one(self, connection: Connection, row: ChangeRow, result: Result, now: datetime, read_back: bool) -> tuple[str, str]:
+    def _one(
+        self, connection: Connection, into: Gathered, row: ChangeRow, result: Result, now: datetime, read_back: bool
+    ) -> tuple[str, str]:
         outcome = result.outcome
         if outcome is Outcome.APPLIED and row.operation is Operation.CREATE and not result.anchor:
             self.connector_bug(f"{self._target.name} created {row.label} and did not give its anchor")
@@ -90,36 +98,35 @@ class Recorder:
             case Outcome.APPLIED:
                 if read_back or row.attempts > 1:
                     # A pass may have found it in flight meanwhile, and an import may have shown it already.
-                    self._look_again(connection, row)
-                return self._applied(connection, row, result, now)
+                    self._look_again(into, row)
+                return self._applied(connection, into, row, result, now)
             case Outcome.CONFLICT:
-                return self._final(connection, row, "stale", "conflict", f"{detail}; it is planned again after the next import", now)
+                return self._final(into, row, "stale", "conflict", f"{detail}; it is planned again after the next import", now)
             case Outcome.REJECTED:
-                return self._final(connection, row, "rejected", "rejected", detail, now)
+                return self._final(into, row, "rejected", "rejected", detail, now)
             case Outcome.RETRY:
                 if read_back:
-                    self._look_again(connection, row)
+                    self._look_again(into, row)
                 due_at = now + (result.retry_after if result.retry_after is not None else backoff(row.attempts))
-                return self._later(connection, row, "approved", detail, due_at, row.attempts, now)
+                return self._later(into, row, "approved", detail, due_at, row.attempts, now)
             case _:
                 attempts = row.attempts + 1 if read_back else row.attempts
                 wait = backoff(attempts) if read_back or attempts >= ATTEMPTS else self._target.lag
-                return self._later(connection, row, "in_flight", detail, now + wait if wait else None, attempts, now)
+                return self._later(into, row, "in_flight", detail, now + wait if wait else None, attempts, now)
 
-    def _applied(self, connection: Connection, row: ChangeRow, result: Result, now: datetime) -> tuple[str, str]:
+    def _applied(self, connection: Connection, into: Gathered, row: ChangeRow, result: Result, now: datetime) -> tuple[str, str]:
         anchor = result.anchor or row.anchor
         # What an exporter carried cannot be seen by an import: there is nothing left to confirm.
         state = "confirmed" if row.operation in EXPORTED else "written"
-        values = {"anchor": anchor, "written_at": now, "due_at": None, "error": None}
-        if not ledger.finish(connection, row.id, fence=self._fence, state=state, **values):
+        if not into.end(row, state, anchor=anchor, written_at=now, due_at=None, error=None):
             return "", ""
         if row.operation is Operation.CREATE and anchor is not None:
-            self._join(connection, row, anchor, now)
-        elif row.operation in (Operation.DISABLE, Operation.ENABLE, Operation.MOVE):
-            self._remember_step(connection, row)
+            self._join(into, row, anchor, now)
+        elif row.operation in STEPS:
+            self._remember_step(into, row)
         plan = self._plans[row.plan_id]
         if plan.purpose == "undo":
-            self._hold(connection, row)
+            self._hold(into, row)
         if plan.purpose == "exporter" and row.identity_id is not None:
             from metasync.planning.exporters import KEPT
 
@@ -130,114 +137,92 @@ class Recorder:
                 )
         return "written", ""
 
-    def _final(self, connection: Connection, row: ChangeRow, state: str, code: str, text: str, now: datetime) -> tuple[str, str]:
-        if not ledger.finish(connection, row.id, fence=self._fence, state=state, error=text, due_at=None):
+    def _final(self, into: Gathered, row: ChangeRow, state: str, code: str, text: str, now: datetime) -> tuple[str, str]:
+        if not into.end(row, state, error=text, due_at=None):
             return "", ""
-        self._problem(connection, row, code, text, now)
-        self._look_again(connection, row)
+        self._problem(into, row, code, text, now)
+        self._look_again(into, row)
         self.refused += 1
         return state, text
 
-    def _look_again(self, connection: Connection, row: ChangeRow) -> None:
+    def _look_again(self, into: Gathered, row: ChangeRow) -> None:
         """What was not written, or was written without our knowing, is worked out anew."""
         if row.object_id and row.profile in self._workspace.engagement.profiles:
-            dirty.mark(self._workspace.backend, connection, self._workspace.engagement_id, [(row.profile, row.object_id, 0)])
+            into.dirty.add((row.profile, row.object_id, dirty.WHOLE))
 
     def _later(
-        self, connection: Connection, row: ChangeRow, state: str, text: str, due_at: datetime | None, attempts: int, now: datetime
+        self, into: Gathered, row: ChangeRow, state: str, text: str, due_at: datetime | None, attempts: int, now: datetime
     ) -> tuple[str, str]:
-        if not ledger.finish(connection, row.id, fence=self._fence, state=state, error=text, due_at=due_at, attempts=attempts):
+        rests = attempts >= ATTEMPTS and (due_at is None or due_at < now + REST)
+        if not into.end(row, state, error=text, due_at=now + REST if rests else due_at, attempts=attempts):
             return "", ""
         if attempts >= ATTEMPTS:
-            if due_at is None or due_at < now + REST:
-                ledger.rest(connection, row.id, now + REST)
-            self._problem(connection, row, "unknown" if state == "in_flight" else "retried", f"{attempts} attempts: {text}", now)
+            self._problem(into, row, "unknown" if state == "in_flight" else "retried", f"{attempts} attempts: {text}", now)
             self.refused += 1
         return state, text
 
-    def _join(self, connection: Connection, row: ChangeRow, anchor: str, now: datetime) -> None:
+    def _join(self, into: Gathered, row: ChangeRow, anchor: str, now: datetime) -> None:
         """The new object stands for its identity until the import brings it."""
-        known = joins.of_anchor(connection, self._directory_id, anchor)
-        place = ledger.place_of(connection, row.identity_id or 0, self._directory_id, row.kind.value)
-        if (known is not None and known.identity_id != row.identity_id) or (place is not None and place.anchor != anchor):
+        known, place = into.joined.get(anchor), (row.identity_id or 0, row.kind.value)
+        identity_id = known.identity_id if known else into.joins[anchor]["identity_id"] if anchor in into.joins else row.identity_id
+        if identity_id != row.identity_id or into.places.get(place, anchor) != anchor:
             text = f"{row.label} was created as {anchor}, and one of them is joined otherwise; look at both, then `metasync unjoin` one"
-            self._problem(connection, row, "joined", text, now)
+            self._problem(into, row, "joined", text, now)
             return
         if known is not None:
-            ledger.mark_created(connection, known.id)
+            into.created.append(known.id)
             return
-        joins.add(
-            connection,
-            [
-                {
-                    "engagement_id": self._workspace.engagement_id,
-                    "identity_id": row.identity_id,
-                    "directory_id": self._directory_id,
-                    "kind": row.kind.value,
-                    "anchor": anchor,
-                    "object_id": None,
-                    "profile": row.profile,
-                    "rule": f"created by {row.profile}",
-                    "revision": row.revision,
-                    "run_id": self._run_id,
-                    "author": self._workspace.author,
-                    "created": True,
-                    "done": [disabled_at_birth(self._run_id)] if row.after.get("enabled") is False else None,
-                }
-            ],
-        )
+        into.places[place] = anchor
+        into.joins[anchor] = {
+            "engagement_id": self._workspace.engagement_id,
+            "identity_id": row.identity_id,
+            "directory_id": self._directory_id,
+            "kind": row.kind.value,
+            "anchor": anchor,
+            "object_id": None,
+            "profile": row.profile,
+            "rule": f"created by {row.profile}",
+            "revision": row.revision,
+            "run_id": self._run_id,
+            "author": self._workspace.author,
+            "created": True,
+            "done": [disabled_at_birth(self._run_id)] if row.after.get("enabled") is False else None,
+        }
 
-    def _remember_step(self, connection: Connection, row: ChangeRow) -> None:
+    def _remember_step(self, into: Gathered, row: ChangeRow) -> None:
         """A disable of ours, or a move out, may be reversed when somebody comes back; a reversed one may not be reversed again."""
         words = " ".join(row.rules.values())
         out, back = words.startswith(LEAVING), words.startswith(RETURNING)
         undo = self._plans[row.plan_id].purpose == "undo"
         if row.operation is Operation.MOVE and not (out or back or undo):
             return
-        if row.anchor is None or (join := joins.of_anchor(connection, self._directory_id, row.anchor)) is None:
+        if row.anchor is None or (join := into.joined.get(row.anchor)) is None:
             return
         action = "move" if row.operation is Operation.MOVE else "disable"
-        done = [one for one in join.done if one["action"] != action]
+        before = into.done.get(join.id, join.done)
+        done = [one for one in before if one["action"] != action]
         if row.operation is Operation.DISABLE:
             done.append({"action": "disable", "before": row.before.get("enabled", True), "run": self._run_id})
         elif row.operation is Operation.MOVE and out:
             done.append({"action": "move", "before": row.before.get("path"), "run": self._run_id})
-        if done != list(join.done):
-            joins.set_done(connection, join.id, done)
+        if done != list(before):
+            into.done[join.id] = done
 
-    def _hold(self, connection: Connection, row: ChangeRow) -> None:
+    def _hold(self, into: Gathered, row: ChangeRow) -> None:
         """What an undo restored is left alone until it is released; an undo of an undo takes its holds back instead."""
-        engagement_id = self._workspace.engagement_id
         whole = row.operation in (Operation.DELETE, Operation.RESTORE)
-        for original in written_rows.undone(connection, row.id):
+        for original in into.undone.get(row.id, ()):
             names = {WHOLE} if whole else set(original.before) | set(original.after)
-            was_undo = ledger.purpose_of(connection, original.plan_id) == "undo"
             for name in sorted(names):
-                if was_undo:
-                    holds.release(
-                        connection, engagement_id, profile=row.profile, objects=[row.object_id], attribute=name, run_id=original.run_id
-                    )
+                if original.plan_id in into.undoing:
+                    into.released.setdefault((row.profile, name, original.run_id), []).append(row.object_id)
                 else:
                     reason = f"run {self._run_id} took back what run {original.run_id} wrote"
-                    holds.add(
-                        connection,
-                        engagement_id,
-                        profile=row.profile,
-                        object_id=row.object_id,
-                        attribute=name,
-                        run_id=self._run_id,
-                        reason=reason,
+                    into.holds[row.profile, row.object_id, name] = HoldRow(
+                        profile=row.profile, object_id=row.object_id, attribute=name, run_id=self._run_id, reason=reason
                     )
 
-    def _clear_problems(self, connection: Connection, rows: Sequence[ChangeRow]) -> None:
-        by_profile: dict[str, set[int]] = {}
-        for row in rows:
-            if row.attempts > 1 or row.operation not in MEMBERS:
-                by_profile.setdefault(row.profile, set()).add(row.object_id)
-        for profile, objects in by_profile.items():
-            problem_rows.clear(connection, self._workspace.engagement_id, "export", profile, objects)
-
-    def _problem(self, connection: Connection, row: ChangeRow, code: str, text: str, now: datetime) -> None:
+    def _problem(self, into: Gathered, row: ChangeRow, code: str, text: str, now: datetime) -> None:
         attributes = sorted(set(row.after) | set(row.before))
         problem: dict[str, Any] = {
             "engagement_id": self._workspace.engagement_id,
@@ -252,10 +237,10 @@ class Recorder:
             "run_id": self._run_id,
             "since": now,
         }
-        problem_rows.add_rows(connection, [problem])
+        into.problems.append(problem)
 
-    def _record_bugs(self, connection: Connection, now: datetime) -> None:
-        rows = [
+    def _note_bugs(self, into: Gathered, now: datetime) -> None:
+        into.problems += [
             {
                 "engagement_id": self._workspace.engagement_id,
                 "area": "export",
@@ -272,4 +257,3 @@ class Recorder:
             for text in self._bugs
         ]
         self._bugs = {}
-        problem_rows.add_rows(connection, rows)

@@ -13,6 +13,8 @@ from metasync.contract import Kind, Reference
 from metasync.store import ledger
 
 CREATED_FOR = "created for"
+KEPT = 20_000
+"""So many anchors are remembered: a plan may refer to a million."""
 PREFERRED = (Kind.USER, Kind.GROUP, Kind.GUEST, Kind.CONTACT, Kind.CONTAINER)
 """Of several objects that stand for one identity, where none has the source's kind."""
 
@@ -30,7 +32,9 @@ class Resolver:
         self._known: dict[str, str] = {}
 
     def learn(self, connection: Connection, images: Iterable[Mapping[str, Any]]) -> None:
-        """Look up all references of these images at once."""
+        """Look up all references of these images at once; those of images before may be forgotten."""
+        if len(self._known) > KEPT:
+            self._known = {}
         wanted = {one.value for image in images for one in _references(image) if one.key == CREATED_FOR and one.value not in self._known}
         keys = {(directory, anchor) for directory, _, anchor in (name.partition("/") for name in wanted)}
         for (directory, anchor), standing in ledger.standing_for(connection, self._engagement_id, keys, self._directory_id).items():

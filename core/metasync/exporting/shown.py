@@ -39,7 +39,7 @@ class Showing:
         self._schema = directories.schema_of(connection, directory_id)
         self._requested = directories.get(connection, directory_id).requested
         self._resolver = Resolver(engagement_id, directory_id)
-        self._resolver.learn(connection, [image for row in rows for image in (row.before, row.after)])
+        self.learn(connection, rows)
         found = written_rows.imported(connection, directory_id, {row.anchor for row in rows if row.anchor})
         self._objects = {
             anchor: Shown(id=number, kind=kind, there=state != "gone", read=state == "live", attributes=attributes, mark=mark)
@@ -62,6 +62,10 @@ class Showing:
         self._members = written_rows.holding(connection, directory_id, members)
         named = {one.value for row in rows for value in self.image(row.after).values() for one in _references(value)}
         self._deleted = written_rows.deleted(connection, directory_id, named)
+
+    def learn(self, connection: Connection, rows: Iterable[ChangeRow]) -> None:
+        """Look up what the references of these changes mean."""
+        self._resolver.learn(connection, [image for row in rows for image in (row.before, row.after)])
 
     def of(self, anchor: str | None) -> Shown | None:
         """The object, if an import ever brought it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from metasync.contract import Reference, Rewrite
@@ -38,7 +39,36 @@ def compile_expression(
 ) -> Expression:
     """Compile a text. `roots`: what it may read from (`source`, `target`, directories, `mv`, `wave`); one that is no name in CEL is
     written with underscores (`hr-file`: `hr_file.mail`). `names_hint`: per root the attributes that there are, where that is
-    known, to refuse a misspelt one. Raises `ExpressionSyntaxError`."""
+    known, to refuse a misspelt one. Raises `ExpressionSyntaxError`.
+
+    Without a hint, the same text is compiled once: every import and every synchronisation asks for all of a document's.
+    """
+    if names_hint is None:
+        return _compiled(text, _Same(rewrites), frozenset(roots))
+    return _compile(text, rewrites, roots, names_hint)
+
+
+class _Same:
+    """A mapping that is equal to itself alone, and is kept for as long as anybody might ask."""
+
+    def __init__(self, mapping: Mapping[str, Rewrite]) -> None:
+        self.mapping = mapping
+
+    def __hash__(self) -> int:
+        return id(self.mapping)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.mapping is self.mapping
+
+
+@lru_cache(maxsize=2048)
+def _compiled(text: str, rewrites: _Same, roots: frozenset[str]) -> Expression:
+    return _compile(text, rewrites.mapping, roots, None)
+
+
+def _compile(
+    text: str, rewrites: Mapping[str, Rewrite], roots: Collection[str], names_hint: Mapping[str, Collection[str]] | None
+) -> Expression:
     checked = check(text, rewrites, roots, names_hint)
     evaluator = Evaluator(checked)
     plain = (checked.tree.root, checked.tree.name) if isinstance(checked.tree, Attribute) else None

@@ -197,9 +197,10 @@ def rewrite_pipeline(calls: Sequence[RewriteCall], rewrites: Mapping[str, Rewrit
         steps.append((label, bind_rewrite(rewrite, checked=True), tuple(call.arguments)))
 
     def run(value: Any) -> Any:
-        if value.__class__ is Sentinel:
-            return value
-        value = entering(value)
+        if value.__class__ is not str:
+            if value.__class__ is Sentinel:
+                return value
+            value = entering(value)
         for label, function, arguments in steps:
             try:
                 value = function(value, *arguments)

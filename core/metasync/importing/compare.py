@@ -267,8 +267,10 @@ class Comparison:
         lost_keys: list[tuple[int, str, str]] = []
         arrived: dict[str, int] = {}
         self._insert(connection, ids, new, keys)
-        arrived.update((entry.anchor, object_id) for object_id, entry in zip(ids, new, strict=True))
-        moved: set[tuple[str, str]] = {(name, value) for _, _, name, value in keys}
+        arrived.update(zip((entry.anchor for entry in new), ids, strict=True))
+        # Before the first synchronisation of a directory that is loaded for the first time there is nobody to be told.
+        quiet = self._first and self._marks.idle
+        moved: set[tuple[str, str]] = set() if quiet else {(name, value) for _, _, name, value in keys}
         old_keys = objects.keys_of(connection, [one.known.id for one in changed]) if changed else {}
         for one in changed:
             now = self._request.match_keys(one.image.kind, one.image.plain).keys()
@@ -279,12 +281,14 @@ class Comparison:
             moved |= before | now if other else before ^ now
             if one.known.state == State.GONE:
                 arrived[one.image.anchor] = one.known.id
-        touched.keys |= moved | {(waits.ANCHOR, normalise(anchor)) for anchor in arrived}
+        if not quiet:
+            touched.keys |= moved | {(waits.ANCHOR, normalise(anchor)) for anchor in arrived}
         self._update(connection, changed)
         objects.delete_keys(self._backend, connection, lost_keys)
         objects.insert_keys(self._backend, connection, keys)
         self._link(connection, ids, new, changed, touched)
-        touched.whole.update((object_id, entry.kind) for object_id, entry in zip(ids, new, strict=True))
+        if not quiet:
+            touched.whole.update(zip(ids, (entry.kind for entry in new), strict=True))
         # A target that was empty until we wrote into it has provisional joins at its first load.
         objects.adopt(connection, self._directory_id, arrived)
         if not self._first:
@@ -294,27 +298,30 @@ class Comparison:
     def _insert(self, connection: Connection, ids: Sequence[int], new: Sequence[Packed], keys: list[tuple[int, int, str, str]]) -> None:
         rows = []
         facts, match_keys, directory_id = self._request.facts, self._request.match_keys, self._directory_id
+        engagement_id, generation, run_id = self._engagement_id, self._generation, self._run_id
         for object_id, entry in zip(ids, new, strict=True):
-            label, mark, privileged = facts(entry.kind, entry.anchor, entry.plain)
+            anchor, kind, plain, blob, digest, _ = entry
+            label, mark, privileged = facts(kind, anchor, plain)
             rows.append(
                 (
                     object_id,
-                    self._engagement_id,
+                    engagement_id,
                     directory_id,
-                    entry.kind.value,
-                    entry.anchor,
+                    kind.value,
+                    anchor,
                     label,
                     "live",
-                    entry.digest,
-                    entry.blob,
-                    self._generation,
+                    digest,
+                    blob,
+                    generation,
                     mark,
                     privileged,
-                    self._run_id,
+                    run_id,
                 )
             )
-            keys += [(directory_id, object_id, name, value) for name, value in match_keys(entry.kind, entry.plain)]
-            self.seen.add(object_id)
+            for name, value in match_keys(kind, plain):
+                keys.append((directory_id, object_id, name, value))
+        self.seen.update(ids)
         self._backend.insert(connection, object_, objects.COLUMNS, rows)
         self.counts["added"] += len(rows)
 
@@ -349,8 +356,8 @@ class Comparison:
             named = {(key, value) for entry in new for _, key, value in entry.references}
             named |= {(key, value) for one in changed for _, key, value in one.added}
             meant = references.find(connection, self._directory_id, named)
-        rows = [
-            Link(object_id, attribute, key, value, meant.get((key, value)))
+        rows: list[tuple[int, str, str, str, int | None]] = [
+            (object_id, attribute, key, value, meant.get((key, value)) if meant else None)
             for object_id, entry in zip(ids, new, strict=True)
             for attribute, key, value in entry.references
         ]

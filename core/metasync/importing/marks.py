@@ -60,6 +60,11 @@ class Marks:
             self._profiles[name] for name in profiles_reading(workspace.engagement, workspace.host)[directory] if name in self._profiles
         ]
 
+    @property
+    def idle(self) -> bool:
+        """Nobody was ever synchronised who could have to look again."""
+        return not self._profiles
+
     def write(self, connection: Connection, touched: Touched) -> None:
         """Mark everybody who reads what was touched, in the transaction that changed it."""
         if not self._profiles:
@@ -73,9 +78,9 @@ class Marks:
         for profile in self._reading:
             rows.update(self._partners(connection, profile, touched.whole, groups))
         keys = [(self._directory_id, name, value) for name, value in touched.keys]
-        for name, object_id in waits.on_keys(connection, keys):
-            if name in self._profiles:
-                rows.add((name, object_id, dirty.WHOLE))
+        waiting = waits.on_keys(connection, keys)
+        waiting += [(name, object_id) for name, object_id, _ in waits.creating_by_reservation(connection, keys)]
+        rows.update((name, object_id, dirty.WHOLE) for name, object_id in waiting if name in self._profiles)
         if rows:
             dirty.mark(self._backend, connection, self._engagement_id, rows)
 

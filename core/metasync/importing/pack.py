@@ -81,7 +81,7 @@ def _pack(entry: Entry, request: Request, link_keys: set[str]) -> Packed | Rejec
             where=anchor, anchor=anchor, reason=f"it is a {entry.kind}, which was not asked for; report this to the connector's author"
         )
     try:
-        plain, blob, digest, links = codec.pack(entry.attributes, request.holding[entry.kind])
+        plain, blob, digest, links = codec.pack(entry.attributes)
     except (TypeError, ValueError) as error:
         return Reject(where=anchor, anchor=anchor, reason=f"one of its values cannot be stored: {error}")
     if links:

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from metasync import faults as fault
+from metasync import garbage
 from metasync.contract import (
     Connector,
     CursorExpired,
@@ -339,8 +340,10 @@ class _Import:
 
     def store(self, comparison: Comparison, page: Page, progress: CursorRow | None = None) -> None:
         """One page, what follows from it, and how far the import came, in one transaction."""
-        batches = comparison.prepare(page.items)
-        with self.backend.write("import.page") as connection:
+        with garbage.paused():
+            # Nobody else need wait for what needs no database.
+            batches = comparison.prepare(page.items)
+        with garbage.paused(), self.backend.write("import.page") as connection:
             for batch in batches:
                 comparison.store(connection, batch)
             if progress is not None:

@@ -11,9 +11,9 @@ import orjson
 
 from metasync.contract import Kind, Schema, SecretReference, Type, Values
 from metasync.engagement.model import Directory
-from metasync.store.normalise import storable
+from metasync.store.normalise import normalise, storable
 from metasync.store.rows import MARK_PREFIX
-from metasync.synchronising.needs import DirectoryNeeds, Key, KeyFunction, canonical, plain_key
+from metasync.synchronising.needs import DirectoryNeeds, Key, KeyFunction, PlainKey, canonical
 
 MARK = ""
 """Where a directory's keys note the attribute that marks are read from; no key has an empty name."""
@@ -33,11 +33,11 @@ class Request:
     keys: Mapping[str, frozenset[str] | None]
     """Names of the match keys and their kinds, as they are noted for the directory."""
     functions: Mapping[Kind, Sequence[tuple[str, KeyFunction]]]
+    plain_keys: Mapping[Kind, Sequence[tuple[str, str]]]
+    """Those of the keys that are nothing but the values of an attribute: (name, attribute); `functions` are the others."""
     link_keys: frozenset[str]
     """Attributes by which references name their targets."""
     marks: Mapping[Kind, str]
-    holding: Mapping[Kind, tuple[str, ...]]
-    """Attributes that hold references, as far as the directory says so."""
     scalar: Mapping[Kind, frozenset[str]]
     """Attributes that hold none, as far as the directory says so."""
 
@@ -55,7 +55,8 @@ class Request:
             if isinstance(value, str) and value:
                 label = storable(value)
                 break
-        return label, self._mark(kind, plain), _privileged(plain)
+        mark = self._mark(kind, plain) if self.marks else None
+        return label, mark, ("privileged" in plain or "adminCount" in plain) and _privileged(plain)
 
     def _mark(self, kind: Kind, plain: Mapping[str, Values | None]) -> str | None:
         attribute = self.marks.get(kind)
@@ -68,10 +69,18 @@ class Request:
     def match_keys(self, kind: Kind, plain: Mapping[str, Values | None]) -> dict[tuple[str, str], None]:
         """(name, normalised value) of an object, each once; what is empty is left out: it never matches."""
         found: dict[tuple[str, str], None] = {}
+        for name, attribute in self.plain_keys.get(kind, ()):
+            value = plain.get(attribute)
+            if value is None:
+                continue
+            if value.__class__ is tuple:
+                found.update({(name, folded): None for one in value if (folded := normalise(one))})
+            elif folded := normalise(value):  # type: ignore[arg-type]  # a single value
+                found[name, folded] = None
         for name, function in self.functions.get(kind, ()):
-            for value in function(plain):  # type: ignore[arg-type]  # no value of an imported image is None
-                if value:
-                    found[name, value] = None
+            for folded in function(plain):  # type: ignore[arg-type]  # no value of an imported image is None
+                if folded:
+                    found[name, folded] = None
         return found
 
 
@@ -90,10 +99,8 @@ def make_request(directory: Directory, schema: Schema, needs: DirectoryNeeds, li
     }
     keys = {key.name: key for key in needs.keys}
     for name in link_keys:
-        keys[name] = Key(name=name, kinds=None, function=_link_key(schema, needs.kinds, name))
-    functions = {
-        kind: [(key.name, key.function) for key in keys.values() if key.kinds is None or kind in key.kinds] for kind in needs.kinds
-    }
+        keys[name] = Key(name=name, kinds=None, function=PlainKey(_link_key(schema, needs.kinds, name)))
+    of_kind = {kind: [key for key in keys.values() if key.kinds is None or kind in key.kinds] for kind in needs.kinds}
     noted: dict[str, frozenset[str] | None] = {
         name: None if key.kinds is None else frozenset(kind.value for kind in key.kinds) for name, key in keys.items()
     }
@@ -105,17 +112,22 @@ def make_request(directory: Directory, schema: Schema, needs: DirectoryNeeds, li
         under=needs.under,
         scope=_scope(directory, needs.under),
         keys=noted,
-        functions=functions,
+        functions={
+            kind: [(key.name, key.function) for key in some if not isinstance(key.function, PlainKey)] for kind, some in of_kind.items()
+        },
+        plain_keys={
+            kind: [(key.name, key.function.attribute) for key in some if isinstance(key.function, PlainKey)]
+            for kind, some in of_kind.items()
+        },
         link_keys=frozenset(link_keys),
-        holding={kind: tuple(sorted(_declared(schema, kind, reference=True) & names)) for kind, names in attributes.items()},
-        scalar={kind: _declared(schema, kind, reference=False) for kind in attributes},
+        scalar={kind: _scalar(schema, kind) for kind in attributes},
         marks={kind: canonical(schema.kinds.get(kind), directory.mark) for kind in needs.kinds} if directory.mark else {},
     )
 
 
-def _declared(schema: Schema, kind: Kind, *, reference: bool) -> frozenset[str]:
+def _scalar(schema: Schema, kind: Kind) -> frozenset[str]:
     known = schema.kinds[kind].attributes.values() if kind in schema.kinds else ()
-    return frozenset(one.alias or one.name for one in known if (one.type is Type.REFERENCE) is reference)
+    return frozenset(one.alias or one.name for one in known if one.type is not Type.REFERENCE)
 
 
 def _attribute(schema: Schema, kind: Kind, name: str) -> str | None:
@@ -129,11 +141,8 @@ def _attribute(schema: Schema, kind: Kind, name: str) -> str | None:
     return None
 
 
-def _link_key(schema: Schema, kinds: Collection[Kind], name: str) -> KeyFunction:
-    for kind in sorted(kinds):
-        if standard := _attribute(schema, kind, name):
-            return plain_key(standard)
-    return plain_key(name)
+def _link_key(schema: Schema, kinds: Collection[Kind], name: str) -> str:
+    return next((standard for kind in sorted(kinds) if (standard := _attribute(schema, kind, name))), name)
 
 
 def _scope(directory: Directory, under: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 
 class Seen:
@@ -27,6 +27,11 @@ class Seen:
 
     def __len__(self) -> int:
         return self._count
+
+    def update(self, object_ids: Sequence[int]) -> None:
+        """The import has seen these."""
+        for one in object_ids:
+            self.add(one)
 
     def add(self, object_id: int) -> None:
         """The import has seen it."""

@@ -21,6 +21,8 @@ from metasync.store import codec, directories, freezing, plans
 from metasync.workspace import Workspace
 
 PORTION = 500
+EMPTY = codec.encode({})
+ANCHOR = "anchor"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +52,20 @@ class Subject:
     """As last imported, where the drafts rename, move or delete it."""
 
 
+class Tags:
+    """128 random bits for each change, asked of the system for many at a time."""
+
+    def __init__(self) -> None:
+        self._ready: list[str] = []
+
+    def next(self) -> str:
+        """The next one, as 32 hexadecimal digits."""
+        if not self._ready:
+            bits = secrets.token_bytes(16 * PORTION).hex()
+            self._ready = [bits[start : start + 32] for start in range(0, len(bits), 32)]
+        return self._ready.pop()
+
+
 class Freezer:
     """Takes drafts, object by object; those of existing objects before those of creates. `finish` orders and hashes them."""
 
@@ -74,6 +90,9 @@ class Freezer:
         """Source objects that shall not be created: nothing that follows for them is planned either."""
         self._vetoed_sources: set[str] = set()
         self.taken_back: list[tuple[tuple[int, ...], str]] = []
+        self._directory = directory
+        self._content = plans.ContentHash()
+        self._tags = Tags()
 
     def add(self, subject: Subject, drafts: Sequence[Draft]) -> None:
         """Freeze these operations on one object, in this order."""
@@ -98,6 +117,75 @@ class Freezer:
         if self._rows >= PORTION:
             self._flush()
 
+    def add_creates(self, rows: Sequence[freezing.PendingObject]) -> Sequence[freezing.PendingObject]:
+        """Freeze creates as they are stored, unopened; those that are left are to be added like anything else.
+
+        Nobody may be asked about them, and nothing existing may free what they take: otherwise their values matter.
+        """
+        if self._asks or self._vacancies:
+            return rows
+        self._flush()
+        rest: list[freezing.PendingObject] = []
+        ready: list[tuple[Any, ...]] = []
+        for row in rows:
+            found = _plain_create(row)
+            if found is None or row.kind == Kind.CONTAINER.value:
+                rest.append(row)
+                continue
+            about = (row.object_id, row.identity_id, row.source, row.kind, None, None, row.label)
+            ready += [self._frozen(about, stage, *frame) for stage, frame in zip((Stage.CREATE, Stage.REFERENCE), found, strict=False)]
+        self._store(ready)
+        self.counts[Operation.CREATE] += len(rows) - len(rest)
+        return rest
+
+    def add_members(self, rows: Sequence[freezing.PendingMember], kind: Kind) -> Sequence[freezing.PendingMember]:
+        """Freeze what groups of this kind shall gain or lose; those that are left are to be added like anything else."""
+        if self._asks or self.vetoed:
+            return rows
+        self._flush()
+        ready: list[tuple[Any, ...]] = []
+        for row in rows:
+            key = CREATED_FOR if row.member_created else ANCHOR
+            image = codec.encode({row.attribute: (Reference(value=row.member_key, key=key),)})
+            gains = row.operation == Operation.MEMBER_ADD
+            before, after = (EMPTY, image) if gains else (image, EMPTY)
+            about = (row.object_id, row.identity_id, row.source, kind.value, row.target_id, row.anchor, row.label)
+            ready.append(self._frozen(about, Stage.MEMBER, row.operation, before, after, codec.encode_rules({row.attribute: row.rule})))
+        self._store(ready)
+        self.counts.update(Operation(row.operation) for row in rows)
+        return ()
+
+    def _frozen(self, about: tuple[Any, ...], stage: int, operation: str, before: bytes, after: bytes, rules: bytes) -> tuple[Any, ...]:
+        """A row in the order of `freezing.COLUMNS`; `about` is its object, from the source object's id to the label."""
+        object_id, identity_id, source, kind, target_id, anchor, label = about
+        self._content.add(self._profile, source, self._directory, kind, target_id, anchor, operation, before, after)
+        return (
+            self._workspace.engagement_id,
+            self._plan_id,
+            self._profile,
+            object_id,
+            identity_id,
+            source,
+            self._directory_id,
+            kind,
+            target_id,
+            anchor,
+            label,
+            operation,
+            int(stage),
+            before,
+            after,
+            rules.decode(),
+            self._revision,
+            self._tags.next(),
+            "planned",
+            0,
+            0,
+        )
+
+    def _store(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        freezing.add_frozen(self._workspace.backend, self._connection, rows)
+
     def finish(self) -> str:
         """Order everything; the hash of the plan."""
         self._flush()
@@ -106,7 +194,8 @@ class Freezer:
             self._swap(swap, levels)
         for tag, level in levels.items():
             freezing.bring_forward(self._connection, self._plan_id, tag, Stage.FREE + level)
-        return plans.content_hash(self._connection, self._plan_id)
+        # Who steps aside changes what was added: then it is read once more.
+        return plans.content_hash(self._connection, self._plan_id) if swaps else self._content.hexdigest()
 
     def _attributes_of(self, kind: Kind) -> Mapping[str, AttributeSchema]:
         if kind not in self._attributes:
@@ -128,7 +217,7 @@ class Freezer:
     def _row(
         self, subject: Subject, draft: Draft, operation: Operation, before: Mapping[str, Any], after: Mapping[str, Any]
     ) -> dict[str, Any]:
-        tag = secrets.token_hex(16)
+        tag = self._tags.next()
         path = str(after.get("path") or before.get("path") or subject.image.get("path") or "")
         rules = {name: words for name, words in draft.rules.items() if name in after or name in before or (name not in draft.after)}
         if draft.undoes:
@@ -209,7 +298,7 @@ class Freezer:
                 "before": codec.encode(before),
                 "after": codec.encode(after),
                 "rules": {swap.attribute: words},
-                "tag": secrets.token_hex(16),
+                "tag": self._tags.next(),
             }
 
         own = {swap.attribute: held[swap.attribute]}
@@ -241,6 +330,9 @@ class Freezer:
             gone = Counter(Operation(row["operation"]) for row in rows if row["tag"] in refused or row["tag"] in waits)
             ready += kept
             self.counts.update(Counter(operations) - gone)
+        for row in ready:
+            fields = (row["source"], self._directory, row["kind"], row["target_id"], row["anchor"], row["operation"])
+            self._content.add(self._profile, *fields, row["before"], row["after"])
         freezing.add(self._workspace.backend, self._connection, ready)
         self._waiting = []
         self._rows = 0
@@ -282,6 +374,19 @@ class Freezer:
                 "severity": "warning",
             }
         )
+
+
+def _plain_create(row: freezing.PendingObject) -> list[codec.Frame] | None:
+    """What one create becomes: itself, and its references as an update behind it. None where it has to be opened for that."""
+    operations = codec.frames(row.operations)
+    if len(operations) != 1 or operations[0].operation != Operation.CREATE.value or b'"r":' in operations[0].after:
+        return None
+    if row.reference_operations is None:
+        return operations
+    references = codec.frames(row.reference_operations)
+    if len(references) != 1 or references[0].operation != Operation.UPDATE.value or references[0].before != EMPTY:
+        return None
+    return [*operations, *references]
 
 
 def as_change(row: Mapping[str, Any], *, before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:

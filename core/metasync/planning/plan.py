@@ -12,12 +12,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from metasync import garbage
 from metasync.contract import Kind, MetasyncError, Operation, Reference, RunNotice
 from metasync.engagement.model import Limit, Profile
 from metasync.exporting.references import CREATED_FOR
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.limits import Exceeded, exceeded
-from metasync.store import codec, freezing, ledger, plans
+from metasync.store import freezing, ledger, plans
+from metasync.store import pending as pending_rows
 from metasync.store import problems as problem_rows
 from metasync.store import written as written_rows
 from metasync.workspace import Workspace
@@ -180,8 +182,9 @@ def _write(
         },
     )
     freezer = Freezer(connection, workspace, plan_id=plan_id, profile=profile, directory=directory, revision=revision)
-    fill(connection, freezer)
-    content = freezer.finish()
+    with garbage.paused():
+        fill(connection, freezer)
+        content = freezer.finish()
     for one in freezer.problems:
         one.setdefault("since", now)
         one.setdefault("attribute", "")
@@ -190,8 +193,8 @@ def _write(
         same_gate = row.configuration == configuration and row.undoes == undoes
         if row.id != plan_id and same_gate and _stands(connection, row, content):
             raise _Unchanged(row, freezer.problems)
-    for taken_back, tag in freezer.taken_back:
-        written_rows.set_undone_by(connection, taken_back, tag)
+    if freezer.taken_back:
+        written_rows.set_undone_by(workspace.backend, connection, plan_id, freezer.taken_back)
     total = joined(connection)
     passed = exceeded(freezer.counts, total, limits)
     plans.change_plan(
@@ -249,19 +252,23 @@ def _fill(workspace: Workspace, connection: Connection, freezer: Freezer, profil
     busy = freezing.in_flight(connection, workspace.engagement_id, profile.name)
     done = 0
     for creates in (False, True):
-        for page in freezing.pending_objects(connection, workspace.engagement_id, profile.name, creates=creates, objects=objects):
-            rows = [(row, codec.decode_operations(row.operations)) for row in page if row.object_id not in busy]
+        for page in freezing.pending_objects(
+            workspace.backend, connection, workspace.engagement_id, profile.name, creates=creates, objects=objects
+        ):
+            free = [row for row in page if row.object_id not in busy] if busy else page
+            if creates and (nobody := next((row for row in free if row.identity_id is None), None)) is not None:
+                raise MetasyncError(f"{nobody.source} shall be created in {profile.target} without an identity; synchronise it again")
+            rest = freezer.add_creates(free) if creates else free
+            rows = [(row, pending_rows.restored(row.operations, row.reference_operations)) for row in rest]
             imaged = [row.target_id for row, operations in rows if row.target_id and any(one.operation in IMAGED for one in operations)]
             images = freezing.images(connection, imaged) if imaged else {}
             for row, operations in rows:
-                if creates and row.identity_id is None:
-                    raise MetasyncError(f"{row.source} shall be created in {profile.target} without an identity; synchronise it again")
                 freezer.add(
                     Subject(
                         object_id=row.object_id,
                         source=row.source,
                         identity_id=row.identity_id,
-                        kind=row.kind,
+                        kind=Kind(row.kind),
                         target_id=row.target_id,
                         anchor=row.anchor,
                         label=row.label,
@@ -280,9 +287,9 @@ def _fill(workspace: Workspace, connection: Connection, freezer: Freezer, profil
         objects=objects,
     )
     for portion in members:
-        for member in portion:
-            if member.object_id not in busy:
-                freezer.add(_group(member, profile.target_kind), [_member_draft(member)])
+        free_members = [member for member in portion if member.object_id not in busy] if busy else portion
+        for member in freezer.add_members(free_members, profile.target_kind):
+            freezer.add(_group(member, profile.target_kind), [_member_draft(member)])
         done += len(portion)
         workspace.report(done, None, f"planning {profile.name}")
 

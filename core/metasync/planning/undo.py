@@ -14,12 +14,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metasync.contract import MetasyncError, Operation, Reference, Restores
+from metasync.exporting.later import LaterMembers
 from metasync.exporting.order import EXPORTED, is_reference, split_references
 from metasync.exporting.shown import Showing, Shown
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.plan import PlanSummary, frozen, joined_by
 from metasync.store import joins, ledger, runs
 from metasync.store import written as written_rows
+from metasync.store.joins import JoinRow
 from metasync.store.ledger import ChangeRow
 from metasync.store.rows import MARK_PREFIX
 from metasync.workspace import Workspace
@@ -130,6 +132,8 @@ class _Way:
         self._directory_id = workspace.directory_ids[directory]
         self._restorable = restorable
         self._marks = workspace.engagement.directories[directory].mark is not None
+        self._joins: Mapping[str, JoinRow] = {}
+        """Of what was created, on the present page, where there are no marks."""
         self._gone: set[int] = set()
         """Source objects whose target is deleted by this undo."""
 
@@ -140,10 +144,12 @@ class _Way:
             showing, written = self._look(rows)
             for group in groups:
                 self._object(sorted(group, key=_when), showing, written.get(group[-1].anchor or "", []))
+        later = LaterMembers(self._directory_id)
         for rows in self._pages(members=True):
-            showing, written = self._look(rows)
+            showing = Showing(self._connection, self._workspace.engagement_id, self._directory_id, rows)
+            later.look(self._connection, showing, rows)
             for row in rows:
-                self._member(row, showing, written.get(row.anchor or "", []))
+                self._member(row, showing, later)
 
     def _pages(self, *, members: bool) -> Iterator[list[ChangeRow]]:
         """Pages of what the run wrote and nobody took back yet; the changes of one object are on one page."""
@@ -177,7 +183,11 @@ class _Way:
         showing = Showing(self._connection, self._workspace.engagement_id, self._directory_id, rows)
         anchors = {row.anchor for row in rows if row.anchor}
         first = min(row.id for row in rows)
-        return showing, written_rows.of_anchors(self._connection, self._directory_id, anchors, ledger.DONE, after_id=first - 1)
+        if not self._marks:
+            created = [row.anchor for row in rows if row.operation is Operation.CREATE and row.anchor]
+            self._joins = joins.of_anchors(self._connection, self._directory_id, created)
+        found = written_rows.of_anchors(self._connection, self._directory_id, anchors, ledger.DONE, members=False, after_id=first - 1)
+        return showing, found
 
     # --- one object --------------------------------------------------------------------------------------------------------------------
 
@@ -210,8 +220,7 @@ class _Way:
                 present.there = False
             elif one.operation in (Operation.CREATE, Operation.RESTORE):
                 present.there = True
-            if one.operation not in (Operation.MEMBER_ADD, Operation.MEMBER_REMOVE):
-                present.values.update({name: value for name, value in showing.image(one.after).items() if name in names})
+            present.values.update({name: value for name, value in showing.image(one.after).items() if name in names})
         return present
 
     def _change(self, rows: list[ChangeRow], showing: Showing, present: _Present, later: list[ChangeRow]) -> None:
@@ -297,7 +306,7 @@ class _Way:
             return True
         if self._marks:
             return shown.mark is not None and shown.mark.removeprefix(MARK_PREFIX) == made.tag
-        join = joins.of_anchor(self._connection, self._directory_id, made.anchor or "")
+        join = self._joins.get(made.anchor or "")
         return join is not None and join.created
 
     def _restore(self, deleted: ChangeRow, showing: Showing, present: _Present) -> None:
@@ -327,17 +336,17 @@ class _Way:
 
     # --- members -----------------------------------------------------------------------------------------------------------------------
 
-    def _member(self, row: ChangeRow, showing: Showing, written: list[ChangeRow]) -> None:
+    def _member(self, row: ChangeRow, showing: Showing, later: LaterMembers) -> None:
         shown = showing.of(row.anchor)
         if row.object_id in self._gone or (shown is not None and not shown.there):
             return
         added = row.operation is Operation.MEMBER_ADD
         for name, member in showing.members(row):
             is_member = shown is not None and showing.is_member(shown, name, member.value)
-            for one in written:
-                same = any(other.value == member.value for _, other in showing_members(showing, one))
-                if one.state == "written" and same:
-                    is_member = one.operation is Operation.MEMBER_ADD
+            # What no import has shown yet.
+            for operation, state in ((row.operation, row.state), *later.of(row, member.value)):
+                if state == "written":
+                    is_member = operation is Operation.MEMBER_ADD
             if is_member != added:
                 continue
             image = {name: (Reference(value=member.value),)}
@@ -381,11 +390,6 @@ class _Way:
                 "severity": severity,
             }
         )
-
-
-def showing_members(showing: Showing, row: ChangeRow) -> list[tuple[str, Reference]]:
-    """(attribute, member) of a change, none where it changes no members."""
-    return showing.members(row) if row.operation in (Operation.MEMBER_ADD, Operation.MEMBER_REMOVE) else []
 
 
 def _when(row: ChangeRow) -> tuple[Any, int, int]:

@@ -4,7 +4,7 @@ area."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, ClassVar
@@ -67,15 +67,26 @@ class Backend(ABC):
         """The hot path: rows as tuples in the order of `columns`, values as the driver takes them (`stored`). `ignore`: rows that are
         there already are left out."""
 
+    @abstractmethod
+    def fetch(self, connection: Connection, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The hot path: all rows of a query, as the driver gives them. `?` stands for a value, `IN ?` for any of a list, however long."""
+
+    def any(self, connection: Connection, statement: str, *values: Any) -> bool:
+        """Has the query any row?"""
+        return bool(self.fetch(connection, f"{statement} LIMIT 1", *values))
+
     def stored(
-        self, connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
+        self, connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]], *, ready: Collection[str] = ()
     ) -> Iterable[tuple[Any, ...]]:
-        """Rows for `insert`, with what the columns' types make of values: of times, JSON, and text that no database takes."""
+        """Rows for `insert`, with what the columns' types make of values: of times, JSON, and text that no database takes. `ready`: columns
+        whose values are as the database takes them."""
         types = [table.c[name].type.dialect_impl(connection.dialect) for name in columns]
         converters = [
             (at, convert)
             for at, type_ in enumerate(types)
-            if not isinstance(type_, AS_THEY_ARE) and (convert := type_.bind_processor(connection.dialect)) is not None
+            if columns[at] not in ready
+            and not isinstance(type_, AS_THEY_ARE)
+            and (convert := type_.bind_processor(connection.dialect)) is not None
         ]
         return _converted(rows, converters) if converters else rows
 

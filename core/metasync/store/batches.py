@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select, update
 
 from metasync.store.tables import batch, change
 
@@ -61,26 +61,28 @@ def assign(connection: Connection, batch_id: int, *, run_id: int, directory_id: 
 
 
 def changes_of(connection: Connection, batch_id: int) -> Iterator[tuple[int, str, str, str]]:
-    """(id, tag, state, error) of a batch's changes, in the order of their numbers: what the audit hashes."""
-    last = 0
-    query = select(change.c.id, change.c.tag, change.c.state, change.c.error).where(change.c.batch_id == batch_id).order_by(change.c.id)
-    while rows := connection.execute(query.where(change.c.id > last).limit(PORTION)).all():
-        last = rows[-1].id
-        for row in rows:
-            yield row.id, row.tag, row.state, row.error or ""
+    """(id, tag, state, error) of a batch's changes, in the order of their numbers: what the audit hashes. The caller's transaction keeps
+    them as they are."""
+    query = select(change.c.id, change.c.tag, change.c.state, change.c.error).where(_of(batch_id)).order_by(change.c.id)
+    for row in connection.execute(query.execution_options(yield_per=PORTION)):
+        yield row.id, row.tag, row.state, row.error or ""
 
 
 def plans_of(connection: Connection, batch_id: int) -> list[int]:
     """The plans that a batch has changes of."""
-    return list(
-        connection.execute(select(change.c.plan_id).distinct().where(change.c.batch_id == batch_id).order_by(change.c.plan_id)).scalars()
-    )
+    return list(connection.execute(select(change.c.plan_id).distinct().where(_of(batch_id)).order_by(change.c.plan_id)).scalars())
 
 
 def count(connection: Connection, batch_id: int) -> dict[str, int]:
     """How many changes of a batch stand in each state."""
-    query = select(change.c.state, func.count()).where(change.c.batch_id == batch_id).group_by(change.c.state)
+    query = select(change.c.state, func.count()).where(_of(batch_id)).group_by(change.c.state)
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _of(batch_id: int) -> ColumnElement[bool]:
+    """The changes of a batch, which are among those of its run: these are found by an index."""
+    run = select(batch.c.run_id).where(batch.c.id == batch_id).scalar_subquery()
+    return and_(change.c.run_id == run, change.c.batch_id == batch_id)
 
 
 def _batch(row: Row[Any]) -> BatchRow:

@@ -1,7 +1,9 @@
 """Bytes for attribute images, operations and schemas, and the digest by which two images are compared.
 
-The first byte is the version of the form; behind it stands canonical JSON: keys sorted, several values sorted (their order carries no
-meaning). Plain strings, integers and booleans are themselves; everything else is an object with one tag:
+The first byte is the version of the form; behind it stands canonical JSON, keys sorted. Strings, whole numbers, booleans and nulls are
+themselves, times are ISO 8601 in UTC, bytes are base64, several texts are a list, sorted: their order carries no meaning. What JSON does
+not tell is said behind a line feed, which JSON never holds: attribute -> `t` (a time), `b` (bytes), `m` (several texts) or `x`: look
+inside, where each value that is not plain is an object with one tag:
 
     {"b": base64}           bytes
     {"t": ISO 8601 in UTC}  a time
@@ -15,9 +17,9 @@ meaning). Plain strings, integers and booleans are themselves; everything else i
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import xxhash
@@ -43,23 +45,36 @@ from metasync.store.rows import PendingOperation
 VERSION = 1
 
 _PREFIX = bytes([VERSION])
-_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _MODULUS = 1 << 128
 _INT64 = 1 << 63
 
 
 def encode(attributes: Mapping[str, Values | None]) -> bytes:
     """The bytes of an attribute image. None stays None: "cleared"."""
-    return _PREFIX + _canonical(attributes)
+    return _PREFIX + _form(attributes)
 
 
 def decode(blob: bytes) -> dict[str, Any]:
     """The attribute image again: `Values`, or None where None was encoded. Several values come back sorted."""
     _check_version(blob)
-    # Nothing but plain single values: there is no list, and no object but the image itself.
-    image: dict[str, Any] = orjson.loads(memoryview(blob)[1:])
-    if b"[" in blob or blob.find(b"{", 2) > 0:
-        _restore(image)
+    at = blob.rfind(b"\n")
+    if at < 0:
+        image: dict[str, Any] = orjson.loads(memoryview(blob)[1:])
+        return image
+    view = memoryview(blob)
+    image = orjson.loads(view[1:at])
+    for name, mark in orjson.loads(view[at + 1 :]).items():
+        value = image[name]
+        if mark == "m":
+            image[name] = tuple(value)
+        elif mark == "t":
+            image[name] = datetime.fromisoformat(value)
+        elif mark == "b":
+            image[name] = b64decode(value)
+        elif value.__class__ is list:
+            image[name] = tuple([_untag(one) if one.__class__ is dict else one for one in value])
+        else:
+            image[name] = _untag(value)
     return image
 
 
@@ -72,25 +87,35 @@ def digest(attributes: Mapping[str, Values | None]) -> bytes:
 
 
 def pack(
-    attributes: Mapping[str, Values | None], holding: Collection[str] = ()
+    attributes: Mapping[str, Values | None],
 ) -> tuple[Mapping[str, Values | None], bytes, bytes, Sequence[tuple[str, str, str]]]:
-    """(image without references, the same encoded, digest with references, references as (attribute, key, value)), for imports.
-
-    `holding`: the attributes that may hold references, where that is known; looking at every value costs as much as the encoding. A
-    reference elsewhere is found all the same.
-    """
+    """(image without references, the same encoded, digest with references, references as (attribute, key, value)), for imports."""
+    image = dict(attributes)
+    plain: Mapping[str, Values | None] = image
+    marks: dict[str, str] = {}
     references: Sequence[tuple[str, str, str]] = ()
-    plain = attributes
-    if holding and (names := [name for name in holding if name in attributes]):
-        plain, references = _taken_out(attributes, names)
-    try:
-        canonical = _canonical(plain, _tag_scalar)
-    except _Holds:
-        plain, references = split(attributes)
-        canonical = _canonical(plain)
+    for name in [name for name, value in attributes.items() if value.__class__ not in _PLAIN]:
+        value: Any = attributes[name]
+        kind = value.__class__
+        if kind is datetime and value.tzinfo is UTC:
+            marks[name] = "t"
+        elif kind is tuple and {*map(type, value)} == {str}:
+            if len(value) > 1:
+                image[name] = tuple(sorted(value))
+            marks[name] = "m"
+        elif kind is Reference and not references:
+            references = (stored_reference(name, value),)
+            del image[name]
+        else:
+            # Anything else takes the longer way, and all of it.
+            plain, references = split(attributes)
+            form = _form(plain)
+            break
+    else:
+        form = _joined(image, marks)
     if not references:
-        return plain, _PREFIX + canonical, xxhash.xxh3_128_digest(canonical), ()
-    return plain, _PREFIX + canonical, combine(weight(canonical), [reference_weight(*one) for one in references]), references
+        return plain, _PREFIX + form, xxhash.xxh3_128_digest(form), ()
+    return plain, _PREFIX + form, combine(weight(form), [reference_weight(*one) for one in references]), references
 
 
 def split(attributes: Mapping[str, Values | None]) -> tuple[Mapping[str, Values | None], Sequence[tuple[str, str, str]]]:
@@ -142,24 +167,56 @@ def combine(plain: int, added: Iterable[int] = (), removed: Iterable[int] = ()) 
     return ((plain + sum(added) - sum(removed)) % _MODULUS).to_bytes(16, "big")
 
 
+class Frame(NamedTuple):
+    """One pending operation as it is stored: its images in the form of `encode`, its rules as JSON. Nobody needs to look into them to
+    freeze them."""
+
+    operation: str
+    before: bytes
+    after: bytes
+    rules: bytes
+
+
 def encode_operations(operations: Sequence[PendingOperation]) -> bytes:
     """The bytes of a pending row's operations, in their order."""
-    return _PREFIX + _dump([[one.operation.value, _plain(one.before), _plain(one.after), _plain(one.rules)] for one in operations])
+    return join_frames([Frame(one.operation.value, encode(one.before), encode(one.after), encode_rules(one.rules)) for one in operations])
 
 
-def decode_operations(blob: bytes) -> tuple[PendingOperation, ...]:
+def encode_rules(rules: Mapping[str, str]) -> bytes:
+    """The rules of an operation, as JSON; a lone surrogate becomes an escape."""
+    try:
+        return orjson.dumps(rules, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return orjson.dumps({name: storable(words) for name, words in rules.items()}, option=orjson.OPT_SORT_KEYS)
+
+
+def decode_operations(blob: bytes) -> list[PendingOperation]:
     """The operations again; several values come back sorted."""
+    return [
+        PendingOperation(operation=Operation(operation), before=decode(before), after=decode(after), rules=orjson.loads(rules))
+        for operation, before, after, rules in frames(blob)
+    ]
+
+
+def join_frames(operations: Sequence[Frame]) -> bytes:
+    """The bytes of a pending row: how long each part is, then the parts."""
+    lengths = [(operation, len(before), len(after), len(rules)) for operation, before, after, rules in operations]
+    return b"".join((_PREFIX, orjson.dumps(lengths), b"\n", *(part for _, *parts in operations for part in parts)))
+
+
+def frames(blob: bytes) -> list[Frame]:
+    """The operations of a pending row, unopened."""
     _check_version(blob)
-    rows = orjson.loads(memoryview(blob)[1:])
-    for _, *images in rows:
-        for image in images:
-            _restore(image)
-    return tuple(
-        [
-            PendingOperation(operation=Operation(operation), before=before, after=after, rules=rules)
-            for operation, before, after, rules in rows
-        ]
-    )
+    at = blob.index(b"\n")
+    found: list[Frame] = []
+    lengths = orjson.loads(blob[1:at])
+    at += 1
+    for operation, before, after, rules in lengths:
+        middle = at + before
+        end = middle + after
+        found.append(Frame(operation, blob[at:middle], blob[middle:end], blob[end : end + rules]))
+        at = end + rules
+    return found
 
 
 def encode_schema(schema: Schema) -> bytes:
@@ -172,7 +229,7 @@ def encode_schema(schema: Schema) -> bytes:
         }
         for kind, described in schema.kinds.items()
     }
-    return _PREFIX + orjson.dumps(kinds, option=_OPTIONS)
+    return _PREFIX + orjson.dumps(kinds, option=orjson.OPT_SORT_KEYS)
 
 
 def decode_schema(blob: bytes) -> Schema:
@@ -221,76 +278,92 @@ def _attribute(fields: Mapping[str, Any]) -> AttributeSchema:
     )
 
 
-class _Holds(Exception):
-    """A reference where none was expected."""
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""Types that JSON tells by itself."""
 
 
-def _tag_scalar(value: Any) -> dict[str, Any]:
-    if isinstance(value, Reference):
-        raise _Holds
-    return _tag(value)
+def _form(attributes: Mapping[str, Values | None]) -> bytes:
+    """Canonical JSON, and what it does not tell."""
+    image: dict[str, Any] = dict(attributes)
+    marks: dict[str, str] = {}
+    for name in [name for name, value in attributes.items() if value.__class__ not in _PLAIN]:
+        value = image[name]
+        kind = value.__class__
+        if kind is tuple:
+            image[name], marks[name] = _several(value)
+        elif kind is datetime:
+            image[name], marks[name] = _instant(value), "t"
+        elif kind is bytes:
+            image[name], marks[name] = b64encode(value).decode("ascii"), "b"
+        else:
+            image[name] = _tag(value)
+            if image[name].__class__ is dict:
+                marks[name] = "x"
+    return _joined(image, marks)
 
 
-def _canonical(attributes: Mapping[str, Values | None], tag: Callable[[Any], Any] | None = None) -> bytes:
-    return _dump(_plain(attributes), tag)
-
-
-def _plain(attributes: Mapping[str, Values | None]) -> dict[str, Any]:
-    """An image as a dict, with several values as sorted lists."""
-    if tuple in set(map(type, attributes.values())):
-        return {name: _sorted(value) if type(value) is tuple else value for name, value in attributes.items()}
-    return attributes if type(attributes) is dict else dict(attributes)
-
-
-def _dump(value: Any, tag: Callable[[Any], Any] | None = None) -> bytes:
+def _joined(image: Mapping[str, Any], marks: dict[str, str]) -> bytes:
     try:
-        return orjson.dumps(value, default=tag or _tag, option=_OPTIONS)
-    except TypeError as error:
-        if isinstance(error.__cause__, _Holds):
-            raise error.__cause__ from None
-        # Rare: an integer beyond 64 bits, a string with a lone surrogate, or a type that no attribute can have.
-        return orjson.dumps(_tagged(value, tag or _tag), option=_OPTIONS)
+        text = orjson.dumps(image, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        # Rare: an integer beyond 64 bits, or a string with a lone surrogate.
+        tagged = {name: _tagged(value) for name, value in image.items()}
+        marks |= {name: "x" for name, value in image.items() if tagged[name] is not value}
+        text = orjson.dumps(tagged, option=orjson.OPT_SORT_KEYS)
+    return b"%b\n%b" % (text, orjson.dumps(marks, option=orjson.OPT_SORT_KEYS)) if marks else text
 
 
-def _sorted(values: tuple[Value, ...]) -> list[Value]:
-    try:
-        return sorted(values) if type(values[0]) is str else sorted(values, key=_sort_key)  # type: ignore[type-var]
-    except (TypeError, IndexError):
-        return sorted(values, key=_sort_key)
+def _several(values: tuple[Value, ...]) -> tuple[list[Any], str]:
+    """Several values as a sorted list, and their mark."""
+    if len(values) == 1 and values[0].__class__ is str:
+        return list(values), "m"
+    if {*map(type, values)} <= {str}:
+        return sorted(values), "m"
+    tagged = [one if one.__class__ in _PLAIN else _tag(one) for one in values]
+    return sorted(tagged, key=_sort_key), "x"
 
 
-def _sort_key(value: Value) -> bytes:
-    return _dump(value)
+def _instant(value: datetime) -> datetime:
+    if value.tzinfo is UTC:
+        return value
+    if value.tzinfo is None:
+        raise TypeError("a time without zone cannot be stored; connectors deliver times in UTC")
+    return value.astimezone(UTC)
 
 
-def _tag(value: Any) -> dict[str, Any]:
+def _sort_key(value: Any) -> bytes:
+    return orjson.dumps(_tagged(value), option=orjson.OPT_SORT_KEYS)
+
+
+def _tag(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"b": b64encode(value).decode("ascii")}
     if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise TypeError("a time without zone cannot be stored; connectors deliver times in UTC")
-        return {"t": value.astimezone(UTC).isoformat()}
+        return {"t": _instant(value).isoformat()}
     if isinstance(value, Reference):
         return {"k": value.key, "r": value.value}
+    if isinstance(value, (str, int)):
+        return str(value) if isinstance(value, str) else int(value)
     raise TypeError(f"a value of type {type(value).__name__} is no attribute value")
 
 
-def _tagged(value: Any, tag: Callable[[Any], Any]) -> Any:
-    if isinstance(value, bool) or value is None:
-        return value
+def _tagged(value: Any) -> Any:
+    """What JSON takes; the very same value where it takes that."""
     if isinstance(value, str):
         try:
             value.encode("utf-8")
         except UnicodeEncodeError:
             return {"s": b64encode(value.encode("utf-8", "surrogatepass")).decode("ascii")}
         return value
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return value if -_INT64 <= value < _INT64 else {"i": str(value)}
-    if isinstance(value, Mapping):
-        return {name: _tagged(one, tag) for name, one in value.items()}
+    if isinstance(value, dict):
+        parts = {name: _tagged(one) for name, one in value.items()}
+        return value if all(parts[name] is one for name, one in value.items()) else parts
     if isinstance(value, list | tuple):
-        return [_tagged(one, tag) for one in value]
-    return {name: _tagged(one, tag) for name, one in tag(value).items()}
+        items = [_tagged(one) for one in value]
+        return value if all(one is other for one, other in zip(items, value, strict=True)) else items
+    return value
 
 
 def _untag(tagged: Mapping[str, Any]) -> Value:
@@ -308,16 +381,6 @@ def _untag(tagged: Mapping[str, Any]) -> Value:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else str(_untag(value))
-
-
-def _restore(image: dict[str, Any]) -> None:
-    """Make values of what JSON gave for them."""
-    for name, value in image.items():
-        kind = type(value)
-        if kind is list:
-            image[name] = tuple([_untag(one) if type(one) is dict else one for one in value])
-        elif kind is dict:
-            image[name] = _untag(value)
 
 
 def _check_version(blob: bytes) -> None:

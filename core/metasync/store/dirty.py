@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, delete, exists, insert, literal, or_, select, update
 
@@ -13,32 +14,48 @@ from metasync.store.tables import dirty, join, object_, profile_state
 
 WHOLE = 0
 """`dirty.member_id` where the whole object is to be looked at."""
+VALUES = -2
+"""`dirty.member_id` where the document changed, but nothing that decides about references: whoever is found to be what he was need not have
+them looked at."""
 REFERENCES = -1
-"""`dirty.member_id` where it was looked at, and all its references are to be."""
+"""`dirty.member_id` where all of the object was looked at but its references, which wait until it is known who exists."""
 
 
-def basis(connection: Connection, engagement_id: int, profile: str) -> str | None:
+ALL = (WHOLE, VALUES)
+"""`dirty.member_id` of those whose values are to be looked at."""
+
+
+class Basis(NamedTuple):
+    """Digests of what decides about all objects of a profile."""
+
+    whole: str
+    references: str
+    """Of what decides about their references."""
+
+
+def basis(connection: Connection, engagement_id: int, profile: str) -> Basis | None:
     """Under what the profile was last marked as a whole."""
-    return connection.scalar(
-        select(profile_state.c.basis).where(profile_state.c.engagement_id == engagement_id, profile_state.c.profile == profile)
-    )
+    query = select(profile_state.c.basis, profile_state.c.reference_basis)
+    row = connection.execute(query.where(profile_state.c.engagement_id == engagement_id, profile_state.c.profile == profile)).one_or_none()
+    return Basis(*row) if row is not None else None
 
 
-def mark_whole(connection: Connection, engagement_id: int, profile: str, directory_ids: Collection[int], kind: str, basis_: str) -> None:
-    """Mark every source object of a profile, those included that it once joined and that are gone."""
-    whole = select(object_.c.engagement_id, literal(profile), object_.c.id, literal(WHOLE)).where(
+def mark_whole(
+    connection: Connection, engagement_id: int, profile: str, directory_ids: Collection[int], kind: str, now: Basis, *, references: bool
+) -> None:
+    """Mark every source object of a profile, those included that it once joined and that are gone; `references`: what decides about their
+    references changed, too."""
+    own = (dirty.c.profile == profile) & (dirty.c.engagement_id == engagement_id)
+    member_id = WHOLE if references else VALUES
+    every = select(object_.c.engagement_id, literal(profile), object_.c.id, literal(member_id)).where(
         object_.c.directory_id.in_(directory_ids), object_.c.kind == kind
     )
-    connection.execute(delete(dirty).where(dirty.c.profile == profile, dirty.c.engagement_id == engagement_id, dirty.c.due_at.is_(None)))
-    missing = whole.where(~exists().where(dirty.c.profile == profile, dirty.c.object_id == object_.c.id, dirty.c.member_id == WHOLE))
-    connection.execute(insert(dirty).from_select(["engagement_id", "profile", "object_id", "member_id"], missing))
-    connection.execute(
-        update(dirty)
-        .where(dirty.c.profile == profile, dirty.c.engagement_id == engagement_id, dirty.c.due_at.is_not(None))
-        .values(due_at=None)
-    )
+    known = exists().where(dirty.c.profile == profile, dirty.c.object_id == object_.c.id, dirty.c.member_id == member_id)
+    connection.execute(insert(dirty).from_select(["engagement_id", "profile", "object_id", "member_id"], every.where(~known)))
+    connection.execute(update(dirty).where(own, dirty.c.due_at.is_not(None)).values(due_at=None))
     connection.execute(delete(profile_state).where(profile_state.c.engagement_id == engagement_id, profile_state.c.profile == profile))
-    connection.execute(insert(profile_state).values(engagement_id=engagement_id, profile=profile, basis=basis_))
+    basis_ = {"basis": now.whole, "reference_basis": now.references}
+    connection.execute(insert(profile_state).values(engagement_id=engagement_id, profile=profile, **basis_))
 
 
 def mark(backend: Backend, connection: Connection, engagement_id: int, rows: Iterable[tuple[str, int, int]]) -> None:
@@ -78,9 +95,10 @@ def due(connection: Connection, engagement_id: int, profile: str, now: datetime)
         .where(
             dirty.c.engagement_id == engagement_id,
             dirty.c.profile == profile,
-            dirty.c.member_id == WHOLE,
+            dirty.c.member_id.in_(ALL),
             or_(dirty.c.due_at.is_(None), dirty.c.due_at <= now),
         )
+        .distinct()
         .order_by(object_.c.directory_id, object_.c.anchor)
     )
     return [(row.id, row.directory_id, row.anchor) for row in connection.execute(query)]
@@ -97,20 +115,33 @@ def due_members(connection: Connection, engagement_id: int, profile: str) -> dic
     return found
 
 
-def due_references(connection: Connection, engagement_id: int, profile: str) -> set[int]:
-    """The source objects all of whose references are to be worked out: those of a pass that ended before it came to them are among them."""
+def due_references(connection: Connection, engagement_id: int, profile: str) -> list[int]:
+    """Source objects all of whose references are to be worked out."""
     query = select(dirty.c.object_id).where(
         dirty.c.engagement_id == engagement_id, dirty.c.profile == profile, dirty.c.member_id == REFERENCES
     )
-    return set(connection.execute(query).scalars())
+    return list(connection.execute(query).scalars())
+
+
+def marked_whole(backend: Backend, connection: Connection, profile: str, object_ids: list[int]) -> set[int]:
+    """Those of these source objects of which everything is to be looked at."""
+    query = "SELECT object_id FROM dirty WHERE profile = ? AND object_id IN ? AND member_id = ?"
+    return {row[0] for row in backend.fetch(connection, query, profile, object_ids, WHOLE)}
+
+
+def await_references(backend: Backend, connection: Connection, engagement_id: int, profile: str, object_ids: Collection[int]) -> None:
+    """All of these objects was looked at but their references."""
+    columns = ("engagement_id", "profile", "object_id", "member_id")
+    rows = ((engagement_id, profile, one, REFERENCES) for one in object_ids)
+    backend.insert(connection, dirty, columns, rows, ignore=True)
 
 
 def clean(connection: Connection, profile: str, object_ids: Collection[int], now: datetime, *, members: bool = False) -> None:
-    """What is synchronised is not dirty any more; what is due later stays. `members`: its references are, and not the whole of it."""
+    """What is synchronised is not dirty any more; what is due later stays."""
     for part in portions(object_ids):
         about = and_(dirty.c.profile == profile, dirty.c.object_id.in_(part))
-        whole = and_(dirty.c.member_id == WHOLE, or_(dirty.c.due_at.is_(None), dirty.c.due_at <= now))
-        connection.execute(delete(dirty).where(about, dirty.c.member_id != WHOLE if members else whole))
+        whole = and_(dirty.c.member_id.in_(ALL), or_(dirty.c.due_at.is_(None), dirty.c.due_at <= now))
+        connection.execute(delete(dirty).where(about, dirty.c.member_id.not_in(ALL) if members else whole))
 
 
 def of_identities(connection: Connection, identity_ids: Collection[int], profiles: Collection[str]) -> list[tuple[int, str, int]]:
@@ -124,7 +155,7 @@ def of_identities(connection: Connection, identity_ids: Collection[int], profile
             .where(
                 join.c.identity_id.in_(part),
                 dirty.c.profile.in_(sorted(profiles)),
-                dirty.c.member_id == WHOLE,
+                dirty.c.member_id.in_(ALL),
                 dirty.c.due_at.is_(None),
             )
         )

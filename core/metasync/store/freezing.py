@@ -6,21 +6,50 @@ Streams are read by key, in portions.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, func, or_, select, tuple_, update
 
-from metasync.contract import Kind, Operation
+from metasync.contract import Operation
 from metasync.store import codec
 from metasync.store.backend import Backend
 from metasync.store.tables import change, directory, join, object_, pending, pending_member
 
 PORTION = 1000
+COLUMNS = (
+    "engagement_id",
+    "plan_id",
+    "profile",
+    "object_id",
+    "identity_id",
+    "source",
+    "directory_id",
+    "kind",
+    "target_id",
+    "anchor",
+    "label",
+    "operation",
+    "stage",
+    "before",
+    "after",
+    "rules",
+    "revision",
+    "tag",
+    "state",
+    "attempts",
+    "fence",
+)
+CREATES = """
+SELECT pending.id, pending.object_id, directory.name, object.anchor, pending.identity_id, pending.directory_id, pending.kind,
+       pending.target_id, pending.anchor, pending.label, pending.operations, pending.reference_operations
+FROM pending
+LEFT JOIN object ON object.id = pending.object_id
+LEFT JOIN directory ON directory.id = object.directory_id
+WHERE pending.engagement_id = ? AND pending.profile = ? AND pending.object_id > ? AND pending.anchor IS {}NULL
+ORDER BY pending.object_id LIMIT ?"""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PendingObject:
+class PendingObject(NamedTuple):
     """What one profile wants to do to one object."""
 
     id: int
@@ -29,15 +58,15 @@ class PendingObject:
     """`directory/anchor` of the source object."""
     identity_id: int | None
     directory_id: int
-    kind: Kind
+    kind: str
     target_id: int | None
     anchor: str | None
     label: str
     operations: bytes
+    reference_operations: bytes | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PendingMember:
+class PendingMember(NamedTuple):
     """One member that a group shall gain or lose."""
 
     object_id: int
@@ -56,25 +85,24 @@ class PendingMember:
 
 
 def pending_objects(
-    connection: Connection, engagement_id: int, profile: str, *, creates: bool, objects: Collection[int] | None = None
+    backend: Backend,
+    connection: Connection,
+    engagement_id: int,
+    profile: str,
+    *,
+    creates: bool,
+    objects: Collection[int] | None = None,
 ) -> Iterator[list[PendingObject]]:
     """What the profile wants to do, page by page: either to objects that exist, or the creates."""
-    query = (
-        select(pending, directory.c.name.label("source_directory"), object_.c.anchor.label("source_anchor"))
-        .select_from(
-            pending.outerjoin(object_, object_.c.id == pending.c.object_id).outerjoin(directory, directory.c.id == object_.c.directory_id)
-        )
-        .where(pending.c.engagement_id == engagement_id, pending.c.profile == profile)
-        .where(pending.c.anchor.is_(None) if creates else pending.c.anchor.is_not(None))
-        .order_by(pending.c.object_id)
-        .limit(PORTION)
-    )
-    if objects is not None and len(objects) <= PORTION:
-        query = query.where(pending.c.object_id.in_(list(objects)))
+    query = CREATES.format("" if creates else "NOT ")
     last = 0
-    while rows := connection.execute(query.where(pending.c.object_id > last)).all():
-        last = rows[-1].object_id
-        yield [_object(row) for row in rows if objects is None or row.object_id in objects]
+    while rows := backend.fetch(connection, query, engagement_id, profile, last, PORTION):
+        last = rows[-1][1]
+        yield [
+            PendingObject(number, object_id, f"{name}/{anchor}" if anchor is not None else "", *rest)
+            for number, object_id, name, anchor, *rest in rows
+            if objects is None or object_id in objects
+        ]
 
 
 def pending_members(
@@ -129,12 +157,10 @@ def pending_members(
 
 def in_flight(connection: Connection, engagement_id: int, profile: str) -> set[int]:
     """Source objects of which a change is being written, or may have been: they are planned again only once that is known."""
-    query = select(change.c.object_id).distinct()
-    return set(
-        connection.execute(
-            query.where(change.c.engagement_id == engagement_id, change.c.profile == profile, change.c.state == "in_flight")
-        ).scalars()
-    )
+    # Directory by directory: asked for several at once, SQLite reads the profile's whole history instead.
+    known = connection.execute(select(directory.c.id).where(directory.c.engagement_id == engagement_id)).scalars().all()
+    query = select(change.c.object_id).where(change.c.profile == profile, change.c.state == "in_flight")
+    return {found for number in known for found in connection.execute(query.where(change.c.directory_id == number)).scalars()}
 
 
 def joined(connection: Connection, engagement_id: int, *, sources: Collection[int], source_kind: str, target: int, target_kind: str) -> int:
@@ -166,6 +192,11 @@ def add(backend: Backend, connection: Connection, rows: Sequence[Mapping[str, An
         backend.insert(connection, change, columns, stored)
 
 
+def add_frozen(backend: Backend, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert changes as tuples in the order of `COLUMNS`, their rules as JSON."""
+    backend.insert(connection, change, COLUMNS, backend.stored(connection, change, COLUMNS, rows, ready=("rules",)))
+
+
 def bring_forward(connection: Connection, plan_id: int, tag: str, stage: int) -> None:
     """Give a change an earlier stage, and with it all that comes before it on the same object."""
     row = connection.execute(select(change.c.id, change.c.object_id).where(change.c.tag == tag, change.c.plan_id == plan_id)).one()
@@ -184,21 +215,6 @@ def by_tag(connection: Connection, plan_id: int, tag: str) -> Row[Any]:
 def set_before(connection: Connection, change_id: int, before: bytes) -> None:
     """Give a change that is being frozen another before-image."""
     connection.execute(update(change).where(change.c.id == change_id, change.c.state == "planned").values(before=before))
-
-
-def _object(row: Row[Any]) -> PendingObject:
-    return PendingObject(
-        id=row.id,
-        object_id=row.object_id,
-        source=f"{row.source_directory}/{row.source_anchor}" if row.source_anchor is not None else "",
-        identity_id=row.identity_id,
-        directory_id=row.directory_id,
-        kind=Kind(row.kind),
-        target_id=row.target_id,
-        anchor=row.anchor,
-        label=row.label,
-        operations=row.operations,
-    )
 
 
 def _member(row: Row[Any]) -> PendingMember:

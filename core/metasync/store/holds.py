@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, or_, select
 
+from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.tables import change, hold, plan
 
@@ -52,12 +53,24 @@ def of_objects(connection: Connection, profile: str, object_ids: Collection[int]
     return found
 
 
-def add(connection: Connection, engagement_id: int, *, profile: str, object_id: int, attribute: str, run_id: int, reason: str) -> None:
-    """Hold one attribute of one object (`*`: the object) until it is released."""
-    where = (hold.c.profile == profile, hold.c.object_id == object_id, hold.c.attribute == attribute)
-    if connection.execute(update(hold).where(*where).values(run_id=run_id, reason=reason)).rowcount == 0:
-        row = {"engagement_id": engagement_id, "profile": profile, "object_id": object_id, "attribute": attribute}
-        connection.execute(insert(hold).values(**row, run_id=run_id, reason=reason))
+def add(backend: Backend, connection: Connection, engagement_id: int, rows: Iterable[HoldRow]) -> None:
+    """Hold attributes of objects (`*`: the object) until they are released; what is held already is held by these from now on."""
+    values = [
+        {
+            "engagement_id": engagement_id,
+            "profile": row.profile,
+            "object_id": row.object_id,
+            "attribute": row.attribute,
+            "run_id": row.run_id,
+            "reason": row.reason,
+        }
+        for row in rows
+    ]
+    query = backend.upsert(hold)
+    newer = {"run_id": query.excluded.run_id, "reason": query.excluded.reason}
+    query = query.on_conflict_do_update(index_elements=[hold.c.profile, hold.c.object_id, hold.c.attribute], set_=newer)
+    if values:
+        connection.execute(query, values)
 
 
 def release(

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, or_, select, update
 
+from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.tables import change, decision, identity, join, object_
+
+SOURCE = "source"
+"""The rule by which an identity's first object belongs to it."""
+COLUMNS = (
+    "engagement_id",
+    "identity_id",
+    "directory_id",
+    "kind",
+    "anchor",
+    "object_id",
+    "rule",
+    "revision",
+    "run_id",
+    "author",
+    "created",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,10 +90,31 @@ def of_identities(connection: Connection, identity_ids: Collection[int]) -> dict
     return found
 
 
+def having_partner(connection: Connection, object_ids: Collection[int], directory_id: int, kind: str) -> set[int]:
+    """Those of these objects that are not gone, and whose identity has an object of this kind in the directory."""
+    own, other = join.alias("own"), join.alias("other")
+    found: set[int] = set()
+    for part in portions(object_ids):
+        query = (
+            select(own.c.object_id)
+            .join(other, other.c.identity_id == own.c.identity_id)
+            .join(object_, object_.c.id == own.c.object_id)
+            .where(own.c.object_id.in_(part), other.c.directory_id == directory_id, other.c.kind == kind, object_.c.state != "gone")
+        )
+        found |= set(connection.execute(query).scalars())
+    return found
+
+
 def of_anchor(connection: Connection, directory_id: int, anchor: str) -> JoinRow | None:
     """The join of an object by its anchor."""
     rows = _rows(connection, (join.c.directory_id == directory_id) & (join.c.anchor == anchor))
     return rows[0] if rows else None
+
+
+def of_anchors(connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, JoinRow]:
+    """anchor -> the join of that object."""
+    parts = (_rows(connection, (join.c.directory_id == directory_id) & join.c.anchor.in_(part)) for part in portions(anchors))
+    return {row.anchor: row for rows in parts for row in rows}
 
 
 def unseen(connection: Connection, directory_id: int) -> list[JoinRow]:
@@ -91,6 +129,64 @@ def new_identities(connection: Connection, engagement_id: int, kinds: Sequence[s
         return []
     query = insert(identity).returning(identity.c.id, sort_by_parameter_order=True)
     return list(connection.execute(query, [{"engagement_id": engagement_id, "kind": kind} for kind in kinds]).scalars())
+
+
+def last_identity(connection: Connection) -> int:
+    """The highest number of an identity."""
+    return connection.execute(select(func.max(identity.c.id))).scalar() or 0
+
+
+def of_new_identities(backend: Backend, connection: Connection, identity_ids: list[int]) -> set[int]:
+    """The objects of these identities."""
+    query = 'SELECT object_id FROM "join" WHERE identity_id IN ?'
+    return {row[0] for row in backend.fetch(connection, query, identity_ids)} if identity_ids else set()
+
+
+def new_among(backend: Backend, connection: Connection, object_ids: list[int], first: int) -> set[int]:
+    """Those of these objects whose identities have numbers from `first` on."""
+    query = 'SELECT object_id FROM "join" WHERE object_id IN ? AND identity_id >= ?'
+    return {row[0] for row in backend.fetch(connection, query, object_ids, first)}
+
+
+def add_newcomers(
+    backend: Backend,
+    connection: Connection,
+    engagement_id: int,
+    kind: str,
+    rows: Sequence[tuple[int, str, int]],
+    *,
+    revision: int,
+    run_id: int,
+    author: str,
+) -> Sequence[int]:
+    """A new identity for each of these source objects (directory, anchor, id); the identities' numbers in that order."""
+    numbers = backend.reserve_ids(connection, identity, len(rows))
+    backend.insert(connection, identity, ("id", "engagement_id", "kind"), ((number, engagement_id, kind) for number in numbers))
+    joined = (
+        (engagement_id, number, directory_id, kind, anchor, object_id, SOURCE, revision, run_id, author, False)
+        for number, (directory_id, anchor, object_id) in zip(numbers, rows, strict=True)
+    )
+    backend.insert(connection, join, COLUMNS, backend.stored(connection, join, COLUMNS, joined))
+    return numbers
+
+
+def add_partners(
+    backend: Backend,
+    connection: Connection,
+    engagement_id: int,
+    rows: Iterable[tuple[int, int, str, str, int, str, str, bool]],
+    *,
+    revision: int,
+    run_id: int,
+    author: str,
+) -> None:
+    """Join objects to identities that have none in their directory: (identity, directory, kind, anchor, object, profile, rule, created)."""
+    columns = (*COLUMNS, "profile")
+    joined = (
+        (engagement_id, identity_id, directory_id, kind, anchor, object_id, rule, revision, run_id, author, created, profile)
+        for identity_id, directory_id, kind, anchor, object_id, profile, rule, created in rows
+    )
+    backend.insert(connection, join, columns, backend.stored(connection, join, columns, joined))
 
 
 def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

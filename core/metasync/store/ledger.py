@@ -6,20 +6,24 @@ decided in `exporting`, not here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, tuple_, update
 
 from metasync.contract import Kind, Operation
 from metasync.store import codec
+from metasync.store.backend import Backend
+from metasync.store.labels import any_case
 from metasync.store.portions import portions
 from metasync.store.tables import change, directory, join, plan
 
 PORTION = 1000
 MEMBER_OPERATIONS = (Operation.MEMBER_ADD.value, Operation.MEMBER_REMOVE.value)
+STATES = ("planned", "approved", "in_flight", "written", "confirmed", "not_reimported", "rejected", "stale", "superseded")
+"""Every state of a change."""
 DONE = ("written", "confirmed", "not_reimported")
 FAILED = ("rejected", "stale", "superseded")
 
@@ -64,21 +68,42 @@ def changes(
     connection: Connection,
     engagement_id: int,
     *,
-    plan_id: int | None = None,
-    run_id: int | None = None,
+    plan_id: int,
+    operations: Collection[str] = (),
     states: Collection[str] = (),
+    text: str = "",
     after_id: int = 0,
     limit: int = PORTION,
 ) -> list[ChangeRow]:
-    """Changes of a plan or of an exporting run, in the order of their numbers, behind `after_id`."""
-    query = select(change).where(change.c.engagement_id == engagement_id, change.c.id > after_id)
-    if plan_id is not None:
-        query = query.where(change.c.plan_id == plan_id)
-    if run_id is not None:
-        query = query.where(change.c.run_id == run_id)
-    if states:
-        query = query.where(change.c.state.in_(states))
+    """Changes of a plan in the order of their numbers, behind `after_id`. `text`: a part of the object's name, of its anchor, or of the
+    source object's name."""
+    query = select(change).where(*_those(connection, engagement_id, plan_id, operations, states, text), change.c.id > after_id)
     return [as_change_row(row) for row in connection.execute(query.order_by(change.c.id).limit(limit))]
+
+
+def count_those(connection: Connection, engagement_id: int, *, plan_id: int, operations: Collection[str] = (), text: str = "") -> int:
+    """How many changes of a plan these filters let through."""
+    query = select(func.count()).select_from(change).where(*_those(connection, engagement_id, plan_id, operations, (), text))
+    return int(connection.execute(query).scalar_one())
+
+
+def _those(
+    connection: Connection, engagement_id: int, plan_id: int, operations: Collection[str], states: Collection[str], text: str
+) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = [change.c.engagement_id == engagement_id, change.c.plan_id == plan_id]
+    if operations:
+        where.append(change.c.operation.in_(sorted(operations)))
+    if states:
+        where.append(change.c.state.in_(sorted(states)))
+    if text:
+        names = (any_case(connection, column) for column in (change.c.label, change.c.anchor, change.c.source))
+        where.append(or_(*(name.icontains(text, autoescape=True) for name in names)))
+    return where
+
+
+def last_of(connection: Connection, plan_id: int) -> int:
+    """The number of a plan's last change; those of later plans are higher."""
+    return int(connection.execute(select(func.max(change.c.id)).where(change.c.plan_id == plan_id)).scalar() or 0)
 
 
 def by_ids(connection: Connection, ids: Collection[int]) -> dict[int, ChangeRow]:
@@ -90,13 +115,12 @@ def approved(
     connection: Connection, plan_id: int, *, after: tuple[int, int], below: int, now: datetime, limit: int = PORTION
 ) -> list[ChangeRow]:
     """Changes that may be written now, in the order of export, behind `after` = (stage, id) and below a stage."""
-    stage, last = after
     query = (
         select(change)
         .where(
             change.c.plan_id == plan_id,
             change.c.state == "approved",
-            or_(change.c.stage > stage, and_(change.c.stage == stage, change.c.id > last)),
+            tuple_(change.c.stage, change.c.id) > after,
             change.c.stage < below,
             or_(change.c.due_at.is_(None), change.c.due_at <= now),
         )
@@ -110,13 +134,12 @@ def in_flight(
     connection: Connection, plan_ids: Collection[int], *, after: tuple[int, int], now: datetime, below: int, limit: int = PORTION
 ) -> list[ChangeRow]:
     """Changes whose outcome is not known and that may be read back now, in the order of export."""
-    stage, last = after
     query = (
         select(change)
         .where(
             change.c.plan_id.in_(list(plan_ids)),
             change.c.state == "in_flight",
-            or_(change.c.stage > stage, and_(change.c.stage == stage, change.c.id > last)),
+            tuple_(change.c.stage, change.c.id) > after,
             change.c.stage < below,
             or_(change.c.due_at.is_(None), change.c.due_at <= now),
         )
@@ -244,10 +267,22 @@ def adopt(connection: Connection, ids: Collection[int], *, run_id: int, batch_id
     return [as_change_row(row) for row in connection.execute(query.order_by(change.c.stage, change.c.id))]
 
 
-def finish(connection: Connection, change_id: int, *, fence: int, state: str, **values: Any) -> bool:
-    """End an attempt; False where the lease was lost and another owner has the change."""
-    mine = update(change).where(change.c.id == change_id, change.c.state == "in_flight", change.c.fence == fence)
-    return connection.execute(mine.values(state=state, **values)).rowcount == 1
+def still_ours(connection: Connection, ids: Collection[int], *, fence: int) -> set[int]:
+    """Those of these changes whose attempts are still ours to end: no other owner took the lease, and nobody ended them."""
+    found: set[int] = set()
+    for part in portions(ids):
+        query = select(change.c.id).where(change.c.id.in_(part), change.c.state == "in_flight", change.c.fence == fence)
+        found |= set(connection.execute(query).scalars())
+    return found
+
+
+ENDED = ("state", "anchor", "written_at", "due_at", "error", "attempts")
+
+
+def finish(backend: Backend, connection: Connection, rows: Iterable[tuple[Any, ...]], *, fence: int) -> None:
+    """End attempts: the values of `ENDED`, then the change's number. Only where they are in flight under this fence."""
+    stored = backend.stored(connection, change, (*ENDED, "id", "fence"), ((*row, fence) for row in rows))
+    backend.update(connection, change, ENDED, ("id", "fence"), stored)
 
 
 def hold_back(connection: Connection, ids: Collection[int], *, state: str, error: str) -> None:
@@ -256,19 +291,16 @@ def hold_back(connection: Connection, ids: Collection[int], *, state: str, error
         connection.execute(update(change).where(change.c.id.in_(part), change.c.state == "approved").values(state=state, error=error))
 
 
-def rest(connection: Connection, change_id: int, until: datetime) -> None:
-    """Leave a change alone until then."""
-    connection.execute(update(change).where(change.c.id == change_id).values(due_at=until))
+def purposes(connection: Connection, plan_ids: Collection[int]) -> dict[int, str]:
+    """plan -> what it is for."""
+    query = select(plan.c.id, plan.c.purpose).where(plan.c.id.in_(list(plan_ids)))
+    return {row.id: row.purpose for row in connection.execute(query)}
 
 
-def purpose_of(connection: Connection, plan_id: int) -> str:
-    """What a plan is for."""
-    return str(connection.execute(select(plan.c.purpose).where(plan.c.id == plan_id)).scalar_one())
-
-
-def mark_created(connection: Connection, join_id: int) -> None:
-    """The object of this join was created by us."""
-    connection.execute(update(join).where(join.c.id == join_id).values(created=True))
+def mark_created(connection: Connection, join_ids: Collection[int]) -> None:
+    """The objects of these joins were created by us."""
+    for part in portions(join_ids):
+        connection.execute(update(join).where(join.c.id.in_(part)).values(created=True))
 
 
 def set_anchor(connection: Connection, change_id: int, anchor: str) -> None:

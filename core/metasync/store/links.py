@@ -113,8 +113,8 @@ def key_names(connection: Connection, directory_id: int) -> set[str]:
         key = following
 
 
-def add(backend: Backend, connection: Connection, directory_id: int, rows: Iterable[Link]) -> None:
-    """New references."""
+def add(backend: Backend, connection: Connection, directory_id: int, rows: Iterable[tuple[int, str, str, str, int | None]]) -> None:
+    """New references, each with the parts of a `Link`."""
     columns = ("directory_id", "object_id", "attribute", "key", "value", "target_id")
     backend.insert(connection, link, columns, ((directory_id, *row) for row in rows))
 

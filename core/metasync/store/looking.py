@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, collate, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal_column, or_, select, tuple_
 
 from metasync.contract import Reference
 from metasync.store import codec
+from metasync.store.labels import any_case, is_called
 from metasync.store.normalise import normalise
+from metasync.store.problems import AREAS
 from metasync.store.tables import audit, directory, engagement, join, link, match_key, object_, problem
 
 PORTION = 500
@@ -58,13 +60,20 @@ class ProblemRow:
 
 def _objects(engagement_id: int) -> Select[Any]:
     joined = object_.outerjoin(directory, directory.c.id == object_.c.directory_id).outerjoin(join, join.c.object_id == object_.c.id)
-    columns = (object_, directory.c.name.label("directory"), join.c.identity_id.label("identity"), join.c.created.label("created"))
+    of_object = [object_.c[name] for name in ("id", "kind", "anchor", "label", "state", "privileged")]
+    columns = (*of_object, directory.c.name.label("directory"), join.c.identity_id.label("identity"), join.c.created.label("created"))
     return select(*columns).select_from(joined).where(object_.c.engagement_id == engagement_id)
 
 
-def _any_case(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
-    """Text whose case is ignored: as it is stored, PostgreSQL would do so for the letters of ASCII alone."""
-    return collate(column, "und-x-icu") if connection.dialect.name == "postgresql" else column
+def _in_directory(directory_id: int) -> ColumnElement[bool]:
+    """Objects of one directory. Its number is no parameter: the database must see that the directory's own indexes have them."""
+    return object_.c.directory_id == literal_column(str(int(directory_id)))
+
+
+def _of_engagement(connection: Connection, engagement_id: int) -> dict[str, int]:
+    """The directories of an engagement, by name."""
+    query = select(directory.c.name, directory.c.id).where(directory.c.engagement_id == engagement_id).order_by(directory.c.id)
+    return {row.name: row.id for row in connection.execute(query)}
 
 
 def objects(
@@ -77,22 +86,40 @@ def objects(
     text: str = "",
     joined: bool | None = None,
     limit: int = 50,
-    after: int = 0,
+    after: tuple[str, str] = ("", ""),
 ) -> list[Seen]:
-    """Objects in the order of their numbers; `text`: a part of the label or of the anchor."""
-    query = _objects(engagement_id).where(object_.c.id > after)
-    if directories:
-        query = query.where(directory.c.name.in_(list(directories)))
+    """The next objects behind `after` = (directory, anchor): directory after directory, in the order of the anchors. `text`: a part of the
+    label or of the anchor."""
+    known = _of_engagement(connection, engagement_id)
+    names = [name for name in known if not directories or name in directories]
+    if after[0]:
+        names = names[names.index(after[0]) :] if after[0] in names else []
+    found: list[Seen] = []
+    for name in names:
+        query = _filtered_objects(connection, engagement_id, kinds, states, text, joined).where(_in_directory(known[name]))
+        if name == after[0]:
+            query = query.where(object_.c.anchor > after[1])
+        query = query.order_by(object_.c.anchor, object_.c.id).limit(limit - len(found))
+        found += [_seen(row) for row in connection.execute(query)]
+        if len(found) >= limit:
+            break
+    return found
+
+
+def _filtered_objects(
+    connection: Connection, engagement_id: int, kinds: Collection[str], states: Collection[str], text: str, joined: bool | None
+) -> Select[Any]:
+    query = _objects(engagement_id)
     if kinds:
         query = query.where(object_.c.kind.in_(list(kinds)))
     if states:
         query = query.where(object_.c.state.in_(list(states)))
     if text:
-        names = (_any_case(connection, column) for column in (object_.c.label, object_.c.anchor))
+        names = (any_case(connection, column) for column in (object_.c.label, object_.c.anchor))
         query = query.where(or_(*(name.icontains(text, autoescape=True) for name in names)))
     if joined is not None:
         query = query.where(join.c.id.is_not(None) if joined else join.c.id.is_(None))
-    return [_seen(row) for row in connection.execute(query.order_by(object_.c.id).limit(limit))]
+    return query
 
 
 def counts(connection: Connection, engagement_id: int) -> list[tuple[str, str, str, int]]:
@@ -109,15 +136,14 @@ def counts(connection: Connection, engagement_id: int) -> list[tuple[str, str, s
 
 def by_anchor(connection: Connection, engagement_id: int, directory_id: int, anchor: str) -> list[Seen]:
     """The object with this anchor; also tombstones and what is unread. An anchor differs in nothing, not even in case."""
-    query = _objects(engagement_id).where(object_.c.directory_id == directory_id, object_.c.anchor == anchor)
+    query = _objects(engagement_id).where(_in_directory(directory_id), object_.c.anchor == anchor)
     return [_seen(row) for row in connection.execute(query)]
 
 
 def with_anchor(connection: Connection, engagement_id: int, anchor: str) -> list[Seen]:
     """The objects of any directory with this anchor. Living ones, or tombstones where there is no living one."""
-    known = select(directory.c.id).where(directory.c.engagement_id == engagement_id)
-    query = _objects(engagement_id).where(object_.c.directory_id.in_(known), object_.c.anchor == anchor).order_by(object_.c.id)
-    found = [_seen(row) for row in connection.execute(query)]
+    known = _of_engagement(connection, engagement_id).values()
+    found = [one for number in known for one in by_anchor(connection, engagement_id, number, anchor)]
     return [one for one in found if one.state != "gone"] or found
 
 
@@ -127,19 +153,22 @@ def labels(connection: Connection, engagement_id: int, names: Collection[str]) -
     for name in names:
         where, _, anchor = name.partition("/")
         wanted.setdefault(where, []).append(anchor)
+    known = _of_engagement(connection, engagement_id) if wanted else {}
     found: dict[str, str] = {}
-    for where, anchors in wanted.items():
-        of = _objects(engagement_id).where(directory.c.name == where)
-        for start in range(0, len(anchors), PORTION):
-            query = of.where(object_.c.anchor.in_(anchors[start : start + PORTION]))
-            found.update({f"{row.directory}/{row.anchor}": row.label for row in connection.execute(query)})
+    for where in wanted.keys() & known.keys():
+        for start in range(0, len(wanted[where]), PORTION):
+            query = select(object_.c.anchor, object_.c.label).where(_in_directory(known[where]))
+            query = query.where(object_.c.anchor.in_(wanted[where][start : start + PORTION]))
+            found.update({f"{where}/{row.anchor}": row.label for row in connection.execute(query)})
     return found
 
 
 def by_label(connection: Connection, engagement_id: int, label: str, *, limit: int = 11) -> list[Seen]:
     """Objects that are called this; case does not count. Living ones, or tombstones where there is no living one."""
-    query = _objects(engagement_id).where(func.lower(_any_case(connection, object_.c.label)) == label.lower())
-    found = [_seen(row) for row in connection.execute(query.order_by(object_.c.id).limit(limit))]
+    found: list[Seen] = []
+    for number in _of_engagement(connection, engagement_id).values():
+        query = _objects(engagement_id).where(is_called(connection, number, label))
+        found += [_seen(row) for row in connection.execute(query.limit(limit))]
     return [one for one in found if one.state != "gone"] or found
 
 
@@ -201,26 +230,44 @@ def problems(
     codes: Collection[str] = (),
     object_id: int | None = None,
     run_id: int | None = None,
-    limit: int | None = 50,
+    limit: int = 50,
+    after: tuple[str, int] | None = None,
 ) -> list[ProblemRow]:
-    """Problems that stand, the worst and oldest first."""
-    query = _filtered(
+    """Problems that stand, the worst and oldest first, behind `after` = (severity, number)."""
+    query = (
         select(problem, object_.c.label.label("label"), object_.c.anchor.label("object_anchor"), directory.c.name.label("directory"))
         .select_from(
             problem.outerjoin(object_, object_.c.id == problem.c.object_id).outerjoin(directory, directory.c.id == object_.c.directory_id)
         )
-        .where(problem.c.engagement_id == engagement_id),
-        areas,
-        of,
-        severities,
-        codes,
+        .where(*_these(engagement_id, areas, of, severities, codes, object_id, run_id))
     )
-    if object_id is not None:
-        query = query.where(problem.c.object_id == object_id)
-    if run_id is not None:
-        query = query.where(problem.c.run_id == run_id)
+    if after is not None:
+        query = query.where(tuple_(problem.c.severity, problem.c.id) > after)
     found = connection.execute(query.order_by(problem.c.severity, problem.c.id).limit(limit))
     return [_problem(row) for row in found]
+
+
+def count_problems(
+    connection: Connection,
+    engagement_id: int,
+    *,
+    areas: Collection[str] = (),
+    of: Collection[str] = (),
+    severities: Collection[str] = (),
+    codes: Collection[str] = (),
+    object_id: int | None = None,
+    run_id: int | None = None,
+) -> int:
+    """How many there are of those that `problems` gives."""
+    query = select(func.count()).select_from(problem).where(*_these(engagement_id, areas, of, severities, codes, object_id, run_id))
+    return int(connection.execute(query).scalar_one())
+
+
+def problem_totals(connection: Connection, engagement_id: int, of: Collection[str]) -> dict[str, int]:
+    """severity -> number of problems that stand against these directories or profiles."""
+    here = problem.c.engagement_id == engagement_id, problem.c.area.in_(AREAS), problem.c.of.in_(sorted(of))
+    query = select(problem.c.severity, func.count()).where(*here).group_by(problem.c.severity)
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def problem_counts(connection: Connection, engagement_id: int) -> dict[tuple[str, str, str, str], int]:
@@ -248,13 +295,23 @@ def audit_size(connection: Connection) -> tuple[int, str]:
     return (row.seq, row.hash) if row else (0, "")
 
 
-def _filtered(
-    query: Select[Any], areas: Collection[str], of: Collection[str], severities: Collection[str], codes: Collection[str]
-) -> Select[Any]:
-    for column, wanted in ((problem.c.area, areas), (problem.c.of, of), (problem.c.severity, severities), (problem.c.code, codes)):
-        if wanted:
-            query = query.where(column.in_(list(wanted)))
-    return query
+def _these(
+    engagement_id: int,
+    areas: Collection[str],
+    of: Collection[str],
+    severities: Collection[str],
+    codes: Collection[str],
+    object_id: int | None,
+    run_id: int | None,
+) -> list[ColumnElement[bool]]:
+    where = [problem.c.engagement_id == engagement_id]
+    filters = ((problem.c.area, areas), (problem.c.of, of), (problem.c.severity, severities), (problem.c.code, codes))
+    where += [column.in_(list(wanted)) for column, wanted in filters if wanted]
+    if object_id is not None:
+        where.append(problem.c.object_id == object_id)
+    if run_id is not None:
+        where.append(problem.c.run_id == run_id)
+    return where
 
 
 def _seen(row: Row[Any]) -> Seen:

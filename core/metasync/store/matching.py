@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
 from metasync.contract import Kind
+from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.tables import match_key, object_
 
@@ -40,6 +41,24 @@ def look_up(connection: Connection, directory_id: int, name: str, values: Collec
             if candidate not in found.setdefault(row.value, []):
                 found[row.value].append(candidate)
     return found
+
+
+def by_name(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """name -> its values, of keys (name, value)."""
+    found: dict[str, list[str]] = {}
+    for name, value in keys:
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def held(backend: Backend, connection: Connection, directory_id: int, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of these keys (name, value) that an object has, or had before it was deleted."""
+    if not backend.any(connection, "SELECT 1 FROM match_key WHERE directory_id = ?", directory_id):
+        return set()
+    query = "SELECT value FROM match_key WHERE directory_id = ? AND name = ? AND value IN ?"
+    return {
+        (name, row[0]) for name, values in by_name(keys).items() for row in backend.fetch(connection, query, directory_id, name, values)
+    }
 
 
 def by_anchor(connection: Connection, directory_id: int, anchor: str) -> list[Candidate]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, inspect, select, text, type_coerce, update
+from sqlalchemy import Connection, delete, func, select, text, type_coerce, update
 from sqlalchemy.types import NullType
 
 from metasync.contract import Kind
+from metasync.store import labels
 from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.rows import ObjectRow, State
@@ -222,7 +223,10 @@ def remove(connection: Connection, object_ids: Collection[int]) -> None:
 
 def has_anchor_index(connection: Connection, directory_id: int) -> bool:
     """Was the directory loaded once?"""
-    return any(index["name"] == _anchor_index(directory_id) for index in inspect(connection).get_indexes(object_.name))
+    of_server = "pg_indexes WHERE schemaname = current_schema() AND indexname"
+    of_file = "sqlite_schema WHERE type = 'index' AND name"
+    known = text(f"SELECT 1 FROM {of_server if connection.dialect.name == 'postgresql' else of_file} = :name")
+    return connection.execute(known, {"name": _anchor_index(directory_id)}).first() is not None
 
 
 def build_anchor_index(connection: Connection, directory_id: int) -> None:
@@ -232,11 +236,13 @@ def build_anchor_index(connection: Connection, directory_id: int) -> None:
     """
     name, number = _anchor_index(directory_id), int(directory_id)
     connection.execute(text(f"CREATE UNIQUE INDEX {name} ON object (anchor, directory_id) WHERE directory_id = {number}"))
+    labels.build_index(connection, directory_id)
 
 
 def drop_anchor_index(connection: Connection, directory_id: int) -> None:
     """A first load begins."""
     connection.execute(text(f"DROP INDEX IF EXISTS {_anchor_index(directory_id)}"))
+    labels.drop_index(connection, directory_id)
 
 
 def repeated_anchors(connection: Connection, directory_id: int) -> dict[str, list[tuple[int, bytes]]]:

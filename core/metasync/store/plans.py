@@ -100,12 +100,49 @@ def change_plan(connection: Connection, plan_id: int, **values: Any) -> None:
     connection.execute(update(plan).where(plan.c.id == plan_id).values(**values))
 
 
-def content_hash(connection: Connection, plan_id: int, *, states: Collection[str] = ()) -> str:
+class ContentHash:
     """SHA-256 over the sorted content of a plan's changes: no ids, tags, times or order of rows; the same on every store.
 
     Each change counts with the SHA-256 of its content; those are sorted in 256 parts, so that a million changes need 32 MB.
     """
-    parts = [bytearray() for _ in range(256)]
+
+    def __init__(self) -> None:
+        self._parts = [bytearray() for _ in range(256)]
+
+    def add(
+        self,
+        profile: str,
+        source: str,
+        directory: str,
+        kind: str,
+        target_id: int | None,
+        anchor: str | None,
+        operation: str,
+        before: bytes,
+        after: bytes,
+    ) -> None:
+        """One more change."""
+        # An anchor that only the export made known is no part of what was approved.
+        known = (anchor or "") if target_id is not None else ""
+        fields = (
+            f"{len(profile)}:{profile}{len(source)}:{source}{len(directory)}:{directory}{len(kind)}:{kind}{len(known)}:{known}"
+            f"{len(operation)}:{operation}{len(before)}:{len(after)}:"
+        )
+        digest = hashlib.sha256(fields.encode("utf-8", "surrogatepass") + before + after).digest()
+        self._parts[digest[0]] += digest
+
+    def hexdigest(self) -> str:
+        """The hash of all that was added."""
+        whole = hashlib.sha256()
+        for part in self._parts:
+            for digest in sorted([bytes(part[start : start + 32]) for start in range(0, len(part), 32)]):
+                whole.update(digest)
+        return whole.hexdigest()
+
+
+def content_hash(connection: Connection, plan_id: int, *, states: Collection[str] = ()) -> str:
+    """The `ContentHash` of a plan's changes: all, or those in these states."""
+    content = ContentHash()
     query = (
         select(
             change.c.id,
@@ -129,20 +166,9 @@ def content_hash(connection: Connection, plan_id: int, *, states: Collection[str
     last = 0
     while rows := connection.execute(query.where(change.c.id > last)).all():
         last = rows[-1].id
-        for _, profile, source, name, kind, target_id, anchor, operation, before, after in rows:
-            # An anchor that only the export made known is no part of what was approved.
-            known = (anchor or "") if target_id is not None else ""
-            fields = (
-                f"{len(profile)}:{profile}{len(source)}:{source}{len(name)}:{name}{len(kind)}:{kind}{len(known)}:{known}{len(operation)}:{operation}"
-                f"{len(before)}:{len(after)}:"
-            )
-            digest = hashlib.sha256(fields.encode("utf-8", "surrogatepass") + before + after).digest()
-            parts[digest[0]] += digest
-    whole = hashlib.sha256()
-    for part in parts:
-        for digest in sorted(bytes(part[start : start + 32]) for start in range(0, len(part), 32)):
-            whole.update(digest)
-    return whole.hexdigest()
+        for _, *one in rows:
+            content.add(*one)
+    return content.hexdigest()
 
 
 def supersede(

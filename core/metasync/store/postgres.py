@@ -178,6 +178,11 @@ class Postgres(Backend):
         statement = sql.SQL("DELETE FROM {table} USING {rows} WHERE {condition}")
         _arrays(connection, table, keys, rows, statement, condition=_condition(table, keys, start=0))
 
+    def fetch(self, connection: Connection, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        text: Any = statement.replace("IN ?", "= ANY(%b)").replace("?", "%b")
+        with _driver(connection).cursor(binary=True) as cursor:
+            return cursor.execute(text, values).fetchall()
+
     def upsert(self, table: Table) -> Insert:
         return postgres_insert(table)
 

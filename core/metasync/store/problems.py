@@ -12,11 +12,12 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or
 from metasync.store import clock
 from metasync.store.portions import portions
 from metasync.store.rows import Problem, Severity, Status
-from metasync.store.tables import change, pending, pending_member, problem, sync_state
+from metasync.store.tables import change, directory, pending, pending_member, problem, sync_state
 
 IMPORT = "import"
 SYNCHRONISE = "synchronise"
 EXPORT = "export"
+AREAS = (IMPORT, SYNCHRONISE, "plan", EXPORT, "undo")
 NOT_IMPORTED = "not imported"
 """Code of the problem of a directory whose last import did not come to its end."""
 REFUSED = ("rejected", "conflict", "not begun", "retried", "unknown", "not_reimported")
@@ -147,13 +148,14 @@ def clear_refused(connection: Connection, engagement_id: int, profile: str) -> N
     wanted = [
         select(one.c.object_id).where(one.c.engagement_id == engagement_id, one.c.profile == profile) for one in (pending, pending_member)
     ]
-    going = select(change.c.object_id).where(
-        change.c.engagement_id == engagement_id, change.c.profile == profile, change.c.state.in_(("approved", "in_flight"))
-    )
+    # Directory by directory: asked for several at once, SQLite reads the profile's whole history instead.
+    known = connection.execute(select(directory.c.id).where(directory.c.engagement_id == engagement_id)).scalars().all()
+    of_profile = change.c.profile == profile, change.c.state.in_(("approved", "in_flight"))
+    going = [select(change.c.object_id).where(change.c.directory_id == number, *of_profile) for number in known]
     unread = select(sync_state.c.object_id).where(
         sync_state.c.engagement_id == engagement_id, sync_state.c.profile == profile, sync_state.c.status == Status.UNREAD.value
     )
-    over = [problem.c.object_id.not_in(one) for one in (*wanted, going, unread)]
+    over = [problem.c.object_id.not_in(one) for one in (*wanted, *going, unread)]
     connection.execute(delete(problem).where(*_about(engagement_id, EXPORT, profile), problem.c.code.in_(REFUSED), *over))
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, exists, select
+from sqlalchemy import Connection, and_, select
 
-from metasync.store.portions import portions
+from metasync.store.backend import Backend
+from metasync.store.portions import PORTION, portions
 from metasync.store.rows import State
-from metasync.store.tables import join, link, object_, pending
+from metasync.store.tables import join, object_
+
+GONE = State.GONE.value
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Followed:
+class Followed(NamedTuple):
     """One reference of a source object, followed to its identity's object in the target."""
 
     holder_id: int
@@ -21,16 +23,16 @@ class Followed:
     """The object that is referred to, in the source directory."""
     value: str
     label: str
-    source: str
-    """Its directory id and anchor, joined by a slash, or "" if it was never imported."""
+    directory_id: int
+    """Of the object that is referred to; 0 if it was never imported."""
+    anchor: str
     joined: tuple[tuple[str, str], ...]
     """(kind, anchor) of its identity's objects in the target, but those that were deleted."""
     planned: bool
     """An object for it is about to be created in the target."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Present:
+class Present(NamedTuple):
     """One reference that a target object holds now."""
 
     value: str
@@ -42,90 +44,80 @@ class Present:
     """That identity's objects in the sources."""
 
 
+FOLLOWED = """
+SELECT link.object_id, link.key, link.value, link.target_id, member.label, member.directory_id, member.anchor, there.kind, there.anchor,
+       partner.state,
+       (there.anchor IS NULL OR partner.state = 'gone') AND EXISTS (
+           SELECT 1 FROM pending WHERE pending.object_id = link.target_id AND pending.directory_id = ? AND pending.anchor IS NULL)
+FROM link
+LEFT JOIN object AS member ON member.id = link.target_id
+LEFT JOIN "join" AS here ON here.object_id = link.target_id
+LEFT JOIN "join" AS there ON there.identity_id = here.identity_id AND there.directory_id = ?
+LEFT JOIN object AS partner ON partner.id = there.object_id
+WHERE link.object_id IN ? AND link.attribute = ?"""
+PRESENT = """
+SELECT link.object_id, link.value, member.anchor, member.label, there.object_id, there.id
+FROM link
+LEFT JOIN object AS member ON member.id = link.target_id
+LEFT JOIN "join" AS here ON here.object_id = link.target_id
+LEFT JOIN "join" AS there ON there.identity_id = here.identity_id AND there.directory_id IN ?
+WHERE link.object_id IN ? AND link.attribute = ?"""
+
+
 def followed(
-    connection: Connection, holder_ids: Collection[int], attribute: str, target_directory: int, members: Collection[int] | None = None
-) -> list[Followed]:
-    """Every reference that these source objects hold in one attribute, followed through identities."""
-    here, there = join.alias("here"), join.alias("there")
-    member, partner = object_.alias("member"), object_.alias("partner")
-    found: dict[tuple[int, str, str], Followed] = {}
-    for part in portions(holder_ids):
-        planned = exists().where(
-            pending.c.object_id == link.c.target_id, pending.c.directory_id == target_directory, pending.c.anchor.is_(None)
-        )
-        query = (
-            select(
-                link.c.object_id,
-                link.c.key,
-                link.c.value,
-                link.c.target_id,
-                member.c.label,
-                member.c.directory_id,
-                member.c.anchor.label("member_anchor"),
-                there.c.kind,
-                there.c.anchor,
-                partner.c.state,
-                planned.label("planned"),
+    backend: Backend,
+    connection: Connection,
+    holder_ids: Collection[int],
+    attribute: str,
+    target_directory: int,
+    members: Collection[int] | None = None,
+) -> Iterator[Followed]:
+    """Every reference that these source objects hold in one attribute, followed through identities; those of one holder together, in the
+    order of their keys and values."""
+    query, further = FOLLOWED, []
+    if members is not None:
+        query, further = f"{query} AND link.target_id IN ?", [list(members)]
+    query = f"{query} ORDER BY link.object_id, link.key, link.value"
+    ids = sorted(holder_ids)
+    for start in range(0, len(ids), PORTION):
+        part = ids[start : start + PORTION]
+        last: Followed | None = None
+        reference: tuple[int, str, str] | None = None
+        for row in backend.fetch(connection, query, target_directory, target_directory, part, attribute, *further):
+            holder_id, key, value, member_id, label, directory_id, anchor, kind, partner, state, planned = row
+            joined = ((kind, partner),) if partner is not None and state != GONE else ()
+            same = last is not None and reference == (holder_id, key, value)
+            if last is not None and not same:
+                yield last
+            last = Followed(
+                holder_id,
+                member_id,
+                value,
+                label or value,
+                directory_id or 0,
+                anchor or "",
+                last.joined + joined if same and last is not None else joined,
+                bool(planned) or (same and last is not None and last.planned),
             )
-            .select_from(
-                link.outerjoin(member, member.c.id == link.c.target_id)
-                .outerjoin(here, here.c.object_id == link.c.target_id)
-                .outerjoin(there, and_(there.c.identity_id == here.c.identity_id, there.c.directory_id == target_directory))
-                .outerjoin(partner, partner.c.id == there.c.object_id)
-            )
-            .where(link.c.object_id.in_(part), link.c.attribute == attribute)
-            .order_by(link.c.object_id, link.c.key, link.c.value)
-        )
-        if members is not None:
-            query = query.where(link.c.target_id.in_(list(members)))
-        for row in connection.execute(query):
-            key = (row.object_id, row.key, row.value)
-            known = found.get(key)
-            joined = ((row.kind, row.anchor),) if row.anchor is not None and row.state != State.GONE else ()
-            found[key] = Followed(
-                holder_id=row.object_id,
-                member_id=row.target_id,
-                value=row.value,
-                label=row.label or row.value,
-                source=f"{row.directory_id}/{row.member_anchor}" if row.target_id is not None else "",
-                joined=(known.joined if known else ()) + joined,
-                planned=bool(row.planned),
-            )
-    return list(found.values())
+            reference = (holder_id, key, value)
+        if last is not None:
+            yield last
 
 
-def present(connection: Connection, object_ids: Collection[int], attribute: str, sources: Collection[int]) -> dict[int, dict[str, Present]]:
+def present(
+    backend: Backend, connection: Connection, object_ids: Collection[int], attribute: str, sources: Collection[int]
+) -> dict[int, dict[str, Present]]:
     """What target objects refer to now: object id -> anchor of what it refers to -> more of it."""
-    here, there = join.alias("here"), join.alias("there")
-    member = object_.alias("member")
     found: dict[int, dict[str, Present]] = {}
-    for part in portions(object_ids):
-        query = (
-            select(
-                link.c.object_id,
-                link.c.value,
-                member.c.anchor,
-                member.c.label,
-                there.c.object_id.label("source_id"),
-                there.c.id.label("join_id"),
-            )
-            .select_from(
-                link.outerjoin(member, member.c.id == link.c.target_id)
-                .outerjoin(here, here.c.object_id == link.c.target_id)
-                .outerjoin(there, and_(there.c.identity_id == here.c.identity_id, there.c.directory_id.in_(list(sources))))
-            )
-            .where(link.c.object_id.in_(part), link.c.attribute == attribute)
-        )
-        for row in connection.execute(query):
-            anchor = row.anchor or row.value
-            known = found.setdefault(row.object_id, {}).get(anchor)
-            ids = (known.source_ids if known else ()) + ((row.source_id,) if row.source_id else ())
-            found[row.object_id][anchor] = Present(
-                value=anchor,
-                label=row.label or anchor,
-                stood_for=row.join_id is not None or bool(known and known.stood_for),
-                source_ids=ids,
-            )
+    ids = sorted(object_ids)
+    for start in range(0, len(ids), PORTION):
+        for row in backend.fetch(connection, PRESENT, list(sources), ids[start : start + PORTION], attribute):
+            object_id, value, anchor, label, source_id, join_id = row
+            of_object = found.setdefault(object_id, {})
+            name = anchor or value
+            known = of_object.get(name)
+            of_source = (known.source_ids if known else ()) + ((source_id,) if source_id else ())
+            of_object[name] = Present(name, label or name, join_id is not None or bool(known and known.stood_for), of_source)
     return found
 
 

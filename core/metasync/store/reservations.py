@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,8 @@ from sqlalchemy import Connection, and_, delete, select, update
 from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.tables import reserved
+
+COLUMNS = ("engagement_id", "directory_id", "attribute", "value", "shown", "base", "identity_id", "profile")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,9 +60,26 @@ def reserve(backend: Backend, connection: Connection, engagement_id: int, direct
                     reserved.c.directory_id == directory_id, reserved.c.attribute == attribute, reserved.c.value.in_(part)
                 )
             )
-    columns = ("engagement_id", "directory_id", "attribute", "value", "shown", "base", "identity_id", "profile")
-    stored = ((engagement_id, directory_id, row.attribute, row.value, row.shown, row.base, row.identity_id, row.profile) for row in rows)
-    backend.insert(connection, reserved, columns, backend.stored(connection, reserved, columns, stored))
+    kept = ((row.attribute, row.value, row.shown, row.base, row.identity_id, row.profile) for row in rows)
+    add(backend, connection, engagement_id, directory_id, kept)
+
+
+def add(
+    backend: Backend, connection: Connection, engagement_id: int, directory_id: int, rows: Iterable[tuple[str, str, str, str, int, str]]
+) -> None:
+    """Keep values that nobody has: (attribute, folded value, value, base, identity, profile)."""
+    stored = ((engagement_id, directory_id, *row) for row in rows)
+    backend.insert(connection, reserved, COLUMNS, backend.stored(connection, reserved, COLUMNS, stored))
+
+
+def held(backend: Backend, connection: Connection, directory_id: int, values: Mapping[str, list[str]]) -> dict[tuple[str, str], int]:
+    """Those of these values (attribute -> folded values) that are kept for an identity, or were, and for which."""
+    query = "SELECT value, identity_id FROM reserved WHERE directory_id = ? AND attribute = ? AND value IN ?"
+    return {
+        (attribute, row[0]): row[1]
+        for attribute, folded in values.items()
+        for row in backend.fetch(connection, query, directory_id, attribute, folded)
+    }
 
 
 def release_all(

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Engine, Select, Table, create_engine, event, func, select
 from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -31,6 +32,8 @@ MAGIC = b"SQLite format 3\0"
 BUSY_MILLISECONDS = 10_000
 CACHE_KIB = 32_768
 CHECKPOINT_PAGES = 4_000
+AMONG = "IN (SELECT value FROM json_each(?))"
+"""A list as one parameter: no limit on its length, and nothing to prepare anew."""
 NOT_A_DATABASE = "is not a database, or its first page is damaged; give `--database` another path, or restore it"
 
 
@@ -136,6 +139,15 @@ class SQLite(Backend):
 
     def delete(self, connection: Connection, table: Table, keys: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
         _many(connection, f'DELETE FROM "{table.name}" WHERE {_condition(keys)}', rows)
+
+    def fetch(self, connection: Connection, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        given = [orjson.dumps(value).decode() if isinstance(value, list) else value for value in values]
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(statement.replace("IN ?", AMONG), given)
+            return cursor.fetchall()  # type: ignore[return-value]  # the driver's rows are tuples
+        finally:
+            cursor.close()
 
     def upsert(self, table: Table) -> Insert:
         return sqlite_insert(table)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select
 
@@ -17,6 +17,8 @@ COLUMNS = (
     "profile",
     "object_id",
     "digest",
+    "target",
+    "computed",
     "status",
     "reason",
     "enabled",
@@ -27,14 +29,15 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SyncState:
+class SyncState(NamedTuple):
     """What the last synchronisation of one object by one profile ended with."""
 
     object_id: int
     digest: bytes
     status: str
     reason: str
+    target: bytes | None = None
+    computed: bytes | None = None
     enabled: bool | None = None
     desired: bytes | None = None
     left_cause: str | None = None
@@ -49,6 +52,8 @@ def of_objects(connection: Connection, profile: str, object_ids: Collection[int]
             found[row.object_id] = SyncState(
                 object_id=row.object_id,
                 digest=row.digest,
+                target=row.target,
+                computed=row.computed,
                 status=row.status,
                 reason=row.reason,
                 enabled=row.enabled,
@@ -77,12 +82,19 @@ def put(backend: Backend, connection: Connection, engagement_id: int, profile: s
     """Replace the states of these objects."""
     for part in portions([row.object_id for row in rows]):
         connection.execute(delete(sync_state).where(sync_state.c.profile == profile, sync_state.c.object_id.in_(part)))
+    add(backend, connection, engagement_id, profile, run_id, rows)
+
+
+def add(backend: Backend, connection: Connection, engagement_id: int, profile: str, run_id: int, rows: Iterable[SyncState]) -> None:
+    """The states of objects that had none."""
     stored = (
         (
             engagement_id,
             profile,
             row.object_id,
             row.digest,
+            row.target,
+            row.computed,
             row.status,
             row.reason,
             row.enabled,

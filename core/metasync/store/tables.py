@@ -290,7 +290,9 @@ sync_state = Table(
     _engagement(),
     Column("profile", String(200), primary_key=True),
     Column("object_id", Id, primary_key=True, comment="the source object"),
-    Column("digest", LargeBinary(16), nullable=False, comment="over all inputs"),
+    Column("digest", LargeBinary(16), nullable=False, comment="of the source object"),
+    Column("target", LargeBinary(16), comment="digest of the target object, where nothing is held of it or on its way to it"),
+    Column("computed", LargeBinary(16), comment="digest of what the mappings yielded, before unique values were given out"),
     Column("status", String(30), nullable=False),
     Column("reason", Text, nullable=False, default="", comment="in words"),
     Column("enabled", Boolean, comment="the value of `enabled` that we last wanted"),
@@ -307,6 +309,7 @@ profile_state = Table(
     _engagement(key=True),
     Column("profile", String(200), primary_key=True),
     Column("basis", String(64), nullable=False, comment="digest of configuration, schemas and waves when all of it was last marked dirty"),
+    Column("reference_basis", String(64), nullable=False, comment="the same of what decides about references alone"),
 )
 
 dirty = Table(
@@ -315,7 +318,13 @@ dirty = Table(
     _engagement(),
     Column("profile", String(200), nullable=False),
     Column("object_id", Id, nullable=False, comment="the source object"),
-    Column("member_id", Id, nullable=False, default=0, comment="0: the whole object; else only this member of it"),
+    Column(
+        "member_id",
+        Id,
+        nullable=False,
+        default=0,
+        comment="0: the whole object; -1: its references; -2: all but those; else this member of it",
+    ),
     Column("due_at", UtcTime, comment="NULL: now"),
     Index("uq_dirty", "profile", "object_id", "member_id", unique=True),
 )
@@ -333,11 +342,18 @@ pending = Table(
     Column("target_id", Id, comment="the target object; NULL for a create"),
     Column("anchor", Text, comment="the target's; NULL for a create"),
     Column("label", Text, nullable=False),
-    Column("operations", LargeBinary, nullable=False, comment="codec.encode_operations: [{operation, before, after, rules}]"),
+    Column("operations", LargeBinary, nullable=False, comment="codec.encode_operations, without single references"),
+    Column("reference_operations", LargeBinary, comment="the same of single references, which are worked out later"),
     Column("run_id", Id),
     UniqueConstraint("profile", "object_id"),
     Index("ix_pending_object", "object_id"),
-    Index("ix_pending_target", "target_id"),
+)
+
+Index(
+    "ix_pending_target",
+    pending.c.target_id,
+    sqlite_where=pending.c.target_id.is_not(None),
+    postgresql_where=pending.c.target_id.is_not(None),
 )
 
 pending_member = Table(
@@ -475,13 +491,43 @@ change = Table(
     Column("written_at", UtcTime),
     Column("confirmed_run", Id),
     Column("undone_by", Id, comment="the change of an undo that took this one back"),
-    Index("ix_change_plan", "plan_id", "state", "stage"),
-    Index("ix_change_target", "directory_id", "target_id", "state"),
-    Index("ix_change_anchor", "directory_id", "anchor"),
-    Index("ix_change_source", "profile", "object_id", "state"),
-    Index("ix_change_state", "engagement_id", "directory_id", "state", "due_at"),
-    Index("ix_change_run", "run_id"),
+    # Each ends with what its pages are ordered by: else every page would sort all that is left.
+    Index("ix_change_plan", "plan_id", "state", "stage", "id"),
+    Index("ix_change_order", "plan_id", "id"),
+    Index("ix_change_source", "profile", "object_id", "state", "run_id", "id"),
+    Index("ix_change_state", "directory_id", "state", "anchor", "id"),
     Index("ix_change_tag", "tag"),
+)
+
+# A first load is all creates: they have neither target nor anchor, no run until they are exported, and seldom is anything taken back.
+Index(
+    "ix_change_run",
+    change.c.run_id,
+    change.c.object_id,
+    change.c.id,
+    sqlite_where=change.c.run_id.is_not(None),
+    postgresql_where=change.c.run_id.is_not(None),
+)
+Index(
+    "ix_change_anchor",
+    change.c.directory_id,
+    change.c.anchor,
+    sqlite_where=change.c.anchor.is_not(None),
+    postgresql_where=change.c.anchor.is_not(None),
+)
+Index(
+    "ix_change_target",
+    change.c.directory_id,
+    change.c.target_id,
+    change.c.state,
+    sqlite_where=change.c.target_id.is_not(None),
+    postgresql_where=change.c.target_id.is_not(None),
+)
+Index(
+    "ix_change_undone",
+    change.c.undone_by,
+    sqlite_where=change.c.undone_by.is_not(None),
+    postgresql_where=change.c.undone_by.is_not(None),
 )
 
 problem = Table(
@@ -500,6 +546,7 @@ problem = Table(
     Column("run_id", Id),
     Column("since", UtcTime, nullable=False),
     Index("ix_problem_object", "engagement_id", "area", "of", "object_id"),
+    Index("ix_problem_severity", "engagement_id", "severity", "id"),
 )
 
 hold = Table(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection, and_, delete, select
 
 from metasync.store.backend import Backend
+from metasync.store.matching import by_name
 from metasync.store.portions import portions
 from metasync.store.rows import Status
-from metasync.store.tables import join, sync_state, wanted
+from metasync.store.tables import join, reserved, sync_state, wanted
 
 ANCHOR = "anchor"
 """The name of the key of those who wait for an object by its anchor, because people paired them."""
@@ -42,6 +43,31 @@ def on_keys(connection: Connection, keys: Collection[tuple[int, str, str]], but:
     return sorted(found)
 
 
+def creating_by_reservation(
+    connection: Connection, keys: Collection[tuple[int, str, str]], profiles: Collection[str] | None = None
+) -> list[tuple[str, int, tuple[int, str, str]]]:
+    """(profile, source object, key) of those that are creating an object with one of these keys (directory, name, value), or did and no
+    import has shown it yet: the values that may stand only once are reserved for them."""
+    found: list[tuple[str, int, tuple[int, str, str]]] = []
+    by_attribute: dict[tuple[int, str], list[str]] = {}
+    for directory_id, name, value in keys:
+        by_attribute.setdefault((directory_id, name), []).append(value)
+    for (directory_id, name), values in by_attribute.items():
+        attribute = name.removesuffix("@path")
+        for part in portions(values):
+            query = (
+                select(reserved.c.profile, join.c.object_id, reserved.c.value)
+                .join(join, join.c.identity_id == reserved.c.identity_id)
+                .join(sync_state, and_(sync_state.c.profile == reserved.c.profile, sync_state.c.object_id == join.c.object_id))
+                .where(reserved.c.directory_id == directory_id, reserved.c.attribute == attribute, reserved.c.value.in_(part))
+                .where(reserved.c.released.is_(None), sync_state.c.status.in_(CREATING))
+            )
+            if profiles is not None:
+                query = query.where(reserved.c.profile.in_(sorted(profiles)))
+            found += [(row.profile, row.object_id, (directory_id, name, row.value)) for row in connection.execute(query)]
+    return found
+
+
 def creating(
     connection: Connection, keys: Collection[tuple[int, str, str]], profiles: Collection[str]
 ) -> dict[tuple[int, str, str], set[str]]:
@@ -54,6 +80,8 @@ def creating(
             query = select(wanted.c.value, wanted.c.profile).join(sync_state, same).where(about, wanted.c.profile.in_(sorted(profiles)))
             for row in connection.execute(query.where(sync_state.c.status.in_(CREATING))):
                 found.setdefault((directory_id, name, row.value), set()).add(row.profile)
+    for profile, _, key in creating_by_reservation(connection, keys, profiles):
+        found.setdefault(key, set()).add(profile)
     return found
 
 
@@ -68,8 +96,25 @@ def put(
     """Replace what these objects wait for: (object, directory, key name, value)."""
     for part in portions(object_ids):
         connection.execute(delete(wanted).where(wanted.c.profile == profile, wanted.c.object_id.in_(part)))
+    add(backend, connection, engagement_id, profile, sorted(set(rows)))
+
+
+def add(backend: Backend, connection: Connection, engagement_id: int, profile: str, rows: Iterable[tuple[int, int, str, str]]) -> None:
+    """What objects wait for that waited for nothing: (object, directory, key name, value)."""
     columns = ("engagement_id", "profile", "object_id", "directory_id", "name", "value")
-    backend.insert(connection, wanted, columns, ((engagement_id, profile, *row) for row in sorted(set(rows))))
+    backend.insert(connection, wanted, columns, ((engagement_id, profile, *row) for row in rows))
+
+
+def wanted_by(
+    backend: Backend, connection: Connection, profile: str, directory_id: int, keys: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """Those of these keys (name, value) that an object of the profile waits for, and one that does."""
+    query = "SELECT value, object_id FROM wanted WHERE directory_id = ? AND name = ? AND value IN ? AND profile = ?"
+    return {
+        (name, row[0]): row[1]
+        for name, values in by_name(keys).items()
+        for row in backend.fetch(connection, query, directory_id, name, values, profile)
+    }
 
 
 def of_target(connection: Connection, directory_id: int, target_id: int, name: str) -> list[tuple[str, int]]:

@@ -6,10 +6,11 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import Connection, select, tuple_, update
 
 from metasync.contract import Operation
 from metasync.store import codec, ledger
+from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.rows import State
 from metasync.store.tables import change, link, object_
@@ -26,11 +27,8 @@ def written(
     limit: int = ledger.PORTION,
 ) -> list[ledger.ChangeRow]:
     """Changes that no import has shown yet, behind `after` = (anchor, id), in that order: all changes of one object together."""
-    anchor, last = after
     query = select(change).where(
-        change.c.directory_id == directory_id,
-        change.c.state == "written",
-        or_(change.c.anchor > anchor, and_(change.c.anchor == anchor, change.c.id > last)),
+        change.c.directory_id == directory_id, change.c.state == "written", tuple_(change.c.anchor, change.c.id) > after
     )
     if until is not None:
         query = query.where(change.c.written_at <= until)
@@ -38,14 +36,23 @@ def written(
 
 
 def of_anchors(
-    connection: Connection, directory_id: int, anchors: Collection[str], states: Collection[str], *, after_id: int = 0
+    connection: Connection,
+    directory_id: int,
+    anchors: Collection[str],
+    states: Collection[str],
+    *,
+    members: bool | None = None,
+    after_id: int = 0,
 ) -> dict[str, list[ledger.ChangeRow]]:
-    """anchor -> changes to that object in these states, in the order in which they were written."""
+    """anchor -> changes to that object in these states, in the order of the writes; `members`: these only, or all but these."""
     found: dict[str, list[ledger.ChangeRow]] = {}
     for part in portions(anchors):
         query = select(change).where(
             change.c.directory_id == directory_id, change.c.anchor.in_(part), change.c.state.in_(states), change.c.id > after_id
         )
+        if members is not None:
+            of_members = change.c.operation.in_(ledger.MEMBER_OPERATIONS)
+            query = query.where(of_members if members else ~of_members)
         for row in connection.execute(query.order_by(change.c.written_at, change.c.id)):
             found.setdefault(row.anchor, []).append(ledger.as_change_row(row))
     return found
@@ -170,7 +177,6 @@ def written_by(
     limit: int = ledger.PORTION,
 ) -> list[ledger.ChangeRow]:
     """What a run wrote, behind `after` = (source object, id), in that order: members only, or all but members."""
-    object_id, last = after
     query = select(change).where(
         change.c.engagement_id == engagement_id,
         change.c.run_id == run_id,
@@ -178,7 +184,7 @@ def written_by(
         change.c.directory_id == directory_id,
         change.c.state.in_(ledger.DONE),
         change.c.operation.in_(ledger.MEMBER_OPERATIONS) if members else change.c.operation.not_in(ledger.MEMBER_OPERATIONS),
-        or_(change.c.object_id > object_id, and_(change.c.object_id == object_id, change.c.id > last)),
+        tuple_(change.c.object_id, change.c.id) > after,
     )
     if operation is not None:
         query = query.where(change.c.operation == operation.value)
@@ -195,26 +201,31 @@ def taken_back(connection: Connection, ids: Collection[int]) -> set[int]:
     return found
 
 
-def set_undone_by(connection: Connection, ids: Collection[int], undo_tag: str) -> None:
-    """Remember which change takes these back."""
-    undo = select(change.c.id).where(change.c.tag == undo_tag).scalar_subquery()
-    for part in portions(ids):
-        connection.execute(update(change).where(change.c.id.in_(part)).values(undone_by=undo))
+def set_undone_by(backend: Backend, connection: Connection, plan_id: int, taken_back: Collection[tuple[Collection[int], str]]) -> None:
+    """Remember which change of a plan takes which others back: (these, tag of that one)."""
+    for part in portions(taken_back):
+        known = select(change.c.tag, change.c.id).where(change.c.tag.in_([tag for _, tag in part]), change.c.plan_id == plan_id)
+        ids = {row.tag: row.id for row in connection.execute(known)}
+        backend.update(connection, change, ("undone_by",), ("id",), ((ids.get(tag), one) for these, tag in part for one in these))
 
 
-def undone(connection: Connection, change_id: int) -> list[ledger.ChangeRow]:
-    """The changes that this one takes back."""
-    return [
-        ledger.as_change_row(row) for row in connection.execute(select(change).where(change.c.undone_by == change_id).order_by(change.c.id))
-    ]
+def undone(connection: Connection, change_ids: Collection[int]) -> dict[int, list[ledger.ChangeRow]]:
+    """change of an undo -> the changes that it takes back."""
+    found: dict[int, list[ledger.ChangeRow]] = {}
+    for part in portions(change_ids):
+        for row in connection.execute(select(change).where(change.c.undone_by.in_(part)).order_by(change.c.id)):
+            found.setdefault(row.undone_by, []).append(ledger.as_change_row(row))
+    return found
 
 
-def unconfirmed(
-    connection: Connection, directory_id: int, anchors: Collection[str]
-) -> dict[str, list[tuple[Operation, dict[str, Any], str]]]:
+Unconfirmed = tuple[Operation, dict[str, Any], str]
+"""(operation, after, state) of a change that no import has shown yet."""
+
+
+def unconfirmed(connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, list[Unconfirmed]]:
     """anchor -> (operation, after, state) of changes that no import has shown yet, oldest first. Undone and refused ones are not among
     them."""
-    found: dict[str, list[tuple[Operation, dict[str, Any], str]]] = {}
+    found: dict[str, list[Unconfirmed]] = {}
     for part in portions(anchors):
         query = (
             select(change.c.anchor, change.c.operation, change.c.before, change.c.after, change.c.state)

@@ -11,9 +11,10 @@ from metasync.engagement.model import Several, Strength
 from metasync.equality import equal
 from metasync.expressions import CLEAR, KEEP
 from metasync.store.rows import PendingOperation, Problem, Severity
+from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.fit import allows, attribute_schema, fit
 from metasync.synchronising.images import Image, is_reference
-from metasync.synchronising.program import ObjectError, Program
+from metasync.synchronising.program import Environment, Program
 
 ENABLED = "enabled"
 
@@ -28,40 +29,53 @@ class Difference:
     """The value of `enabled` that both sides had when they last agreed."""
 
 
+def wanted(program: Program, environment: Environment, *, exists: bool) -> tuple[dict[str, Any], str | None]:
+    """What the target object shall hold, before unique values are given out, and where it belongs (None: where it is). `exists`: there is
+    one. Raises `ObjectError`."""
+    values = program.desired(environment)
+    move = program.profile.place is not None and program.profile.place.move_existing
+    place = program.new_place(environment) if move or not exists else None
+    if exists and place is not None:
+        values.setdefault("path", place)
+    return fitted(program, values), place
+
+
 def fitted(program: Program, desired: Mapping[str, Any]) -> dict[str, Any]:
     """The wanted values in the target's types; what is unique is shortened to the attribute's limit, the rest must fit."""
-    out: dict[str, Any] = {}
-    for name, value in desired.items():
-        if value is None or value is KEEP or value is CLEAR or is_reference(value):
-            out[name] = value
-            continue
-        mapping = program.mappings.get(name)
-        out[name] = fit(program.target_schema, name, value, shorten=bool(mapping and mapping.unique))
+    out = program.shape(dict(desired))
+    for name in out.keys() - program.expressions.keys():
+        value = out[name]
+        if not (value is None or value is KEEP or value is CLEAR or is_reference(value)):
+            out[name] = fit(program.target_schema, name, value)
     return out
 
 
 def creation(program: Program, desired: Mapping[str, Any], place: str | None) -> PendingOperation:
     """The operation that creates an object. References follow later, so that creates never depend on each other."""
-    after: dict[str, Any] = {}
-    rules: dict[str, str] = {}
-    for name, value in desired.items():
-        if value is None or value is KEEP or value is CLEAR:
-            continue
-        if not allows(program.target_schema, name, Allow.CREATE):
-            raise ObjectError(name, f"{name} cannot be written in the target; take it out of `map:`")
-        after[name] = value
-        rules[name] = rule_words(program, name)
-    for known in program.target_schema.attributes.values():
+    after = created(program, desired, place)
+    return PendingOperation(operation=Operation.CREATE, before={}, after=after, rules=creation_rules(program, after))
+
+
+def created(program: Program, desired: Mapping[str, Any], place: str | None) -> dict[str, Any]:
+    """What a new object begins with. Raises `ObjectError`."""
+    after = {name: value for name, value in desired.items() if value is not None and value is not KEEP and value is not CLEAR}
+    if program.refused and (wrong := program.refused & after.keys()):
+        name = min(wrong)
+        raise ObjectError(name, f"{name} cannot be written in the target; take it out of `map:`")
+    for known in program.needed:
         if known.name in after:
             continue
-        if known.role is Role.PATH:
-            if place is None:
-                raise ObjectError("place", "the profile does not say where a new object belongs: write `place:`")
-            after[known.name] = place
-            rules[known.name] = "place"
-        elif known.role is Role.NAME or (known.role is Role.ANCHOR and Allow.CREATE in known.allow):
+        if known.role is not Role.PATH:
             raise ObjectError(known.name, f"a new object needs {known.name}, and `map:` gives it no value here")
-    return PendingOperation(operation=Operation.CREATE, before={}, after=after, rules=rules)
+        if place is None:
+            raise ObjectError("place", "the profile does not say where a new object belongs: write `place:`")
+        after[known.name] = place
+    return after
+
+
+def creation_rules(program: Program, after: Mapping[str, Any]) -> dict[str, str]:
+    """What decided about each attribute of a new object."""
+    return {name: program.rule(name) if name in program.mappings else "place" for name in after}
 
 
 def difference(
@@ -83,6 +97,8 @@ def difference(
             continue
         known = attribute_schema(program.target_schema, name)
         current = image.attributes.get(name)
+        if known.role is not Role.ENABLED and value.__class__ is current.__class__ and value == current:
+            continue
         if known.role is Role.ENABLED:
             _enabled(program, out, grouped, name, value, current, agreed, disabled_by_us)
             continue
@@ -97,7 +113,7 @@ def difference(
         if not allows(program.target_schema, name, Allow.CLEAR if wanted is None else Allow.UPDATE):
             doing = "cleared" if wanted is None else "changed"
             raise ObjectError(name, f"{name} cannot be {doing} in the target once it is set; make the mapping `once: true`")
-        put(grouped, operation, name, current, wanted, rule_words(program, name) + (" (drift)" if drift else ""))
+        put(grouped, operation, name, current, wanted, program.rule(name) + (" (drift)" if drift else ""))
     out.operations = list(grouped.values())
     return out
 
@@ -111,16 +127,6 @@ def put(grouped: dict[Operation, PendingOperation], operation: Operation, name: 
         after={**known.after, name: after},
         rules={**known.rules, name: rule},
     )
-
-
-def rule_words(program: Program, name: str) -> str:
-    """The mapping that decides about an attribute, in words."""
-    mapping = program.mappings.get(name)
-    if mapping is None:
-        return "place" if name == "path" else ""
-    steps = "".join(f" | {call.name}" for call in mapping.rewrite)
-    strength = "" if mapping.strength is Strength.ENFORCED else f" ({mapping.strength.value})"
-    return f"{program.profile.name}: {mapping.expression}{steps}{strength}"
 
 
 def _wanted(program: Program, name: str, value: Any, current: Any) -> Any:
@@ -172,9 +178,9 @@ def _enabled(
         out.agreed = value
         return
     if not value and agreed is True:
-        put(grouped, Operation.DISABLE, name, current, value, rule_words(program, name))
+        put(grouped, Operation.DISABLE, name, current, value, program.rule(name))
     elif value and disabled_by_us:
-        put(grouped, Operation.ENABLE, name, current, value, rule_words(program, name))
+        put(grouped, Operation.ENABLE, name, current, value, program.rule(name))
     else:
         who = "was disabled in the target by somebody else" if value else "is enabled in the target, though the source says disabled"
         out.problems.append(

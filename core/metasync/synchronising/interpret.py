@@ -12,8 +12,9 @@ from typing import Any
 from metasync.contract import Reference
 from metasync.engagement.model import Strength
 from metasync.expressions import CLEAR, KEEP, Expression, ExpressionError, tidy
+from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.needs import canonical
-from metasync.synchronising.program import NOTHING, Environment, ObjectError, Program
+from metasync.synchronising.program import NOTHING, Environment, Program
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -15,8 +14,8 @@ from metasync.store import written as written_rows
 from metasync.store.joins import JoinRow
 from metasync.store.normalise import normalise
 from metasync.store.rows import Severity, State, Status
+from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.match import Claims, KeyedLookups, Matched, keyed
-from metasync.synchronising.program import ObjectError
 from metasync.synchronising.setting import Setting, stopped
 from metasync.synchronising.units import Unit
 
@@ -146,6 +145,7 @@ class Joining:
             new = again[unit.id]
             unit.identity_id, unit.joins, unit.partners = new.identity_id, new.joins, new.partners
             unit.target_join, unit.target, unit.cleared = new.target_join, new.target, new.cleared
+            unit.target_digest = new.target_digest
         marks = []
         for profile in self.at.readers(directory) if units else ():
             sources = [self.at.workspace.directory_ids[name] for name in profile.sources]
@@ -240,4 +240,4 @@ class Joining:
             joins.add(connection, [{**values, "created": marked}])
             if unit.before is not None and not marked:
                 # It may have been planned to create one; with this one it never agreed about anything.
-                unit.before = replace(unit.before, enabled=None)
+                unit.before = unit.before._replace(enabled=None)

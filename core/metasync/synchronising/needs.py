@@ -129,21 +129,22 @@ def target_key(text: str) -> str:
     return text if is_bare(text) else "=" + text
 
 
-def plain_key(attribute: str) -> KeyFunction:
+@dataclass(frozen=True, slots=True)
+class PlainKey:
     """All values of an attribute."""
 
-    def values(attributes: Mapping[str, Values]) -> Sequence[str]:
-        value = attributes.get(attribute)
+    attribute: str
+
+    def __call__(self, attributes: Mapping[str, Values]) -> Sequence[str]:
+        value = attributes.get(self.attribute)
         if value is None:
             return ()
         return [normalise(one) for one in value] if isinstance(value, tuple) else [normalise(value)]
 
-    return values
-
 
 def parent_key(attribute: str) -> KeyFunction:
     """All values of an attribute, each behind the object's parent."""
-    plain = plain_key(attribute)
+    plain = PlainKey(attribute)
 
     def values(attributes: Mapping[str, Values]) -> Sequence[str]:
         return [in_parent(attributes.get("path"), value) for value in plain(attributes) if value]
@@ -233,7 +234,7 @@ class _Collector:
             self.reads(profile, text)
         for merge in merges:
             self.read(profile.source_kind, [merge.key])
-            self.key(merge.key, [profile.source_kind], plain_key(canonical(self.schema.kinds.get(profile.source_kind), merge.key)))
+            self.key(merge.key, [profile.source_kind], PlainKey(canonical(self.schema.kinds.get(profile.source_kind), merge.key)))
         for rule, matcher in prepare_matchers(profile, self.host):
             for text in matcher.sources:
                 self.reads(profile, f"source.{text}" if is_bare(text) else text)
@@ -272,7 +273,7 @@ class _Collector:
             if is_bare(text):
                 for kind in kinds:
                     self.read(kind, [text])
-                self.key(text, kinds, plain_key(canonical(self.schema.kinds.get(profile.target_kind), text)))
+                self.key(text, kinds, PlainKey(canonical(self.schema.kinds.get(profile.target_kind), text)))
             else:
                 expression = self.expression(text)
                 for kind in kinds:
@@ -291,7 +292,7 @@ class _Collector:
             if where is Unique.PARENT:
                 self.key(f"{name}@path", None, parent_key(name))
             elif where is Unique.DIRECTORY:
-                self.key(name, None, plain_key(name))
+                self.key(name, None, PlainKey(name))
 
     def result(self) -> DirectoryNeeds:
         # A value that stands only once may be held by an object of any kind.
@@ -308,7 +309,7 @@ class _Collector:
             for name in attributes:
                 known = self.standard[kind].attributes.get(name)
                 if known and known.unique is Unique.DIRECTORY and known.type is not Type.REFERENCE:
-                    self.key(name, None, plain_key(name))
+                    self.key(name, None, PlainKey(name))
         return DirectoryNeeds(
             kinds=frozenset(self.attributes),
             attributes={kind: frozenset(names) for kind, names in self.attributes.items()},

@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from metasync.contract import KindSchema, Lookup, Matcher, MetasyncError, Schema, Type
+from metasync.contract import Allow, AttributeSchema, KindSchema, Lookup, Matcher, MetasyncError, Role, Schema, Type
 from metasync.dn import mirrored
+from metasync.engagement.model import Strength
 from metasync.expressions import KEEP, Expression, ExpressionError, compile_expression, is_bare, rewrite_pipeline, tidy
+from metasync.synchronising.errors import ObjectError
+from metasync.synchronising.fit import shaper
 from metasync.synchronising.needs import canonical, expression_roots, kind_schema, standardised
 
 if TYPE_CHECKING:
@@ -23,19 +26,11 @@ if TYPE_CHECKING:
 Environment = Mapping[str, Mapping[str, Any]]
 """root -> attribute -> value: `source`, `target`, `mv`, `wave`, and each directory by name."""
 
-Run = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], Environment], dict[str, Any]]
+Run = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], Environment], Any]
 """What the template makes: (source, target, mv, wave, environment) -> wanted values."""
 
 NOTHING: Mapping[str, Any] = {}
 MEMBERS = "members"
-
-
-class ObjectError(MetasyncError):
-    """An expression failed for this object; the object is left as it is until the expression or the value is corrected."""
-
-    def __init__(self, attribute: str, message: str) -> None:
-        super().__init__(message)
-        self.attribute = attribute
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +97,49 @@ class Program:
     """By the target's standard attribute names."""
     text: str = ""
     run: Run = field(init=False, repr=False)
+    sought: Run = field(init=False, repr=False)
+    """Per rule of `match:`, the values that it looks for: (source, target, mv, wave, environment) -> a list of lists."""
+    shape: Callable[[dict[str, Any]], dict[str, Any]] = field(init=False, repr=False)
+    """Brings the wanted values of scalar mappings into the target's types, in place. Raises `ObjectError`."""
+    unique: tuple[tuple[str, AttributeSchema, Mapping_], ...] = field(init=False, repr=False)
+    """The scalar mappings of what may stand only once."""
+    refused: frozenset[str] = field(init=False, repr=False)
+    """What no new object may be given."""
+    needed: tuple[AttributeSchema, ...] = field(init=False, repr=False)
+    """What no new object can do without: its place, its name, and its anchor where it is chosen by whoever creates."""
+    roots: frozenset[str] = field(init=False, repr=False)
+    """What its expressions read, but those of `match:` and `leaving:`."""
+    words: dict[str, str] = field(default_factory=dict, repr=False)
+    """Per attribute, the mapping that decides about it: what `rule` has said."""
+
+    def __post_init__(self) -> None:
+        schema = self.target_schema
+        self.shape = shaper(schema, {name: bool(self.mappings[name].unique) for name in self.expressions})
+        known = {name: schema.attributes.get(name) or AttributeSchema(name=name) for name in self.expressions}
+        self.unique = tuple((name, one, self.mappings[name]) for name, one in known.items() if one.unique or self.mappings[name].unique)
+        read = [*self.expressions.values(), *self.conditions.values(), *(one for one in (self.where, self.place) if one is not None)]
+        self.roots = frozenset(root for one in read for root, _ in one.arguments)
+        self.refused = frozenset(name for name, one in known.items() if Allow.CREATE not in one.allow)
+        self.needed = tuple(
+            one
+            for one in schema.attributes.values()
+            if one.role in (Role.PATH, Role.NAME) or (one.role is Role.ANCHOR and Allow.CREATE in one.allow)
+        )
+
+    def rule(self, name: str) -> str:
+        """The mapping that decides about an attribute, in words."""
+        words = self.words.get(name)
+        if words is None:
+            words = self.words[name] = self._rule(name)
+        return words
+
+    def _rule(self, name: str) -> str:
+        mapping = self.mappings.get(name)
+        if mapping is None:
+            return "place" if name == "path" else ""
+        steps = "".join(f" | {call.name}" for call in mapping.rewrite)
+        strength = "" if mapping.strength is Strength.ENFORCED else f" ({mapping.strength.value})"
+        return f"{self.profile.name}: {mapping.expression}{steps}{strength}"
 
     def in_where(self, environment: Environment) -> bool:
         """Does the object satisfy `where:`? Raises `ObjectError`: an error in a scope never means "left"."""
@@ -116,11 +154,11 @@ class Program:
 
     def lookups(self, environment: Environment) -> list[Sequence[Lookup]]:
         """What each rule looks for, in the order of the rules. Empty keys never match."""
-        found: list[Sequence[Lookup]] = []
-        for match in self.matches:
-            values = [tidy(evaluate(one, environment, "match", self.source_schema)) for one in match.sources]
-            found.append([lookup for lookup in match.matcher.lookups(values) if tidy(lookup.value) is not None])
-        return found
+        values = self._call(self.sought, environment)
+        return [
+            [lookup for lookup in match.matcher.lookups(of_rule) if tidy(lookup.value) is not None]
+            for match, of_rule in zip(self.matches, values, strict=True)
+        ]
 
     def merge_key(self, merge: MergeProgram, environment: Environment) -> Any:
         """The value that the further source's key must have, or None."""
@@ -150,7 +188,12 @@ class Program:
 
     def desired(self, environment: Environment) -> dict[str, Any]:
         """Per target attribute: a value, None (nothing), CLEAR or KEEP. Raises `ObjectError`."""
-        return self.run(
+        values: dict[str, Any] = self._call(self.run, environment)
+        return values
+
+    @staticmethod
+    def _call(function: Run, environment: Environment) -> Any:
+        return function(
             environment["source"],
             environment.get("target", NOTHING),
             environment.get("mv", NOTHING),
@@ -248,10 +291,12 @@ def _reference(
 
 
 def _generate(program: Program) -> None:
-    """Write the function that computes all scalar mappings."""
+    """Write the functions that compute all scalar mappings, and what the rules of `match:` look for."""
     names: dict[str, Any] = {"ExpressionError": ExpressionError, "ObjectError": ObjectError, "KEEP": KEEP, "tidy": tidy, "NOTHING": NOTHING}
     own = {"source", "target", "mv", "wave"}
-    others = sorted({root for one in (*program.expressions.values(), *program.conditions.values()) for root, _ in one.arguments} - own)
+    matching = [one for match in program.matches for one in match.sources]
+    every = (*program.expressions.values(), *program.conditions.values(), *matching)
+    others = sorted({root for one in every for root, _ in one.arguments} - own)
     locals_ = {root: f"other{number}" for number, root in enumerate(others)}
 
     def look_up(root: str, attribute: str) -> str:
@@ -262,9 +307,8 @@ def _generate(program: Program) -> None:
         names[f"{prefix}{number}"] = expression.call
         return f"{prefix}{number}({', '.join(look_up(*argument) for argument in expression.arguments)})"
 
-    lines = ["def desired(source, target, mv, wave, environment):"]
-    lines += [f"    {local} = environment.get({root!r}, NOTHING)" for root, local in locals_.items()]
-    lines += ["    values = {}", "    try:", "        at = ''"]
+    begin = [f"    {local} = environment.get({root!r}, NOTHING)" for root, local in locals_.items()]
+    lines = ["def desired(source, target, mv, wave, environment):", *begin, "    values = {}", "    try:", "        at = ''"]
     for number, (name, expression) in enumerate(program.expressions.items()):
         lines.append(f"        at = {name!r}")
         value = look_up(*expression.plain) if expression.plain else f"tidy({call('expression', number, expression)})"
@@ -277,8 +321,17 @@ def _generate(program: Program) -> None:
             value = f"{value} if {call('condition', number, condition)} is True else KEEP"
         lines.append(f"        values[{name!r}] = {value}")
     lines += ["    except ExpressionError as error:", "        raise ObjectError(at, str(error)) from error", "    return values", ""]
+    lines += ["def sought(source, target, mv, wave, environment):", *begin, "    try:", "        return ["]
+    number = 0
+    for match in program.matches:
+        values = []
+        for expression in match.sources:
+            values.append(f"tidy({look_up(*expression.plain) if expression.plain else call('sought', number, expression)})")
+            number += 1
+        lines.append(f"            [{', '.join(values)}],")
+    lines += ["        ]", "    except ExpressionError as error:", "        raise ObjectError('match', str(error)) from error", ""]
     program.text = "\n".join(lines)
     filename = f"<profile {program.profile.name} from {program.source}>"
     linecache.cache[filename] = (len(program.text), None, [line + "\n" for line in lines], filename)
     exec(compile(program.text, filename, "exec"), names)  # noqa: S102 - our own template; users' text is bound as constants
-    program.run = names["desired"]
+    program.run, program.sought = names["desired"], names["sought"]

@@ -8,28 +8,27 @@ one row. An unresolved reference is left alone and shown; it is looked at again 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from metasync.contract import Kind, Operation, Reference
 from metasync.engagement.model import Strength
 from metasync.store import references
+from metasync.store.backend import Backend
 from metasync.store.pending import MemberRow
 from metasync.store.references import Followed, Present
 from metasync.store.rows import PendingOperation, Problem, Severity
-from metasync.synchronising.diff import rule_words
 from metasync.synchronising.fit import attribute_schema
 from metasync.synchronising.images import CREATED_FOR, source_name
 from metasync.synchronising.program import Program, ReferenceMapping
-from metasync.synchronising.units import PREFERENCE, Unit
+from metasync.synchronising.units import PREFERENCE
 
 UNRESOLVED = "unresolved reference"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What a reference shall point at: an object of the target, or the one that will be created for a source object."""
 
     key: str
@@ -46,32 +45,64 @@ class Wanted:
         return Reference(value=self.key, key=CREATED_FOR) if self.created else Reference(value=self.key)
 
 
+@dataclass(kw_only=True, slots=True)
+class Holder:
+    """A source object whose references are worked out, and what it is in the target."""
+
+    id: int
+    anchor: str
+    program: Program
+    creates: bool
+    identity_id: int | None = None
+    target_id: int | None = None
+    target_anchor: str | None = None
+    label: str = ""
+    """Of the object in the target."""
+    held: frozenset[str] = frozenset()
+    written: Mapping[str, Any] = field(default_factory=dict)
+    """References of the target object that were written, or read by an expression."""
+    cleared: frozenset[str] = frozenset()
+    others: Mapping[str, int] = field(default_factory=dict)
+    """Directory -> the identity's object there, where a mapping takes references from it."""
+    problems: list[Problem] = field(default_factory=list)
+    """What a person should know of its references before they are looked at."""
+
+    def holder(self, root: str, source: str) -> int | None:
+        """The object whose links a root names."""
+        return self.id if root in ("source", source) else self.others.get(root)
+
+
 class References:
     """Works the reference mappings of one profile."""
 
-    def __init__(self, profile_name: str, target_id: int, names: Mapping[int, str], source_ids: Collection[int]) -> None:
-        self.profile_name, self.target_id, self.names, self.source_ids = profile_name, target_id, names, source_ids
+    def __init__(self, backend: Backend, profile_name: str, target_id: int, names: Mapping[int, str]) -> None:
+        self.backend, self.profile_name, self.target_id, self.names = backend, profile_name, target_id, names
 
     def wanted(
-        self, connection: Connection, units: Sequence[Unit], mapping: ReferenceMapping, members: Mapping[int, Collection[int]] | None = None
-    ) -> dict[int, tuple[list[Wanted], list[Followed]]]:
-        """unit -> (what its references shall be, what could not be followed)."""
-        found: dict[int, tuple[list[Wanted], list[Followed]]] = {unit.id: ([], []) for unit in units}
+        self,
+        connection: Connection,
+        holders: Sequence[Holder],
+        mapping: ReferenceMapping,
+        members: Mapping[int, Collection[int]] | None = None,
+    ) -> dict[int, tuple[dict[str, Wanted], list[Followed]]]:
+        """source object -> (what its references shall be by their keys, what could not be followed)."""
+        found: dict[int, tuple[dict[str, Wanted], list[Followed]]] = {one.id: ({}, []) for one in holders}
         decides: dict[int, tuple[str, str]] = {}
+        ranked = len(mapping.contributors) > 1 and not mapping.union
         for root, attribute in mapping.contributors:
-            holders = {holder: unit.id for unit in units if (holder := _holder(unit, root)) is not None}
+            by_object = {at: one.id for one in holders if (at := one.holder(root, one.program.source)) is not None}
             only = None if members is None else {one for wanted_ in members.values() for one in wanted_}
             if only is not None and root != "source":
                 only = references.family(connection, only)
-            for one in references.followed(connection, list(holders), attribute, self.target_id, only):
-                unit_id = holders[one.holder_id]
-                if not mapping.union and decides.setdefault(unit_id, (root, attribute)) != (root, attribute):
+            for one in references.followed(self.backend, connection, by_object, attribute, self.target_id, only):
+                holder = by_object[one.holder_id]
+                if ranked and decides.setdefault(holder, (root, attribute)) != (root, attribute):
                     continue
                 resolved = self._resolved(one)
                 if resolved is None:
-                    found[unit_id][1].append(one)
-                elif all(resolved.key != known.key for known in found[unit_id][0]):
-                    found[unit_id][0].append(resolved)
+                    found[holder][1].append(one)
+                else:
+                    found[holder][0].setdefault(resolved.key, resolved)
         return found
 
     def stand_ins(self, connection: Connection, members: Collection[int]) -> dict[int, set[str]]:
@@ -86,37 +117,35 @@ class References:
         return found
 
     def _resolved(self, one: Followed) -> Wanted | None:
-        source = ""
-        if one.member_id is not None:
-            directory, _, anchor = one.source.partition("/")
-            source = source_name(self.names[int(directory)], anchor)
+        source = source_name(self.names[one.directory_id], one.anchor) if one.directory_id else ""
         if one.joined:
-            _, anchor = min(one.joined, key=lambda pair: PREFERENCE.index(Kind(pair[0])))
-            return Wanted(key=anchor, created=False, label=one.label, member_id=one.member_id, source=source)
+            _, anchor = one.joined[0] if len(one.joined) == 1 else min(one.joined, key=lambda pair: PREFERENCE.index(Kind(pair[0])))
+            return Wanted(anchor, False, one.label, one.member_id, source)
         if one.planned:
-            return Wanted(key=source, created=True, label=one.label, member_id=one.member_id, source=source)
+            return Wanted(source, True, one.label, one.member_id, source)
         return None
 
     def single(
         self,
         program: Program,
-        unit: Unit,
+        holder: Holder,
         mapping: ReferenceMapping,
-        wanted: list[Wanted],
+        wanted: Mapping[str, Wanted],
         lost: list[Followed],
         current: Mapping[str, Present],
     ) -> tuple[PendingOperation | None, list[Problem]]:
         """The operation that sets a single reference (or several that are no members)."""
-        problems = [_unresolved(unit, mapping.attribute, one) for one in lost]
-        if mapping.attribute in unit.held or (lost and not wanted):
+        problems = [_unresolved(holder, mapping.attribute, one) for one in lost]
+        if mapping.attribute in holder.held or (lost and not wanted):
             return None, problems
         known = attribute_schema(program.target_schema, mapping.attribute)
-        now = _overlaid(unit, mapping.attribute, current)
+        now = _overlaid(holder, mapping.attribute, current)
         strength = mapping.mapping.strength
-        if (strength is Strength.ONCE and not unit.creates) or (strength is not Strength.ENFORCED and now):
+        if (strength is Strength.ONCE and not holder.creates) or (strength is not Strength.ENFORCED and now):
             return None, problems
-        after: Any = tuple(one.reference for one in wanted) if known.multi else (wanted[0].reference if wanted else None)
-        if {one.key for one in wanted} == _keys(now, wanted):
+        shall = list(wanted.values())
+        after: Any = tuple(one.reference for one in shall) if known.multi else (shall[0].reference if shall else None)
+        if wanted.keys() == _keys(now, shall):
             return None, problems
         before = (
             tuple(Reference(value=key) for key in sorted(now)) if known.multi else next((Reference(value=key) for key in sorted(now)), None)
@@ -126,22 +155,22 @@ class References:
             operation=operation,
             before={mapping.attribute: before} if before else {},
             after={mapping.attribute: after or None},
-            rules={mapping.attribute: rule_words(program, mapping.attribute)},
+            rules={mapping.attribute: program.rule(mapping.attribute)},
         ), problems
 
     def members(
         self,
         program: Program,
-        unit: Unit,
+        holder: Holder,
         mapping: ReferenceMapping,
-        wanted: list[Wanted],
+        wanted: Mapping[str, Wanted],
         current: Mapping[str, Present],
         written: Sequence[tuple[Operation, dict[str, Any], str]],
         only: Mapping[int, Collection[str]] | None,
     ) -> tuple[list[MemberRow], list[str] | None]:
         """Members to add and to remove, and which keys they replace (None: all). Members that no identity stands for stay. `only`: the
         members to look at, and the keys that each may stand under."""
-        attribute, rule = mapping.attribute, rule_words(program, mapping.attribute)
+        attribute, rule = mapping.attribute, program.rule(mapping.attribute)
         here = dict(current)
         pending_sources: set[str] = set()
         for operation, after, _ in written:
@@ -151,45 +180,30 @@ class References:
                 if operation is Operation.MEMBER_ADD:
                     if reference.key == CREATED_FOR:
                         pending_sources.add(reference.value)
-                    here.setdefault(reference.value, Present(value=reference.value, label=reference.value, stood_for=True, source_ids=()))
+                    here.setdefault(reference.value, Present(reference.value, reference.value, True, ()))
                 elif operation is Operation.MEMBER_REMOVE:
                     here.pop(reference.value, None)
-        shall = {one.key: one for one in wanted}
         rows = [
-            self._row(unit, one.key, one.created, attribute, Operation.MEMBER_ADD, one.label, rule)
-            for one in shall.values()
+            MemberRow(holder.id, one.key, one.created, attribute, Operation.MEMBER_ADD, one.label, rule)
+            for one in wanted.values()
             if one.key not in here and one.source not in pending_sources
         ]
         removable = here if only is None else {key: one for key, one in here.items() if set(one.source_ids) & only.keys()}
         keeps = mapping.mapping.values.value == "add"
+        named = {known.source for known in wanted.values()} if removable else set()
         for key, one in removable.items():
-            if key in shall or keeps or (not one.stood_for and not mapping.mapping.authoritative):
+            if key in wanted or keeps or (not one.stood_for and not mapping.mapping.authoritative) or key in named:
                 continue
-            if any(key == known.source for known in wanted):
-                continue
-            rows.append(self._row(unit, key, False, attribute, Operation.MEMBER_REMOVE, one.label, rule))
-        keys = None if only is None else sorted({*shall, *removable, *(key for standing in only.values() for key in standing)})
+            rows.append(MemberRow(holder.id, key, False, attribute, Operation.MEMBER_REMOVE, one.label, rule))
+        keys = None if only is None else sorted({*wanted, *removable, *(key for standing in only.values() for key in standing)})
         return rows, keys
 
-    def _row(self, unit: Unit, key: str, created: bool, attribute: str, operation: Operation, label: str, rule: str) -> MemberRow:
-        return MemberRow(
-            object_id=unit.id, member_key=key, member_created=created, attribute=attribute, operation=operation, label=label, rule=rule
-        )
 
-
-def _holder(unit: Unit, root: str) -> int | None:
-    """The object whose links a root names."""
-    if root in ("source", unit.source.directory):
-        return unit.id
-    partner = unit.partners.get(root)
-    return partner.object_id if partner is not None else None
-
-
-def _overlaid(unit: Unit, attribute: str, current: Mapping[str, Present]) -> set[str]:
+def _overlaid(holder: Holder, attribute: str, current: Mapping[str, Present]) -> set[str]:
     """The anchors (or source names) that the target holds now, written values included."""
-    value = unit.target.attributes.get(attribute) if unit.target is not None else None
+    value = holder.written.get(attribute)
     if value is None:
-        return set() if unit.target is not None and attribute in unit.cleared else set(current)
+        return set() if attribute in holder.cleared else set(current)
     return {one.value for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Reference)}
 
 
@@ -199,33 +213,12 @@ def _keys(now: set[str], wanted: list[Wanted]) -> set[str]:
     return {by_source.get(key, key) for key in now}
 
 
-def _unresolved(unit: Unit, attribute: str, one: Followed) -> Problem:
+def _unresolved(holder: Holder, attribute: str, one: Followed) -> Problem:
     return Problem(
         code=UNRESOLVED,
         text=f"{attribute} refers to {one.label}, who has no object in the target; it is left alone until there is one",
         severity=Severity.NOTICE,
-        object_id=unit.id,
-        anchor=unit.row.anchor,
+        object_id=holder.id,
+        anchor=holder.anchor,
         attribute=attribute,
     )
-
-
-def with_references(program: Program, operations: Sequence[PendingOperation], found: Sequence[PendingOperation]) -> list[PendingOperation]:
-    """A pending row's operations with these references instead of its former ones. What belongs together is one operation: a new object is
-    created with its references, and a change of values carries those that changed with them."""
-    names = {one.attribute for one in program.references}
-    merged: dict[Operation, PendingOperation] = {}
-    for one in operations:
-        kept = replace(one, before=_but(one.before, names), after=_but(one.after, names), rules=_but(one.rules, names))
-        if kept.after or not one.after:
-            merged[one.operation] = kept
-    for one in found:
-        into = merged.get(Operation.CREATE) or merged.get(one.operation) or PendingOperation(operation=one.operation)
-        merged[into.operation] = replace(
-            into, before={**into.before, **one.before}, after={**into.after, **one.after}, rules={**into.rules, **one.rules}
-        )
-    return list(merged.values())
-
-
-def _but(image: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    return {name: value for name, value in image.items() if name not in names}

@@ -37,6 +37,10 @@ class Verdict:
     """Where nothing more is to be asked."""
 
 
+INSIDE = Verdict(inside=True, words="in scope")
+DISABLED = Verdict(inside=True, words="in scope, and disabled", cause=Cause.DISABLED)
+
+
 def judge(unit: Unit, environment: Mapping[str, Mapping[str, Any]], ignored: Mapping[tuple[str, str], str]) -> Verdict:
     """Decide about one object. Raises `ObjectError`."""
     program, source = unit.program, unit.source
@@ -56,14 +60,20 @@ def judge(unit: Unit, environment: Mapping[str, Mapping[str, Any]], ignored: Map
         return Verdict(inside=False, words=f"it is a {source.kind} now", cause=Cause.OUT_OF_SCOPE)
     if profile.scope.origin is Origin.NATIVE and _ours(unit):
         return Verdict(inside=False, words="Metasync created it; `origin: native` takes what others made", status=Status.OUT_OF_SCOPE)
-    if profile.scope.under and not _is_under(program, source.attributes.get("path")):
-        words = f"it lies in {source.attributes.get('path') or 'no container'}, below none of {', '.join(profile.scope.under)}"
+    return in_scope(program, source.attributes, environment)
+
+
+def in_scope(program: Program, attributes: Mapping[str, Any], environment: Mapping[str, Mapping[str, Any]]) -> Verdict:
+    """What the attributes of a living object of the right kind and origin say. Raises `ObjectError`."""
+    profile = program.profile
+    if profile.scope.under and not _is_under(program, attributes.get("path")):
+        words = f"it lies in {attributes.get('path') or 'no container'}, below none of {', '.join(profile.scope.under)}"
         return Verdict(inside=False, words=words, cause=Cause.OUT_OF_SCOPE)
     if not program.in_where(environment):
         return Verdict(inside=False, words=f"`{profile.scope.where}` is not true for it", cause=Cause.OUT_OF_SCOPE)
-    if source.attributes.get("enabled") is False:
-        return Verdict(inside=True, words="in scope, and disabled", cause=Cause.DISABLED)
-    return Verdict(inside=True, words="in scope")
+    if attributes.get("enabled") is False:
+        return DISABLED
+    return INSIDE
 
 
 def is_named(allowed: Collection[str], anchor: str, attributes: Mapping[str, Any]) -> bool:

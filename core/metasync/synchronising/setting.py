@@ -11,9 +11,10 @@ from typing import Any
 from metasync.contract import Kind, Schema
 from metasync.engagement.model import Engagement, Profile
 from metasync.store.rows import Status
+from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.match import ByHand, Matching
 from metasync.synchronising.needs import profiles_by_source, profiles_reading
-from metasync.synchronising.program import ObjectError, Program
+from metasync.synchronising.program import Program
 from metasync.synchronising.units import Loader, Unit
 from metasync.workspace import Workspace
 
@@ -47,8 +48,10 @@ class Setting:
     hand: ByHand
     unsure: frozenset[str] = frozenset()
     """Profiles with the same target and kind that cannot be synchronised now: they may hold on to anybody."""
-    worked: set[int] = field(default_factory=set)
-    """Source objects that the main part looked at."""
+    marked_whole: bool = False
+    """All of its objects were marked when this pass began."""
+    whole: frozenset[str] = frozenset()
+    """Profiles of this pass all of whose objects were marked when it began: nobody has to be marked for them."""
 
     @property
     def engagement(self) -> Engagement:
@@ -71,9 +74,24 @@ class Setting:
         return [self.workspace.directory_ids[name] for name in self.profile.sources]
 
     @cached_property
+    def source_names(self) -> frozenset[str]:
+        """The same by name."""
+        return frozenset(self.profile.sources)
+
+    @cached_property
     def names(self) -> Mapping[int, str]:
         """Directory id -> name."""
         return {number: name for name, number in self.workspace.directory_ids.items()}
+
+    @property
+    def alone(self) -> bool:
+        """One source, and no other profile for the same objects of the target: nobody else decides along."""
+        return len(self.same_target) == 1 and len(self.profile.sources) == 1 and self.profile.disjoint is None and not self.unsure
+
+    @cached_property
+    def refers(self) -> bool:
+        """Does the profile map references?"""
+        return any(program.references for program in self.programs.values())
 
     @cached_property
     def allowed(self) -> frozenset[str]:

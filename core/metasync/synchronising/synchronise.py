@@ -15,16 +15,20 @@ from contextlib import ExitStack, suppress
 
 from sqlalchemy import Connection
 
+from metasync import garbage
 from metasync.contract import Kind, MetasyncError, Schema, Taken
 from metasync.engagement.model import Profile
 from metasync.store import codec, directories, dirty, joins, objects, problems, waits
 from metasync.store.rows import State
+from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.joining import Joining
 from metasync.synchronising.match import Claims, KeyedLookups, by_hand, keyed
 from metasync.synchronising.names import unknown_names
 from metasync.synchronising.needs import directories_read, directory_needs
+from metasync.synchronising.newcomers import Newcomers
+from metasync.synchronising.pairs import Pairs
 from metasync.synchronising.places import resolve_places
-from metasync.synchronising.program import ObjectError, compile_program
+from metasync.synchronising.program import compile_program
 from metasync.synchronising.reference_pass import ReferencePass
 from metasync.synchronising.scope import Verdict, judge
 from metasync.synchronising.setting import PORTION, Setting, SyncOutcome, stopped
@@ -64,8 +68,9 @@ def synchronise(workspace: Workspace, run_id: int, profiles: Collection[str] | N
             unsure[profile.name] = missing
     outcome.not_ready.update({name: why for name, why in unsure.items() if name in chosen})
     going = [one for one in settings if one.profile.name in chosen]
+    whole = frozenset(one.profile.name for one in going if one.marked_whole)
     for setting in going:
-        setting.unsure = frozenset(unsure) & setting.same_target
+        setting.unsure, setting.whole = frozenset(unsure) & setting.same_target, whole
     for _ in range(ROUNDS):
         if not sum(MainPass(setting).run() for setting in going):
             break
@@ -126,23 +131,29 @@ def prepare(workspace: Workspace, run_id: int, profile: Profile, schemas: Mappin
             programs=programs,
             hand=by_hand(workspace.engagement, profile, joins.decisions(connection, workspace.engagement_id)),
         )
-        _mark_whole(connection, setting)
+        setting.marked_whole = _mark_whole(connection, setting)
     return setting
 
 
-def _mark_whole(connection: Connection, setting: Setting) -> None:
+def _mark_whole(connection: Connection, setting: Setting) -> bool:
     """A revision marks only profiles whose program changed; so does a schema, a pairing file, and a moved container."""
-    basis = hashlib.sha256(setting.profile.configuration.encode())
+    basis, of_references = hashlib.sha256(setting.profile.configuration.encode()), hashlib.sha256()
     for name in sorted({*setting.profile.sources, setting.profile.target, *(merge.directory for merge in setting.profile.merge)}):
-        basis.update(codec.encode_schema(setting.schemas[name]))
+        schema = codec.encode_schema(setting.schemas[name])
+        basis.update(schema)
+        of_references.update(schema)
     for program in setting.programs.values():
         basis.update(repr((program.places.under, sorted(program.places.mirror.items()))).encode())
+        of_references.update(repr([(one.attribute, one.contributors, one.union, one.mapping) for one in program.references]).encode())
     basis.update(repr(setting.hand.pair_keys).encode())
-    digest = basis.hexdigest()
-    if dirty.basis(connection, setting.engagement_id, setting.profile.name) != digest:
-        dirty.mark_whole(
-            connection, setting.engagement_id, setting.profile.name, setting.source_ids, setting.profile.source_kind.value, digest
-        )
+    now = dirty.Basis(whole=basis.hexdigest(), references=of_references.hexdigest())
+    before = dirty.basis(connection, setting.engagement_id, setting.profile.name)
+    if before == now:
+        return False
+    references = setting.refers and (before is None or before.references != now.references)
+    kind = setting.profile.source_kind.value
+    dirty.mark_whole(connection, setting.engagement_id, setting.profile.name, setting.source_ids, kind, now, references=references)
+    return True
 
 
 class MainPass:
@@ -151,37 +162,66 @@ class MainPass:
     def __init__(self, at: Setting) -> None:
         self.at = at
         self.joining, self.working, self.writing = Joining(at), Working(at), Writing(at)
+        self.newcomers, self.pairs = Newcomers(at, self.writing), Pairs(at)
 
     def run(self) -> int:
         """Scope, merge, match, map, unique, difference, of all that is dirty now; how many that were."""
         due = self._due()
+        number = len(due)
         if not due:
             return 0
-        claims, rivals = self._claims(due)
-        if rivals:
-            with self.at.workspace.backend.write() as connection:
-                dirty.mark(self.at.workspace.backend, connection, self.at.engagement_id, [(self.at.profile.name, one, 0) for one in rivals])
-            due = self._due()
-            claims, _ = self._claims(due)
         with ExitStack() as stack:
             connector = None
             if issubclass(self.at.workspace.connector_class(self.at.profile.target), Taken):
                 opened = stack.enter_context(self.at.workspace.connector(self.at.profile.target))
                 connector = opened if isinstance(opened, Taken) else None
-            for number, ids in enumerate(self.at.portions(due)):
-                with self.at.workspace.backend.write("synchronise.unit") as connection:
-                    unique = UniqueValues(
-                        backend=self.at.workspace.backend,
-                        connection=connection,
-                        engagement_id=self.at.engagement_id,
-                        directory_id=self.at.target_id,
-                        reserve=self.at.engagement.directories[self.at.profile.target].reserve_names,
-                        now=self.at.now,
-                        connector=connector,
-                    )
-                    self._portion(connection, ids, claims, unique)
-                self.at.workspace.report(min((number + 1) * PORTION, len(due)), len(due), f"synchronise {self.at.profile.name}")
-        return len(due)
+            # What has to be decided is left: what is in step is passed over, and newcomers are worked in bulk.
+            due = self.pairs.run(due) if self.pairs.possible() else due
+            fresh = set(self.newcomers.among(due)) if self.newcomers.possible() else set()
+            # Who is there already comes first: no newcomer takes his place or his name.
+            established = self._established([one for one in due if one not in fresh])
+            first = [one for one in due if one in established]
+            rest = [one for one in due if one not in established and one not in fresh]
+            if fresh:
+                self._carefully(first, connector)
+                joined, refused = self.newcomers.run(fresh, connector)
+                if joined and self.pairs.possible():
+                    joined = set(self.pairs.run(sorted(joined)))
+                others = refused.union(rest)
+                self._carefully([*(one for one in due if one in joined), *(one for one in due if one in others)], connector)
+            else:
+                self._carefully(first + rest, connector)
+        return number
+
+    def _carefully(self, due: list[int], connector: Taken | None) -> None:
+        """Object by object, with all that may concern one."""
+        if not due:
+            return
+        claims, rivals = self._claims(due)
+        if rivals:
+            with self.at.workspace.backend.write() as connection:
+                dirty.mark(self.at.workspace.backend, connection, self.at.engagement_id, [(self.at.profile.name, one, 0) for one in rivals])
+            concerned = set(rivals) - set(due)
+            due = [*due, *(one for one in self._due() if one in concerned)]
+            claims, _ = self._claims(due)
+        for number, ids in enumerate(self.at.portions(due)):
+            with garbage.paused(), self.at.workspace.backend.write("synchronise.unit") as connection:
+                unique = UniqueValues(
+                    backend=self.at.workspace.backend,
+                    connection=connection,
+                    engagement_id=self.at.engagement_id,
+                    directory_id=self.at.target_id,
+                    reserve=self.at.engagement.directories[self.at.profile.target].reserve_names,
+                    now=self.at.now,
+                    connector=connector,
+                )
+                self._portion(connection, ids, claims, unique)
+            self.at.workspace.report(min((number + 1) * PORTION, len(due)), len(due), f"synchronise {self.at.profile.name}")
+
+    def _established(self, ids: Collection[int]) -> set[int]:
+        """Those of these source objects that have a partner in the target, but whoever is gone: another one may take his place."""
+        with self.at.workspace.backend.read() as connection:
+            return joins.having_partner(connection, ids, self.at.target_id, self.at.profile.target_kind.value)
 
     def _due(self) -> list[int]:
         with self.at.workspace.backend.read() as connection:

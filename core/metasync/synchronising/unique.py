@@ -21,8 +21,8 @@ from metasync.store import matching, reservations, waits
 from metasync.store import pending as pending_rows
 from metasync.store.backend import Backend
 from metasync.store.normalise import normalise
+from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.needs import BETWEEN, in_parent
-from metasync.synchronising.program import ObjectError
 
 MOST = 10_000
 """The highest {n} that is tried."""

@@ -21,7 +21,7 @@ from metasync.synchronising.images import Image, Written, overlay
 from metasync.synchronising.program import Program
 
 if TYPE_CHECKING:
-    from metasync.engagement.model import Engagement, Profile
+    from metasync.engagement.model import Engagement, Profile, Ranking
     from metasync.workspace import Workspace
 
 PREFERENCE = (Kind.USER, Kind.GROUP, Kind.GUEST, Kind.CONTACT, Kind.CONTAINER)
@@ -66,7 +66,9 @@ class Unit:
     """The steps of leaving that we took, where their record is to be corrected."""
     agreed: bool | None = None
     desired: bytes | None = None
-    digest: bytes = b""
+    computed: bytes | None = None
+    target_digest: bytes | None = None
+    """Of the target object as it was imported, unless something is on its way to it."""
 
     @property
     def id(self) -> int:
@@ -98,10 +100,13 @@ class Unit:
         found["target"] = self.target.attributes if self.target is not None and self.target.state is not State.GONE else {}
         found["wave"] = WAITING
         rankings = engagement.metaverse.get(profile.source_kind, {})
-        found["mv"] = {
-            name: value for name, ranking in rankings.items() if (value := _ranked(ranking.contributors, ranking.union, found)) is not None
-        }
+        found["mv"] = ranked_values(rankings, found)
         return found
+
+
+def ranked_values(rankings: Mapping[str, Ranking], found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The metaverse's attributes with several contributors: of each the first that has a value, or all of them."""
+    return {name: value for name, ranking in rankings.items() if (value := _ranked(ranking.contributors, ranking.union, found)) is not None}
 
 
 def _ranked(contributors: Sequence[tuple[str, str]], union: bool, found: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -200,6 +205,7 @@ class Loader:
                     image.state = State.UNREAD
                 if row.kind == self.profile.target_kind.value:
                     unit.target_join, unit.target = row, image
+                    unit.target_digest = found.digest if found is not None and not since else None
                     last = {name: value for _, after, _ in since for name, value in after.items()}
                     unit.cleared = frozenset(name for name, value in last.items() if value is None)
             if row.object_id != unit.id:

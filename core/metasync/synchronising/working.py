@@ -14,10 +14,11 @@ from metasync.store import codec
 from metasync.store.normalise import normalise
 from metasync.store.rows import State, Status
 from metasync.synchronising import diff, leaving
+from metasync.synchronising.computed import Images
+from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.family import STANDS, Family
-from metasync.synchronising.fit import attribute_schema
 from metasync.synchronising.images import source_name
-from metasync.synchronising.program import ObjectError, evaluate
+from metasync.synchronising.program import evaluate
 from metasync.synchronising.scope import Verdict, is_named
 from metasync.synchronising.setting import Setting, stopped
 from metasync.synchronising.unique import UniqueValues, ValueTaken, expanded
@@ -37,32 +38,23 @@ class Working:
             if unit.status or (self.at.profile.action is Action.CREATE_ONLY and unit.target is not None):
                 continue
             try:
-                unit.wanted, unit.place = self._compute(unit)
+                environment = unit.environment(self.at.engagement)
+                unit.wanted, unit.place = diff.wanted(unit.program, environment, exists=unit.target is not None)
             except ObjectError as error:
                 stopped(unit, error)
                 continue
+            images = Images.of(unit.wanted, unit.place)
+            unit.computed = images.computed if images is not None else None
             place = unit.place or (unit.target.attributes.get("path") if unit.target is not None else None)
-            for name, value in unit.wanted.items():
-                known = attribute_schema(unit.program.target_schema, name)
-                mapping = unit.program.mappings.get(name)
-                if isinstance(value, str) and mapping and (known.unique or mapping.unique):
+            for name, known, mapping in unit.program.unique:
+                value = unit.wanted[name]
+                if isinstance(value, str):
                     pattern = mapping.unique[0] if mapping.unique else "{value}"
                     values.append((known, expanded(pattern, value, 2, known.max_length), place))
             _give_up(unit, unique)
         unique.fetch({unit.identity_id for unit in units if unit.identity_id is not None}, values)
         for unit in units:
             _forget(unit, unique)
-
-    def _compute(self, unit: Unit) -> tuple[dict[str, Any], str | None]:
-        """What the target object shall hold, before unique values are decided, and where it belongs (None: where it is)."""
-        environment = unit.environment(self.at.engagement)
-        desired = unit.program.desired(environment)
-        place, move = None, self.at.profile.place is not None and self.at.profile.place.move_existing
-        if unit.target is None or move:
-            place = unit.program.new_place(environment)
-        if unit.target is not None and place is not None:
-            desired.setdefault("path", place)
-        return diff.fitted(unit.program, desired), place
 
     def family(self, connection: Connection, units: Sequence[Unit]) -> Family:
         """Who else stands for these identities."""
@@ -195,7 +187,7 @@ class Working:
             unit.operations = [diff.creation(program, desired, place)]
             # Whoever is created enabled and disabled in the source before the next look was disabled there: the two had agreed.
             unit.agreed = desired["enabled"] if isinstance(desired.get("enabled"), bool) else None
-            unit.creates, unit.status, unit.reason = True, Status.PENDING, f"{verdict.words}; to be created in {self.at.profile.target}"
+            unit.creates, unit.status, unit.reason = True, Status.PENDING, to_be_created(verdict.words, self.at.profile.target)
             return
         self._difference(unit, verdict, desired)
 
@@ -235,10 +227,9 @@ class Working:
 
     def _unique(self, unit: Unit, desired: dict[str, Any], place: str | None, unique: UniqueValues) -> None:
         """Replace wanted values that must be unique by those that this identity gets."""
-        for name, value in desired.items():
-            known = attribute_schema(unit.program.target_schema, name)
-            mapping = unit.program.mappings.get(name)
-            if not isinstance(value, str) or mapping is None or name in unit.held or not (known.unique or mapping.unique):
+        for name, known, mapping in unit.program.unique:
+            value = desired[name]
+            if not isinstance(value, str) or name in unit.held:
                 continue
             target = unit.target
             if target is not None and mapping.strength.value == "once":
@@ -261,9 +252,14 @@ class Working:
             except ValueTaken as taken:
                 unit.waits.append((self.at.target_id, *taken.key))
                 raise
-            if current is None or normalise(desired[name]) != normalise(current):
-                # Should somebody else take it before we do, it is decided again.
+            # Should somebody else take it before we do, it is decided again: whoever creates is found by what is reserved for it.
+            if target is not None and (current is None or normalise(desired[name]) != normalise(current)):
                 unit.waits.append((self.at.target_id, *unique.key(known, desired[name], parent)))
+
+
+def to_be_created(words: str, target: str) -> str:
+    """Why somebody is pending who has no object yet."""
+    return f"{words}; to be created in {target}"
 
 
 def _give_up(unit: Unit, unique: UniqueValues) -> None:

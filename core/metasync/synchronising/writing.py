@@ -24,10 +24,10 @@ class Writing:
 
     def existing(self, connection: Connection, units: Sequence[Unit]) -> dict[int, str]:
         """unit -> what stood for it in the target before this pass: an anchor, `planned`, or nothing."""
-        before = pending_rows.of_objects(connection, self.at.profile.name, [unit.id for unit in units])
+        before = pending_rows.planned(self.at.workspace.backend, connection, self.at.profile.name, [unit.id for unit in units])
         found = {}
         for unit in units:
-            planned = "planned" if unit.id in before and before[unit.id].anchor is None else ""
+            planned = "planned" if unit.id in before else ""
             found[unit.id] = unit.target.anchor if unit.target is not None and unit.target.state is not State.GONE else planned
         return found
 
@@ -59,15 +59,14 @@ class Writing:
             if unit.done is not None and unit.target_join is not None and unit.done != list(unit.target_join.done):
                 joins.set_done(connection, unit.target_join.id, unit.done)
         dirty.clean(connection, name, ids, self.at.now)
-        dirty.mark(backend, connection, self.at.engagement_id, [(profile, one, 0) for profile, one in waiting])
-        if any(program.references for program in self.at.programs.values()):
+        if self.at.refers:
             # They are worked out in transactions of their own, which a process that ends here never comes to.
-            dirty.mark(backend, connection, self.at.engagement_id, [(name, one, dirty.REFERENCES) for one in ids])
+            dirty.await_references(backend, connection, self.at.engagement_id, name, [unit.id for unit in units if _may_have_members(unit)])
+        dirty.mark(backend, connection, self.at.engagement_id, [(profile, one, 0) for profile, one in waiting])
         times = {unit.id: unit.due_at for unit in units if unit.due_at is not None}
         dirty.mark_later(backend, connection, self.at.engagement_id, name, times)
         self._tell_holders(connection, units, existed)
         self._tell_siblings(connection, units)
-        self.at.worked |= set(ids)
         self.at.outcome.looked_at += len(ids)
         self.at.outcome.pending += len(pending)
         self.at.outcome.problems += sum(1 for problem in found if problem.severity is not Severity.NOTICE)
@@ -89,6 +88,10 @@ class Writing:
                 now = unit.target.anchor
             if now != existed.get(unit.id, "") or (unit.before is None and now):
                 changed |= {unit.id: unit.id, **{one.object_id: unit.id for one in unit.joins if one.object_id is not None}}
+        self.tell_holders(connection, changed)
+
+    def tell_holders(self, connection: Connection, changed: Mapping[int, int]) -> None:
+        """Those that refer to one of these objects look again, at him alone; object -> the source object that stands for it."""
         if not changed:
             return
         marks = []
@@ -144,6 +147,9 @@ def _state(unit: Unit) -> states.SyncState:
     return states.SyncState(
         object_id=unit.id,
         digest=unit.row.digest,
+        # What an undo holds is not compared: once it is released, the two digests say nothing.
+        target=unit.target_digest if not unit.held else None,
+        computed=unit.computed,
         status=unit.status or Status.PROBLEM,
         reason=unit.reason,
         enabled=unit.agreed if unit.agreed is not None else keep,

@@ -39,6 +39,9 @@ from metasync_csv.scan import Scan, duplicates, emptiness, scan, where_undecodab
 from metasync_csv.table import Table, Wanted, load
 from metasync_csv.values import Cells
 
+KEPT = 48 << 20
+"""Bytes of memory for the text of files between the two passes. A larger file is read twice."""
+
 CURSOR = "csv1:"
 PRESENT, ABSENT = "+", "-"
 
@@ -123,7 +126,7 @@ class CsvConnector(Connector):
             if held is not None:
                 try:
                     with reading(held, self.layout) as (opened, _):
-                        header = read_header(opened, file, self.layout)
+                        _, header = read_header(opened, file, self.layout)
                 except UnicodeDecodeError as error:
                     raise ImportIncomplete(where_undecodable(held, self.layout, error)) from error
                 if header:
@@ -157,7 +160,10 @@ class CsvConnector(Connector):
     def _pages(self, request: ReadRequest, *, everything: bool) -> Iterator[Page]:
         with ExitStack() as stack:
             held: list[tuple[File, Held | None]] = [(file, stack.enter_context(holding(file))) for file in self._files(request)]
-            scans = [scan(file, one, self.layout) for file, one in held]
+            scans, room = list[Scan](), KEPT
+            for file, one in held:
+                scans.append(scan(file, one, self.layout, room))
+                room = scans[-1].room
             self._check_named(scans)
             # of the bytes of the first pass; the second pass must see the same, or the read does not complete
             cursor = self._cursor(request, [found.digest if found.held else None for found in scans])

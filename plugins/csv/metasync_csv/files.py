@@ -204,12 +204,16 @@ def encoding_of(start: bytes, layout: Layout) -> Encoding:
 def file_digest(file: File) -> bytes | None:
     """Tells two states of a file apart; None where there is none. Raises as `exists` does."""
     with holding(file) as held:
-        if held is None:
-            return None
-        try:
-            return Digesting(held.raw).digest()
-        except OSError as error:
-            raise Unavailable(f"{file.path} cannot be read: {error.strerror}; check the file and its rights") from error
+        return None if held is None else held_digest(held)
+
+
+def held_digest(held: Held) -> bytes:
+    """The same of an open file, from its start."""
+    try:
+        held.raw.seek(0)
+        return Digesting(held.raw).digest()
+    except OSError as error:
+        raise Unavailable(f"{held.file.path} cannot be read: {error.strerror}; check the file and its rights") from error
 
 
 @contextmanager

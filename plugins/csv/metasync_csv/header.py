@@ -13,10 +13,10 @@ from metasync_csv.layout import File, Layout
 MEMBERSHIP = (Operation.MEMBER_ADD, Operation.MEMBER_REMOVE)
 
 
-def read_header(opened: OpenFile, file: File, layout: Layout) -> list[str]:
-    """The first row that is not blank. An empty list: there is none."""
+def read_header(opened: OpenFile, file: File, layout: Layout) -> tuple[int, list[str]]:
+    """The first row that is not blank, and how many rows that makes with the blank ones. An empty list: there is none."""
     try:
-        return next((row for row in layout.dialect.reader(opened.lines) if row), [])
+        return next(((number, row) for number, row in enumerate(layout.dialect.reader(opened.lines), start=1) if row), (0, []))
     except csv.Error as error:
         raise ImportIncomplete(f"{file.path}: the header cannot be read: {error}; check `delimiter` and `quote`") from error
 

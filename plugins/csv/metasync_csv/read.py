@@ -2,71 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 
-from metasync.contract import Entry, ImportIncomplete, Item, Kind, ReadRequest, Reject, Values
-from metasync_csv.files import check_unchanged, reading
+from metasync.contract import Entry, ImportIncomplete, Item, Kind, ReadRequest, Reject
+from metasync_csv.build import Build, RowRejected, builder, wanted
+from metasync_csv.files import check_unchanged, held_digest, reading
+from metasync_csv.header import read_header
 from metasync_csv.layout import File, Layout
+from metasync_csv.rows import Block, Rows
 from metasync_csv.scan import Scan
-from metasync_csv.values import Cells, Decode, anchor_of, folded, shown
+from metasync_csv.values import Cells, anchor_of, folded, shown
 
 Places = Mapping[str, Sequence[tuple[File, int]]]
-Build = Callable[[Sequence[str]], dict[str, Values]]
-
-
-class RowRejected(ValueError):
-    """A row that cannot be taken, with the reason."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """One requested attribute and where it is read."""
-
-    attribute: str
-    at: int
-    column: str
-    decode: Decode | None
-
-
-def wanted(header: Sequence[str], kind: Kind, request: ReadRequest, file: File, layout: Layout, cells: Cells) -> tuple[Wanted, ...]:
-    """The requested attributes that the file has. Raises `ImportIncomplete` for a column that must be there and is not: everything in
-    it would read as cleared."""
-    found: list[Wanted] = []
-    for attribute in sorted(request.attributes.get(kind, frozenset())):
-        name = layout.column_name(attribute)
-        if name in header:
-            found.append(Wanted(attribute=attribute, at=header.index(name), column=name, decode=cells.decoder(layout.column(name))))
-        elif not layout.may_be_missing(attribute):
-            raise ImportIncomplete(
-                f"{file.path} has no column {name!r}, which the document reads for kind {kind}; its columns are "
-                f"{', '.join(map(repr, header))}. "
-                "Correct the document or the file; with `header: open` a missing column reads as empty"
-            )
-    return tuple(sorted(found, key=lambda part: part.at))  # in the order of the file: it lies so in memory
-
-
-def builder(parts: Sequence[Wanted]) -> Build:
-    """A function from a row to its attributes; an empty cell is an absent attribute. It is written out as straight-line code, which
-    halves the time of an import. What the document and the file name enters as constants and never as code."""
-    lines = ["def build(row):", "    attributes = {}", "    try:"]
-    names: dict[str, object] = {"RowRejected": RowRejected}
-    for number, part in enumerate(parts):
-        lines.append(f"        if cell := row[{part.at:d}]:")
-        if part.decode is None:
-            lines.append(f"            attributes[{part.attribute!r}] = cell")
-        else:
-            names[f"decode_{number}"] = part.decode
-            lines.append(f"            column = {part.column!r}")
-            lines.append(f"            if (value := decode_{number}(cell)) is not None:")
-            lines.append(f"                attributes[{part.attribute!r}] = value")
-    lines += ["        return attributes", "    except ValueError as error:"]
-    lines.append('        raise RowRejected(f"column {column!r}: {error}") from None')
-    code = compile("\n".join(lines), "<rows of a CSV file>", "exec")
-    exec(code, names)  # noqa: S102 - our own template; names are constants in it
-    build: Build = names["build"]  # type: ignore[assignment]
-    return build
 
 
 def pages(found: Scan, request: ReadRequest, layout: Layout, cells: Cells, twice: Places) -> Iterator[list[Item]]:
@@ -76,83 +24,110 @@ def pages(found: Scan, request: ReadRequest, layout: Layout, cells: Cells, twice
     kinds = [kind for kind in request.kinds if kind in layout.kinds and file.kind in (None, kind)]
     builders = {kind: builder(wanted(header, kind, request, file, layout, cells)) for kind in kinds}
     held = found.held
-    if held is None:
+    if held is None or not header:
         return
-    rows = _Rows(found, layout, builders, twice)
-    try:
-        with reading(held, layout) as (opened, digesting):
-            yield from rows.pages(layout.dialect.reader(opened.lines), max(1, request.page_size))
-            digest = digesting.digest()
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ImportIncomplete(
-            f"{file.path} cannot be read to its end: {error}; a quote is not closed or stands in the wrong place"
-        ) from error
-    if rows.records != found.records or digest != found.digest:
+    rows = Rows(layout.dialect, len(header), layout.options["field_size"])
+    items = _Items(found, rows, layout, builders, twice)
+    if found.kept is not None:
+        yield from items.pages(_given_up(found.kept), iter(()), request.page_size)
+        digest = held_digest(held)
+    else:
+        try:
+            with reading(held, layout) as (opened, digesting):
+                read_header(opened, file, layout)
+                yield from items.pages(rows.blocks(opened.lines), opened.lines, request.page_size)
+                digest = digesting.digest()
+        except UnicodeDecodeError as error:
+            raise ImportIncomplete(f"{file.path} cannot be read to its end: {error}") from error
+    if items.records != found.records or digest != found.digest:
         raise ImportIncomplete(f"{file.path} is still being written: two readings of it differ. Import again when its writer is done")
     check_unchanged(held)
 
 
-class _Rows:
+def _given_up(blocks: deque[Block]) -> Iterator[Block]:
+    """Each of them, and no reference to it any more."""
+    while blocks:
+        yield blocks.popleft()
+
+
+class _Items:
     """Turns rows into items, and counts them."""
 
-    def __init__(self, found: Scan, layout: Layout, builders: Mapping[Kind, Build], twice: Places) -> None:
+    def __init__(self, found: Scan, rows: Rows, layout: Layout, builders: Mapping[Kind, Build], twice: Places) -> None:
         self.file, self.header, self.layout, self.builders, self.twice = found.file, found.header, layout, builders, twice
+        self.rows = rows
         self.width, self.at = len(found.header), found.header.index(layout.anchor)
         self.kind_at = found.header.index(layout.kind_column) if layout.kind_column else None
         self.last = found.records if layout.options["trailer"] else -1
-        self.suspicious = found.nul or found.long
         self.torn_end = found.records if found.open_end else -1
-        self.number = 0
+        self.number = found.top
         """Of the row that was read last, from 1, blank ones included: what a spreadsheet shows."""
-        self.blank = 0
         self.records = 0
         """Rows that are not blank, without the header; known at the end."""
 
-    def pages(self, reader: Iterator[list[str]], size: int) -> Iterator[list[Item]]:
-        """The hot loop: a usual row is made into an entry here, any other is looked at by `_one`. A page is never empty."""
-        for row in reader:
-            self.number += 1
-            if row:
-                break  # the header
-        kind, at, width = self.file.kind, self.at, self.width
-        build = self.builders.get(kind) if kind is not None else None
-        usual = not self.twice and not self.suspicious and kind is not None and build is not None
-        usual = usual and self.last < 0 and self.torn_end < 0
-        first, number = self.number + 1, self.number
+    def pages(self, blocks: Iterator[Block], more: Iterator[str], size: int) -> Iterator[list[Item]]:
+        """The items of these blocks, in portions; none is empty. `more`: where a row that goes on behind its block finds its end."""
         page: list[Item] = []
-        add = page.append
-        for number, row in enumerate(reader, start=first):
-            if usual and len(row) == width and (anchor := row[at].strip()) and anchor.isascii():
-                try:
-                    add(Entry(anchor=anchor, kind=kind, attributes=build(row)))  # type: ignore[arg-type, misc]  # `usual` says that they are there
-                except RowRejected as error:
-                    self.number = number
-                    add(self._reject(str(error), anchor))
-            else:
-                self.number = number
-                if item := self._one(row, number - first - self.blank + 1):
-                    add(item)
+        size = max(1, size)
+        for block in blocks:
+            page += self._items(block, more)
             if len(page) >= size:
-                yield page
-                page = []
-                add = page.append
-        self.records = number - first - self.blank + 1
+                whole = len(page) // size * size
+                yield from (page[start : start + size] for start in range(0, whole, size))
+                del page[:whole]
         if page:
             yield page
 
-    def _one(self, row: Sequence[str], record: int) -> Item | None:
-        if not row:
-            self.blank += 1
+    def _items(self, block: Block, more: Iterator[str]) -> list[Item]:
+        """All at once where they are as usual, else one by one."""
+        rows, suspicious = self.rows.rows(block), block.suspicious
+        if rows is None:
+            close = list(self.rows.closely(block, more, self.file.path))
+            rows = [row for row, _ in close]
+            suspicious = True  # a row that goes on is longer than its block says
+        entries = None if suspicious else self._usual(rows)
+        if entries is not None:
+            self.number += len(rows)
+            self.records += len(rows)
+            return entries
+        items: list[Item] = []
+        for row in rows:
+            self.number += 1
+            if row:
+                self.records += 1
+                if item := self._one(row, suspicious):
+                    items.append(item)
+        return items
+
+    def _usual(self, rows: Sequence[list[str]]) -> list[Item] | None:
+        """The entries of whole rows of one kind, each of which can be taken; None if these are not such rows."""
+        kind, at = self.file.kind, self.at
+        build = self.builders.get(kind) if kind is not None else None
+        if kind is None or build is None or set(map(len, rows)) != {self.width}:
             return None
+        if self.records < max(self.last, self.torn_end) <= self.records + len(rows):
+            return None
+        anchors = [row[at] for row in rows]
+        joined = "\n".join(anchors)
+        if not joined.isascii() or "\n".join(joined.split()) != joined:
+            anchors = list(map(anchor_of, anchors))
+        if not all(anchors) or (self.twice and not self.twice.keys().isdisjoint(map(folded, anchors))):
+            return None
+        try:
+            return [Entry(anchor=anchor, kind=kind, attributes=build(row, anchor)) for anchor, row in zip(anchors, rows, strict=True)]
+        except RowRejected:
+            return None
+
+    def _one(self, row: Sequence[str], suspicious: bool) -> Item | None:
         layout = self.layout
-        if record == self.last:
+        if self.records == self.last:
             return None  # the trailer, which the first pass has looked at
-        if len(row) != self.width or self.suspicious:
+        if len(row) != self.width or suspicious:
             reason = _torn(row, self.width, self.header, layout)
             if reason:
                 return self._reject(reason, _sure_anchor(row, self.width, self.at))
         anchor = anchor_of(row[self.at])
-        if record == self.torn_end:
+        if self.records == self.torn_end:
             reason = (
                 "the file ends behind an empty cell without a line break, so the row may be half-written; end the file with a line break"
             )
@@ -172,7 +147,7 @@ class _Rows:
         if kind is None or build is None:
             return None
         try:
-            return Entry(anchor=anchor, kind=kind, attributes=build(row))
+            return Entry(anchor=anchor, kind=kind, attributes=build(row, anchor))
         except RowRejected as error:
             return self._reject(str(error), anchor)
 

@@ -16,6 +16,9 @@ from metasync_csv.options import STANDARD
 Decode = Callable[[str], "Values | None"]
 ResolveReference = Callable[[Column, Reference], str]
 
+KNOWN = 4096
+"""How many cells of a column are remembered."""
+
 INTEGER = re.compile(r"[+-]?[0-9]{1,4000}\Z")
 FORMULA = re.compile(r"[=@\t\r\n+\-＝＠＋－]")  # noqa: RUF001 - spreadsheets take the full-width signs as well
 PLAIN_NUMBER = re.compile(r"[+-][0-9][0-9 .,()/-]*\Z")
@@ -34,6 +37,20 @@ def folded(cell: str) -> str:
     if cell.isascii():
         return cell.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", cell).casefold())
+
+
+class Known(dict[str, "Value | None"]):
+    """What cells mean that come again and again (a manager, a word for true); as many as there is room for."""
+
+    def __init__(self, decode: Callable[[str], Value | None]) -> None:
+        self._decode = decode
+
+    def __missing__(self, cell: str) -> Value | None:
+        value = self._decode(cell)
+        if len(self) >= KNOWN:
+            self.clear()
+        self[cell] = value
+        return value
 
 
 class Cells:
@@ -76,11 +93,11 @@ class Cells:
             return anchor_of
         match column.type:
             case Type.BOOLEAN:
-                return self._boolean
+                return Known(self._boolean).__getitem__
             case Type.INTEGER:
                 return _integer
             case Type.TIME:
-                return self._time
+                return Known(self._time).__getitem__
             case Type.BYTES:
                 return _bytes
             case Type.REFERENCE:
@@ -90,7 +107,7 @@ class Cells:
                     value = anchor_of(cell)
                     return Reference(value=value, key=key) if value else None
 
-                return reference
+                return Known(reference).__getitem__
             case _:
                 return None
 

@@ -337,7 +337,7 @@ class World:
             connection.execute(dirty.delete())
             connection.execute(profile_state.delete())
             for name in self.engagement.profiles:
-                connection.execute(insert(profile_state).values(engagement_id=1, profile=name, basis="x"))
+                connection.execute(insert(profile_state).values(engagement_id=1, profile=name, basis="x", reference_basis="x"))
 
     def dirty(self) -> set[tuple[str, str, str | None]]:
         """(profile, anchor of the source object, anchor of the member alone or None)."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from metasync.contract import Kind, Operation
-from metasync.overview import show_plan
+from metasync.overview import changes_of, show_plan
 from metasync.synchronising import setting
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
@@ -296,7 +296,8 @@ def test_an_exchange_of_addresses_is_shown_in_the_order_in_which_it_is_written(m
     engine.import_()
     engine.plan()
     assert engine.last is not None
-    rows = [one for one in show_plan(engine.workspace, engine.last.plans[0]).changes if "mail" in one.after]
+    shown = changes_of(engine.workspace, show_plan(engine.workspace, engine.last.plans[0]))
+    rows = [one.row for one in shown if "mail" in one.row.after]
     several = [[one for one in rows if one.object_id == number] for number in {one.object_id for one in rows}]
     (aside, takes) = next(of_one for of_one in several if len(of_one) == 2)
     assert aside.rules["mail"].startswith("steps aside")

@@ -38,7 +38,7 @@ operations = st.builds(
     operation=st.sampled_from(Operation),
     before=st.dictionaries(names, values, max_size=3),
     after=st.dictionaries(names, st.one_of(values, st.none()), max_size=3),
-    rules=st.dictionaries(names, texts, max_size=3),
+    rules=st.dictionaries(names, st.text(st.characters(codec="utf-8"), max_size=20), max_size=3),
 )
 images = st.dictionaries(names, st.one_of(values, st.none()), max_size=6)
 
@@ -82,15 +82,6 @@ def test_packing_for_the_store_gives_the_digest_of_the_whole_and_keeps_reference
     assert (in_any_order(dict(unlinked)), blob, list(links)) == (in_any_order(dict(plain)), codec.encode(plain), list(expected_links))
     assert digest == codec.digest(image)
     assert len(digest) == 16
-
-
-@given(images, st.data())
-def test_knowing_where_references_are_changes_nothing_and_a_wrong_guess_neither(image: dict[str, Any], data: st.DataObject) -> None:
-    guess = data.draw(st.lists(st.sampled_from([*sorted(image), "elsewhere"]), unique=True))
-    plain, blob, digest, links = codec.pack(image)
-    guessed = codec.pack(image, guess)
-    assert (guessed[1], guessed[2], sorted(guessed[3])) == (blob, digest, sorted(links))
-    assert in_any_order(dict(guessed[0])) == in_any_order(dict(plain))
 
 
 def test_a_true_a_one_and_the_text_one_are_three_different_values() -> None:

@@ -193,11 +193,13 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_problem")),
     )
     op.create_index("ix_problem_object", "problem", ["engagement_id", "area", "of", "object_id"], unique=False)
+    op.create_index("ix_problem_severity", "problem", ["engagement_id", "severity", "id"], unique=False)
     op.create_table(
         "profile_state",
         sa.Column("engagement_id", ID, nullable=False),
         sa.Column("profile", words(200), nullable=False),
         sa.Column("basis", words(64), nullable=False),
+        sa.Column("reference_basis", words(64), nullable=False),
         sa.ForeignKeyConstraint(["engagement_id"], ["engagement.id"], name=op.f("fk_profile_state_engagement_id_engagement")),
         sa.PrimaryKeyConstraint("engagement_id", "profile", name=op.f("pk_profile_state")),
     )
@@ -261,6 +263,8 @@ def create_tables() -> None:
         sa.Column("profile", words(200), nullable=False),
         sa.Column("object_id", ID, nullable=False),
         sa.Column("digest", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("target", sa.LargeBinary(length=16), nullable=True),
+        sa.Column("computed", sa.LargeBinary(length=16), nullable=True),
         sa.Column("status", words(30), nullable=False),
         sa.Column("reason", TEXT, nullable=False),
         sa.Column("enabled", sa.Boolean(), nullable=True),
@@ -353,13 +357,43 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["plan_id"], ["plan.id"], name=op.f("fk_change_plan_id_plan")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_change")),
     )
-    op.create_index("ix_change_anchor", "change", ["directory_id", "anchor"], unique=False)
-    op.create_index("ix_change_plan", "change", ["plan_id", "state", "stage"], unique=False)
-    op.create_index("ix_change_run", "change", ["run_id"], unique=False)
-    op.create_index("ix_change_source", "change", ["profile", "object_id", "state"], unique=False)
-    op.create_index("ix_change_state", "change", ["engagement_id", "directory_id", "state", "due_at"], unique=False)
+    op.create_index(
+        "ix_change_anchor",
+        "change",
+        ["directory_id", "anchor"],
+        unique=False,
+        sqlite_where=sa.text("anchor IS NOT NULL"),
+        postgresql_where=sa.text("anchor IS NOT NULL"),
+    )
+    op.create_index("ix_change_order", "change", ["plan_id", "id"], unique=False)
+    op.create_index("ix_change_plan", "change", ["plan_id", "state", "stage", "id"], unique=False)
+    op.create_index(
+        "ix_change_run",
+        "change",
+        ["run_id", "object_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("run_id IS NOT NULL"),
+        postgresql_where=sa.text("run_id IS NOT NULL"),
+    )
+    op.create_index("ix_change_source", "change", ["profile", "object_id", "state", "run_id", "id"], unique=False)
+    op.create_index("ix_change_state", "change", ["directory_id", "state", "anchor", "id"], unique=False)
     op.create_index("ix_change_tag", "change", ["tag"], unique=False)
-    op.create_index("ix_change_target", "change", ["directory_id", "target_id", "state"], unique=False)
+    op.create_index(
+        "ix_change_target",
+        "change",
+        ["directory_id", "target_id", "state"],
+        unique=False,
+        sqlite_where=sa.text("target_id IS NOT NULL"),
+        postgresql_where=sa.text("target_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_change_undone",
+        "change",
+        ["undone_by"],
+        unique=False,
+        sqlite_where=sa.text("undone_by IS NOT NULL"),
+        postgresql_where=sa.text("undone_by IS NOT NULL"),
+    )
     op.create_table(
         "cursor",
         sa.Column("engagement_id", ID, nullable=False),
@@ -468,6 +502,7 @@ def create_tables() -> None:
         sa.Column("anchor", TEXT, nullable=True),
         sa.Column("label", TEXT, nullable=False),
         sa.Column("operations", sa.LargeBinary(), nullable=False),
+        sa.Column("reference_operations", sa.LargeBinary(), nullable=True),
         sa.Column("run_id", ID, nullable=True),
         sa.ForeignKeyConstraint(["directory_id"], ["directory.id"], name=op.f("fk_pending_directory_id_directory")),
         sa.ForeignKeyConstraint(["engagement_id"], ["engagement.id"], name=op.f("fk_pending_engagement_id_engagement")),
@@ -475,7 +510,14 @@ def create_tables() -> None:
         sa.UniqueConstraint("profile", "object_id", name=op.f("uq_pending_profile_object_id")),
     )
     op.create_index("ix_pending_object", "pending", ["object_id"], unique=False)
-    op.create_index("ix_pending_target", "pending", ["target_id"], unique=False)
+    op.create_index(
+        "ix_pending_target",
+        "pending",
+        ["target_id"],
+        unique=False,
+        sqlite_where=sa.text("target_id IS NOT NULL"),
+        postgresql_where=sa.text("target_id IS NOT NULL"),
+    )
     op.create_table(
         "pin",
         sa.Column("engagement_id", ID, nullable=False),

@@ -1,0 +1,243 @@
+"""The many that have a partner and are in step with it: found to be so in bulk.
+
+Where neither what the mappings yield nor the partner has changed since the object was found to be in step, nothing is written at all.
+Whatever differs, or needs a decision, goes the careful way of `working`. A test holds the two ways equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from metasync import garbage
+from metasync.contract import Kind
+from metasync.engagement.model import Action, Cause, Leave, Origin, Strength
+from metasync.store import codec, dirty, holders, pairs, reservations
+from metasync.store.normalise import normalise
+from metasync.store.rows import State, Status
+from metasync.synchronising import diff
+from metasync.synchronising.computed import Images
+from metasync.synchronising.errors import ObjectError
+from metasync.synchronising.images import Image
+from metasync.synchronising.program import NOTHING, Program
+from metasync.synchronising.scope import DISABLED, INSIDE, in_scope
+from metasync.synchronising.setting import Setting
+from metasync.synchronising.unique import UniqueValues, expanded
+from metasync.synchronising.units import WAITING
+
+BULK = 5000
+"""Pairs per transaction."""
+SETTLED = (Status.IN_STEP.value, Status.PENDING.value)
+
+Key = tuple[str, str]
+"""(name in the index, normalised value)."""
+
+
+class Stand(NamedTuple):
+    """A value of one pair that stands only once."""
+
+    key: Key
+    attribute: str
+    base: str
+    current: str
+    pattern: str
+    """The first that the document gives: what it was given may differ from what it was made of."""
+    limit: int | None
+
+
+class Pair(NamedTuple):
+    """One whose values have to be compared."""
+
+    row: pairs.Row
+    program: Program
+    values: dict[str, Any]
+    images: Images
+    words: str
+    """Why it is in scope."""
+    left: str | None
+    """How it left all the same."""
+
+    @property
+    def enabled(self) -> bool | None:
+        """The value of `enabled` that both sides had when they last agreed."""
+        return None if self.row.enabled is None else bool(self.row.enabled)
+
+
+class Pairs:
+    """Looks at the pairs of one profile."""
+
+    def __init__(self, at: Setting) -> None:
+        self.at = at
+        self.backend = at.workspace.backend
+
+    def possible(self) -> bool:
+        """Does everything depend on the two objects alone, and is nothing held or on its way?"""
+        profile, at = self.at.profile, self.at
+        if not at.alone or profile.merge or profile.action is Action.CREATE_ONLY or at.loader.reference_attributes:
+            return False
+        if any(root not in ("source", "wave", program.source) for program in at.programs.values() for root in program.roots):
+            return False
+        with self.backend.read() as connection:
+            if not self.backend.any(connection, "SELECT 1 FROM sync_state WHERE profile = ?", profile.name):
+                return False
+            return not holders.under_way(self.backend, connection, at.engagement_id, profile.name, at.target_id)
+
+    def run(self, ids: Sequence[int]) -> list[int]:
+        """Look at them; those that are left, in the order given."""
+        left: list[int] = []
+        for start in range(0, len(ids), BULK):
+            self.at.workspace.check_stop()
+            with garbage.paused(), self.backend.write("synchronise.unit") as connection:
+                left += self._portion(connection, list(ids[start : start + BULK]))
+            self.at.workspace.report(min(start + BULK, len(ids)), len(ids), f"synchronise {self.at.profile.name}")
+        return left
+
+    def _portion(self, connection: Connection, ids: list[int]) -> list[int]:
+        at, name = self.at, self.at.profile.name
+        found = pairs.rows(self.backend, connection, name, ids, at.target_id, at.profile.target_kind.value)
+        same: list[pairs.Row] = []
+        compare: list[Pair] = []
+        for object_id in ids:
+            row = found.get(object_id)
+            pair = self._look(row) if row is not None else None
+            if pair is None or row is None:
+                continue
+            as_before = (row.status, row.reason, row.left_cause) == (Status.IN_STEP, pair.words, pair.left)
+            if as_before and row.known_target == row.target_digest and row.known_computed == pair.images.computed:
+                same.append(row)
+            else:
+                compare.append(pair)
+        settled = self._settle(connection, compare)
+        done = [*(row.id for row in same), *settled]
+        changed = [(row.digest, row.id) for row in same if row.digest != row.known_digest]
+        pairs.set_digests(self.backend, connection, name, changed)
+        whole = dirty.marked_whole(self.backend, connection, name, [row.id for row in same]) if at.refers else set()
+        dirty.clean(connection, name, done, at.now)
+        if at.refers:
+            dirty.await_references(self.backend, connection, at.engagement_id, name, {*settled, *whole, *(one for _, one in changed)})
+        at.outcome.looked_at += len(done)
+        handled = set(done)
+        return [one for one in ids if one not in handled]
+
+    def _look(self, row: pairs.Row) -> Pair | None:
+        """What the mappings yield; None where that takes more care."""
+        at, program = self.at, self.at.programs.get(row.directory_id)
+        if program is None or row.state != State.LIVE or row.target_state != State.LIVE or row.kind != at.profile.source_kind:
+            return None
+        ours = at.profile.scope.origin is Origin.NATIVE and (row.mark is not None or row.created)
+        special = row.target_privileged or row.done not in (None, "null") or row.status not in SETTLED
+        if ours or special or (program.source, row.anchor) in at.hand.ignored:
+            return None
+        attributes = codec.decode(row.blob)
+        environment: Mapping[str, Mapping[str, Any]] = {
+            program.source: attributes,
+            "source": attributes,
+            "target": NOTHING,
+            "wave": WAITING,
+            "mv": NOTHING,
+        }
+        try:
+            verdict = in_scope(program, attributes, environment)
+            # Whoever is disabled in the source has left as far as his profile says so; where it says nothing, he is simply in step.
+            if verdict is INSIDE:
+                left = None
+            elif verdict is DISABLED and all(step.action is Leave.KEEP for step in at.profile.leaving.get(Cause.DISABLED, ())):
+                left = Cause.DISABLED.value if at.profile.leaving.get(Cause.DISABLED) else None
+            else:
+                return None
+            if row.left_cause not in (None, left):
+                return None
+            values, place = diff.wanted(program, environment, exists=True)
+        except ObjectError:
+            return None
+        images = Images.of(values, place)
+        return Pair(row, program, values, images, verdict.words, left) if images is not None else None
+
+    def _settle(self, connection: Connection, compare: Sequence[Pair]) -> list[int]:
+        """Those of these pairs that are in step all the same."""
+        if not compare:
+            return []
+        at, backend = self.at, self.backend
+        blobs = pairs.images(backend, connection, [one.row.target_id for one in compare])
+        stands: dict[int, list[Stand]] = {}
+        presents: dict[int, dict[str, Any]] = {}
+        sought: dict[str, list[str]] = {}
+        for one in compare:
+            present = presents[one.row.id] = codec.decode(blobs[one.row.target_id])
+            found = stands[one.row.id] = list(_stands(one, present))
+            for stand in found:
+                sought.setdefault(stand.key[0], []).append(stand.key[1])
+        bearers = pairs.bearers(backend, connection, at.target_id, sought)
+        kept = pairs.kept(backend, connection, at.target_id, [one.row.identity_id for one in compare])
+        given = {
+            attribute: [stand.key[1] for some in stands.values() for stand in some if stand.attribute == attribute]
+            for attribute in {stand.attribute for some in stands.values() for stand in some}
+        }
+        held = reservations.held(backend, connection, at.target_id, given)
+        rows = []
+        new: list[tuple[str, str, str, str, int, str]] = []
+        for one in compare:
+            present = presents[one.row.id]
+            own = stands[one.row.id]
+            if not all(_stays(one, stand, bearers, kept, held) for stand in own):
+                continue
+            image = Image(object_id=one.row.target_id, directory=at.profile.target, anchor="", kind=Kind.USER, label="", attributes=present)
+            try:
+                difference = diff.difference(one.program, one.values, image, agreed=one.enabled)
+            except ObjectError:
+                continue
+            if difference.operations or difference.problems:
+                continue
+            desired = Images.of(one.values, None)
+            assert desired is not None
+            row = one.row
+            since = row.left_since if one.left == row.left_cause else at.now
+            known = (row.id, row.digest, row.target_digest, one.images.computed, one.words, difference.agreed, desired.desired)
+            rows.append((*known, one.left, since if one.left is not None else None))
+            # What it bears and was never given by us is its own from now on.
+            new += [
+                (stand.attribute, stand.key[1], one.values[stand.attribute], stand.base, row.identity_id, at.profile.name)
+                for stand in own
+                if (row.identity_id, stand.attribute) not in kept
+            ]
+        reservations.add(backend, connection, at.engagement_id, at.target_id, new)
+        pairs.settle(backend, connection, at.engagement_id, at.profile.name, at.run_id, rows)
+        return [row[0] for row in rows]
+
+
+def _stays(
+    pair: Pair,
+    stand: Stand,
+    bearers: Mapping[Key, set[int]],
+    kept: Mapping[tuple[int, str], Sequence[pairs.Kept]],
+    held: Mapping[tuple[str, str], int],
+) -> bool:
+    """Is a unique value the pair's own, borne by nobody else, and reserved for it or for nobody? A numbered one takes its place in
+    `values`."""
+    if not bearers.get(stand.key, set()) <= {pair.row.target_id}:
+        return False
+    known = kept.get((pair.row.identity_id, stand.attribute))
+    if known is None:
+        value = expanded(stand.pattern, stand.base, 2, stand.limit) if stand.pattern else stand.base
+        if normalise(value) != normalise(stand.current) or (stand.attribute, stand.key[1]) in held:
+            return False
+    else:
+        mine = [one for one in known if one.released is None]
+        if len(mine) != 1 or len(known) != 1 or mine[0].base != stand.base or normalise(mine[0].shown) != normalise(stand.current):
+            return False
+        value = mine[0].shown if stand.pattern else stand.base
+    pair.values[stand.attribute] = value
+    return True
+
+
+def _stands(pair: Pair, present: Mapping[str, Any]) -> Iterator[Stand]:
+    """What the pair has that stands only once."""
+    for name, known, mapping in pair.program.unique:
+        base, current = pair.values[name], present.get(name)
+        if not isinstance(base, str) or mapping.strength is Strength.ONCE:
+            continue
+        text = current if isinstance(current, str) else ""
+        place = pair.values.get("path") or present.get("path")
+        yield Stand(UniqueValues.key(known, text, place), name, base, text, mapping.unique[0] if mapping.unique else "", known.max_length)

@@ -1,0 +1,147 @@
+"""What is worked in bulk (newcomers, and pairs that are in step) is left behind as if each object had been worked with care."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from metasync.contract import Kind, Reference
+from metasync.store.tables import object_, plan, sync_state, wanted
+from metasync.synchronising import newcomers, pairs
+from metasync.synchronising.newcomers import Newcomers
+from metasync.synchronising.pairs import Pairs
+from metasync.testing.engine import Engine
+from metasync.testing.memory import MemoryDirectory
+from metasync.testing.staff import BASE, DOCUMENT, STAFF, person
+
+NAMES = ("Anna", "anna", "ANNA (2)", "Anna (2)", "Änne", "Åse", "Zoë", "zoe", "O'Neil", "Straße", "Strasse", "李雷", "Bo", "B o")
+IN_ONE_STORE = ("engagement_id", "object_id", "run_id", "target", "left_since")
+SCOPED = STAFF.replace(
+    "target: ad\n    match: [{source: mail", "target: ad\n    scope: {where: 'source.title != \"Guest\"'}\n    match: [{source: mail"
+)
+
+
+class Ways:
+    """One company twice: the one engine may work in bulk, the other must not."""
+
+    def __init__(self, folder: Path, seed: int, patch: pytest.MonkeyPatch) -> None:
+        self.patch, self.taken = patch, {"newcomers": 0, "pairs": 0}
+        self.engines: list[Engine] = []
+        for name in ("bulk", "care"):
+            own = folder / name
+            own.mkdir()
+            hr, ad = MemoryDirectory(seed=1), MemoryDirectory(seed=2)
+            ad.add(Kind.CONTAINER, name="People", path=BASE)
+            self.engines.append(Engine(own, DOCUMENT.format(profiles=SCOPED), {"hr": hr, "ad": ad}))
+        # Portions so small that most of what concerns two objects concerns two portions.
+        patch.setattr(newcomers, "BULK", 3)
+        patch.setattr(pairs, "BULK", 3)
+
+    def each(self) -> Iterator[Engine]:
+        """Both engines, each by its own way."""
+        ways = {"newcomers": Newcomers, "pairs": Pairs}
+        for number, engine in enumerate(self.engines):
+            with self.patch.context() as patch:
+                for name, way in ways.items():
+                    real = way.run
+
+                    def counted(self_: object, *given: object, real: object = real, name: str = name) -> object:
+                        before = self_.at.outcome.looked_at  # type: ignore[attr-defined]
+                        found = real(self_, *given)  # type: ignore[operator]
+                        self.taken[name] += self_.at.outcome.looked_at - before  # type: ignore[attr-defined]
+                        return found
+
+                    patch.setattr(way, "run", counted)
+                    if number == 1:
+                        patch.setattr(way, "possible", lambda _: False)
+                yield engine
+
+    def settle(self, *, export: bool) -> None:
+        """Import, plan and, perhaps, export by both ways; what is left behind is the same."""
+        left = []
+        for engine in self.each():
+            engine.import_()
+            planned = engine.plan()
+            left.append((planned, hashes(engine), states(engine), sorted(engine.problems()), waiting(engine)))
+            if export and any(planned.values()):
+                engine.approve()
+                engine.export()
+        for bulk, care in zip(*left, strict=True):
+            assert bulk == care
+
+
+def hashes(engine: Engine) -> list[str]:
+    assert engine.last is not None
+    with engine.backend.read() as connection:
+        return list(connection.execute(select(plan.c.hash).where(plan.c.id.in_(engine.last.plans)).order_by(plan.c.profile)).scalars())
+
+
+def states(engine: Engine) -> list[tuple[object, ...]]:
+    """What is known of every source object, but for numbers, marks and times."""
+    known = [one for one in sync_state.c if one.name not in IN_ONE_STORE]
+    query = select(object_.c.anchor, *known).join(object_, object_.c.id == sync_state.c.object_id)
+    with engine.backend.read() as connection:
+        return sorted((tuple(row) for row in connection.execute(query)), key=repr)
+
+
+def waiting(engine: Engine) -> list[tuple[object, ...]]:
+    query = select(wanted.c.profile, object_.c.anchor, wanted.c.name, wanted.c.value).join(object_, object_.c.id == wanted.c.object_id)
+    with engine.backend.read() as connection:
+        return sorted(tuple(row) for row in connection.execute(query))
+
+
+def edit(dice: random.Random, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    """Joiners, among them some of like names and addresses, leavers, changes that matter and others, and drift."""
+    for number in range(dice.randint(2, 7)):
+        title = dice.choice(("Clerk", "Guest", "Ärztin"))
+        mail = f"{dice.getrandbits(40):x}{number}@x.test" if dice.random() < 0.8 else f"{dice.randint(1, 4)}@x.test"
+        manager = hr.anchors(Kind.USER)
+        more = {"manager": Reference(value=dice.choice(manager))} if manager and dice.random() < 0.6 else {}
+        person(hr, f"{dice.choice(NAMES)} {dice.choice(NAMES)}", mail, title=title, enabled=dice.random() < 0.9, **more)
+    people, groups = hr.anchors(Kind.USER), hr.anchors(Kind.GROUP)
+    if len(groups) < 3:
+        groups.append(hr.add(Kind.GROUP, name=f"Team {dice.choice(NAMES)} {len(groups)}", path=BASE))
+    for one in dice.sample(people, min(4, len(people))):
+        match dice.randrange(6):
+            case 0:
+                hr.delete(one)
+            case 1:
+                hr.change(one, displayName=f"{dice.choice(NAMES)} {dice.choice(NAMES)}")
+            case 2:
+                hr.change(one, manager=Reference(value=dice.choice(people)), enabled=dice.random() < 0.7)
+            case 3:
+                hr.change(one, title=dice.choice(("Guest", "Clerk")))
+            case _:
+                hr.join(dice.choice(groups), one)
+    there = ad.anchors(Kind.USER)
+    if dice.random() < 0.4:
+        person(ad, f"{dice.choice(NAMES)} {dice.choice(NAMES)}", f"{dice.randint(1, 4)}@x.test", title="there")
+    if there and dice.random() < 0.5:
+        ad.change(dice.choice(there), title="changed by hand")
+    if there and dice.random() < 0.2:
+        ad.delete(dice.choice(there))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_both_ways_leave_the_same_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    ways = Ways(tmp_path, seed, monkeypatch)
+    dice = random.Random(seed)
+    for step in range(6):
+        for engine in ways.engines:
+            edit(random.Random(1000 * seed + step), engine.directories["hr"], engine.directories["ad"])
+        ways.settle(export=dice.random() < 0.7)
+        if dice.random() < 0.3:
+            # Another document that means the same: everything is looked at again.
+            text = SCOPED.replace("title: source.title", f"title: 'source.title'{' ' * step}\n      description: '\"{step % 2}\"'")
+            for engine in ways.each():
+                engine.load(DOCUMENT.format(profiles=text))
+    ways.settle(export=True)
+    ways.settle(export=True)
+    assert ways.taken["newcomers"] > 10
+    assert ways.taken["pairs"] > 10
+    for engine in ways.engines:
+        engine.close()
