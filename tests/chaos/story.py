@@ -94,9 +94,9 @@ class Story:
             if path.is_dir():
                 shutil.copytree(path, self.site.folder / path.name)
             else:
-                shutil.copyfile(path, self.site.folder / path.name)
+                shutil.copy(path, self.site.folder / path.name)
         if not (moment.folder / database.name).exists():
-            database.unlink(missing_ok=True)
+            database.write_bytes(b"")  # as good as none
         self.site.people = {key: dict(one) for key, one in moment.people.items()}
         return self.site
 

@@ -1,8 +1,7 @@
 """PostgreSQL 15 or newer, through psycopg 3: for many jobs at a time, and for databases that others keep and back up.
 
 One transaction writes at a time, as on SQLite: each takes an advisory lock first, so that what it has looked up still holds when it
-writes. Bulk rows go by binary COPY, or as arrays. Imports commit with `synchronous_commit=off` (the last commits may be lost with the
-power, never torn), the ledger with `on`.
+writes. Bulk rows go by binary COPY, or as arrays. Every commit is flushed, of an import too: a server may go down without us.
 """
 
 from __future__ import annotations
@@ -56,6 +55,8 @@ SETTINGS = {
     "plan_cache_mode": "force_custom_plan",
     "jit": "off",
     "timezone": "UTC",
+    # Also of an import: a server that was killed comes back without what it had not flushed, while we live on, and take it for stored.
+    "synchronous_commit": "on",
     "lock_timeout": "10s",
     # A process that was stopped in mid-transaction must not keep everybody else from writing.
     "idle_in_transaction_session_timeout": "60s",
@@ -90,7 +91,6 @@ class Postgres(Backend):
         self._inside.write = True
         try:
             with self._translated(), self._connect(self._writing) as connection, connection.begin():
-                connection.exec_driver_sql(f"SET LOCAL synchronous_commit = {'on' if durable else 'off'}")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
                 yield connection
                 fault.before_commit(transaction, _disk_full)

@@ -124,14 +124,6 @@ def test_a_read_only_database_is_told_so(postgres: Cluster, postgres_url: str) -
 # --- one writer, many readers ----------------------------------------------------------------------------------------------------------
 
 
-def test_imports_do_not_wait_for_the_disk_and_the_ledger_does(backend: Backend) -> None:
-    def level(durable: bool) -> str:
-        with backend.write(durable=durable) as connection:
-            return str(connection.exec_driver_sql("SHOW synchronous_commit").scalar_one())
-
-    assert (level(durable=True), level(durable=False)) == ("on", "off")
-
-
 def test_a_second_process_waits_for_the_first_and_says_so_when_that_takes_too_long(
     backend: Backend, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +173,16 @@ def test_what_was_committed_is_there_after_ten_kills_and_the_pool_recovers(own_p
                 backend.now(connection)
             assert names(backend) == committed
         assert backend.verify() == []
+
+
+def test_i1_what_an_import_stored_is_there_too_when_the_server_comes_back(own_postgres: Cluster) -> None:
+    """Whoever stored it lives on: were it gone, the rest of the import, and its cursor, would be stored without it."""
+    with closing(open_store(own_postgres.database("metasync"))) as backend:
+        for number in range(5):
+            add(backend, f"page {number}")
+            own_postgres.stop("immediate")
+            own_postgres.start()
+            assert names(backend) == [f"page {one}" for one in range(number + 1)]
 
 
 def test_a_server_that_is_being_restarted_is_waited_for(own_postgres: Cluster) -> None:
