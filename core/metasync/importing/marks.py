@@ -79,7 +79,7 @@ class Marks:
             rows.update(self._partners(connection, profile, touched.whole, groups))
         keys = [(self._directory_id, name, value) for name, value in touched.keys]
         waiting = waits.on_keys(connection, keys)
-        waiting += [(name, object_id) for name, object_id, _ in waits.creating_by_reservation(connection, keys)]
+        waiting += [(name, object_id) for name, object_id, _ in waits.creating_by_reservation(self._backend, connection, keys)]
         rows.update((name, object_id, dirty.WHOLE) for name, object_id in waiting if name in self._profiles)
         if rows:
             dirty.mark(self._backend, connection, self._engagement_id, rows)
@@ -97,15 +97,15 @@ class Marks:
     ) -> Iterable[tuple[str, int, int]]:
         """The source objects of a profile that stand for the same identities as what was touched here."""
         sources = [self._ids[name] for name in profile.sources]
-        for _, partner in dirty.partners(connection, whole, sources, profile.source_kind):
+        for _, partner in dirty.partners(self._backend, connection, whole, sources, profile.source_kind):
             yield profile.name, partner, dirty.WHOLE
         if not groups:
             return
         members = {member for _, found in groups.values() if len(found) < FEW for member in found}
         theirs: dict[int, set[int]] = {}
-        for member, partner in dirty.partners(connection, members, sources, None):
+        for member, partner in dirty.partners(self._backend, connection, members, sources, None):
             theirs.setdefault(member, set()).add(partner)
-        for holder, partner in dirty.partners(connection, groups, sources, profile.source_kind):
+        for holder, partner in dirty.partners(self._backend, connection, groups, sources, profile.source_kind):
             if partner == holder:
                 continue
             changed = groups[holder][1]

@@ -163,19 +163,20 @@ def of_identities(connection: Connection, identity_ids: Collection[int], profile
     return found
 
 
+PARTNERS = """
+SELECT own.object_id, other.object_id
+FROM "join" AS own
+CROSS JOIN "join" AS other
+WHERE own.object_id IN ? AND other.identity_id = own.identity_id AND other.object_id IS NOT NULL AND other.directory_id IN ?"""
+"""The joins in the order in which they are to be followed: few objects are asked for, of many in a directory."""
+
+
 def partners(
-    connection: Connection, object_ids: Collection[int], directory_ids: Collection[int], kind: str | None
+    backend: Backend, connection: Connection, object_ids: Collection[int], directory_ids: Collection[int], kind: str | None
 ) -> list[tuple[int, int]]:
     """(object, the object of the same identity in one of these directories), itself included; `kind`: of the latter."""
-    own, other = join.alias("own"), join.alias("other")
+    query, more = (PARTNERS, []) if kind is None else (f"{PARTNERS} AND other.kind = ?", [str(kind)])
     found: list[tuple[int, int]] = []
     for part in portions(object_ids):
-        query = (
-            select(own.c.object_id, other.c.object_id)
-            .join(other, other.c.identity_id == own.c.identity_id)
-            .where(own.c.object_id.in_(part), other.c.object_id.is_not(None), other.c.directory_id.in_(sorted(directory_ids)))
-        )
-        if kind is not None:
-            query = query.where(other.c.kind == kind)
-        found += [(one, partner) for one, partner in connection.execute(query)]
+        found += [(row[0], row[1]) for row in backend.fetch(connection, query, part, sorted(directory_ids), *more)]
     return found

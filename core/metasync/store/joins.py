@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, exists, func, insert, or_, select, update
 
@@ -30,8 +30,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JoinRow:
+class JoinRow(NamedTuple):
     """An object's place in the metaverse."""
 
     id: int
@@ -52,25 +51,12 @@ class JoinRow:
 
 
 def _rows(connection: Connection, condition: Any) -> list[JoinRow]:
-    query = select(join, object_.c.state).select_from(join.outerjoin(object_, object_.c.id == join.c.object_id)).where(condition)
+    columns = [join.c[name] for name in JoinRow._fields[:-1]]
+    query = select(*columns, object_.c.state).select_from(join.outerjoin(object_, object_.c.id == join.c.object_id)).where(condition)
     return [
-        JoinRow(
-            id=row.id,
-            identity_id=row.identity_id,
-            directory_id=row.directory_id,
-            kind=row.kind,
-            anchor=row.anchor,
-            object_id=row.object_id,
-            profile=row.profile,
-            rule=row.rule,
-            revision=row.revision,
-            run_id=row.run_id,
-            author=row.author,
-            created=bool(row.created),
-            done=tuple(row.done or ()),
-            gone=row.state == "gone",
-        )
+        JoinRow(*row[:10], author, bool(created), tuple(done or ()), state == "gone")
         for row in connection.execute(query)
+        for author, created, done, state in (row[10:],)
     ]
 
 

@@ -35,6 +35,8 @@ COLUMNS = (
 )
 CHANGED = ("kind", "label", "state", "digest", "blob", "generation", "mark", "privileged", "run_id")
 PORTION = 5000
+KINDS = {one.value: one for one in Kind}
+STATES = {one.value: one for one in State}
 
 
 class Known(NamedTuple):
@@ -90,21 +92,13 @@ def ids_by_key(connection: Connection, directory_id: int, name: str, values: Col
 
 def get(connection: Connection, object_ids: Collection[int]) -> dict[int, ObjectRow]:
     """id -> object."""
+    columns = [object_.c[name] for name in ObjectRow._fields]
     found: dict[int, ObjectRow] = {}
     for part in portions(object_ids):
-        for row in connection.execute(select(object_).where(object_.c.id.in_(part))):
-            found[row.id] = ObjectRow(
-                id=row.id,
-                directory_id=row.directory_id,
-                kind=Kind(row.kind),
-                anchor=row.anchor,
-                label=row.label,
-                state=State(row.state),
-                digest=row.digest,
-                blob=row.blob,
-                mark=row.mark,
-                privileged=bool(row.privileged),
-                run_id=row.run_id,
+        for row in connection.execute(select(*columns).where(object_.c.id.in_(part))):
+            number, directory_id, kind, anchor, label, state, digest, blob, mark, privileged, run_id = row
+            found[number] = ObjectRow(
+                number, directory_id, KINDS[kind], anchor, label, STATES[state], digest, blob, mark, bool(privileged), run_id
             )
     return found
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, delete, select, update
 
@@ -16,8 +15,7 @@ from metasync.store.tables import reserved
 COLUMNS = ("engagement_id", "directory_id", "attribute", "value", "shown", "base", "identity_id", "profile")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reservation:
+class Reservation(NamedTuple):
     """A unique value and the identity that it is kept for."""
 
     id: int
@@ -99,16 +97,5 @@ def release(connection: Connection, ids: Collection[int], now: datetime) -> None
 
 
 def _reservations(connection: Connection, condition: Any) -> list[Reservation]:
-    return [
-        Reservation(
-            id=row.id,
-            attribute=row.attribute,
-            value=row.value,
-            shown=row.shown,
-            base=row.base,
-            identity_id=row.identity_id,
-            released=row.released,
-            profile=row.profile,
-        )
-        for row in connection.execute(select(reserved).where(condition).order_by(reserved.c.id))
-    ]
+    columns = [reserved.c[name] for name in Reservation._fields]
+    return [Reservation._make(row) for row in connection.execute(select(*columns).where(condition).order_by(reserved.c.id))]

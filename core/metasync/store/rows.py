@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from metasync.contract import Kind, Operation, Values
 
@@ -71,8 +72,7 @@ class DirectoryRow:
     generation: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ObjectRow:
+class ObjectRow(NamedTuple):
     """An object as last imported. `blob` holds no references: those are links."""
 
     id: int

@@ -30,7 +30,7 @@ APPLICATION_ID = 0x4D657473
 
 MAGIC = b"SQLite format 3\0"
 BUSY_MILLISECONDS = 10_000
-CACHE_KIB = 32_768
+CACHE_KIB = 16_384
 CHECKPOINT_PAGES = 4_000
 AMONG = "IN (SELECT value FROM json_each(?))"
 """A list as one parameter: no limit on its length, and nothing to prepare anew."""

@@ -46,21 +46,11 @@ class SyncState(NamedTuple):
 
 def of_objects(connection: Connection, profile: str, object_ids: Collection[int]) -> dict[int, SyncState]:
     """How each object stood after the last synchronisation."""
+    columns = [sync_state.c[name] for name in SyncState._fields]
     found = {}
     for part in portions(object_ids):
-        for row in connection.execute(select(sync_state).where(sync_state.c.profile == profile, sync_state.c.object_id.in_(part))):
-            found[row.object_id] = SyncState(
-                object_id=row.object_id,
-                digest=row.digest,
-                target=row.target,
-                computed=row.computed,
-                status=row.status,
-                reason=row.reason,
-                enabled=row.enabled,
-                desired=row.desired,
-                left_cause=row.left_cause,
-                left_since=row.left_since,
-            )
+        for row in connection.execute(select(*columns).where(sync_state.c.profile == profile, sync_state.c.object_id.in_(part))):
+            found[row[0]] = SyncState._make(row)
     return found
 
 

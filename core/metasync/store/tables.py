@@ -255,6 +255,14 @@ join = Table(
     UniqueConstraint("identity_id", "directory_id", "kind"),
 )
 
+# What was created and no import has shown yet: little, among many joins.
+Index(
+    "ix_join_provisional",
+    join.c.directory_id,
+    sqlite_where=join.c.object_id.is_(None),
+    postgresql_where=join.c.object_id.is_(None),
+)
+
 decision = Table(
     "decision",
     metadata,

@@ -10,7 +10,7 @@ from metasync.store.backend import Backend
 from metasync.store.matching import by_name
 from metasync.store.portions import portions
 from metasync.store.rows import Status
-from metasync.store.tables import join, reserved, sync_state, wanted
+from metasync.store.tables import join, sync_state, wanted
 
 ANCHOR = "anchor"
 """The name of the key of those who wait for an object by its anchor, because people paired them."""
@@ -43,8 +43,19 @@ def on_keys(connection: Connection, keys: Collection[tuple[int, str, str]], but:
     return sorted(found)
 
 
+CREATING_BY_RESERVATION = """
+SELECT reserved.profile, own.object_id, reserved.value
+FROM reserved
+CROSS JOIN "join" AS own
+CROSS JOIN sync_state AS state
+WHERE reserved.directory_id = ? AND reserved.attribute = ? AND reserved.value IN ? AND reserved.released IS NULL
+  AND own.identity_id = reserved.identity_id
+  AND state.profile = reserved.profile AND state.object_id = own.object_id AND state.status IN ('in step', 'pending', 'in flight')"""
+"""The joins in the order in which they are to be followed: few values are asked for, of many."""
+
+
 def creating_by_reservation(
-    connection: Connection, keys: Collection[tuple[int, str, str]], profiles: Collection[str] | None = None
+    backend: Backend, connection: Connection, keys: Collection[tuple[int, str, str]], profiles: Collection[str] | None = None
 ) -> list[tuple[str, int, tuple[int, str, str]]]:
     """(profile, source object, key) of those that are creating an object with one of these keys (directory, name, value), or did and no
     import has shown it yet: the values that may stand only once are reserved for them."""
@@ -53,23 +64,13 @@ def creating_by_reservation(
     for directory_id, name, value in keys:
         by_attribute.setdefault((directory_id, name), []).append(value)
     for (directory_id, name), values in by_attribute.items():
-        attribute = name.removesuffix("@path")
-        for part in portions(values):
-            query = (
-                select(reserved.c.profile, join.c.object_id, reserved.c.value)
-                .join(join, join.c.identity_id == reserved.c.identity_id)
-                .join(sync_state, and_(sync_state.c.profile == reserved.c.profile, sync_state.c.object_id == join.c.object_id))
-                .where(reserved.c.directory_id == directory_id, reserved.c.attribute == attribute, reserved.c.value.in_(part))
-                .where(reserved.c.released.is_(None), sync_state.c.status.in_(CREATING))
-            )
-            if profiles is not None:
-                query = query.where(reserved.c.profile.in_(sorted(profiles)))
-            found += [(row.profile, row.object_id, (directory_id, name, row.value)) for row in connection.execute(query)]
+        rows = backend.fetch(connection, CREATING_BY_RESERVATION, directory_id, name.removesuffix("@path"), values)
+        found += [(row[0], row[1], (directory_id, name, row[2])) for row in rows if profiles is None or row[0] in profiles]
     return found
 
 
 def creating(
-    connection: Connection, keys: Collection[tuple[int, str, str]], profiles: Collection[str]
+    backend: Backend, connection: Connection, keys: Collection[tuple[int, str, str]], profiles: Collection[str]
 ) -> dict[tuple[int, str, str], set[str]]:
     """(directory, name, value) -> those of the profiles that are creating an object with it, or did and no import has shown it yet."""
     found: dict[tuple[int, str, str], set[str]] = {}
@@ -80,7 +81,7 @@ def creating(
             query = select(wanted.c.value, wanted.c.profile).join(sync_state, same).where(about, wanted.c.profile.in_(sorted(profiles)))
             for row in connection.execute(query.where(sync_state.c.status.in_(CREATING))):
                 found.setdefault((directory_id, name, row.value), set()).add(row.profile)
-    for profile, _, key in creating_by_reservation(connection, keys, profiles):
+    for profile, _, key in creating_by_reservation(backend, connection, keys, profiles):
         found.setdefault(key, set()).add(profile)
     return found
 

@@ -149,7 +149,7 @@ class Joining:
         marks = []
         for profile in self.at.readers(directory) if units else ():
             sources = [self.at.workspace.directory_ids[name] for name in profile.sources]
-            found = dirty.partners(connection, list(again), sources, profile.source_kind)
+            found = dirty.partners(self.at.workspace.backend, connection, list(again), sources, profile.source_kind)
             marks += [(profile.name, partner, dirty.WHOLE) for _, partner in found]
         dirty.mark(self.at.workspace.backend, connection, self.at.engagement_id, marks)
 
@@ -204,7 +204,7 @@ class Joining:
         """Whom another profile is about to create in the same target is not created twice."""
         others = self.at.same_target - {self.at.profile.name}
         sought = {key for unit in units for key in unit.waits} if others else set()
-        creating = waits.creating(connection, sought, others)
+        creating = waits.creating(self.at.workspace.backend, connection, sought, others)
         for unit in units:
             names = sorted({name for key in unit.waits for name in creating.get(key, ())})
             if names:

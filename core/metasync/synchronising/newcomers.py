@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 CREATE = Operation.CREATE.value
 EMPTY = codec.encode({})
-BULK = 5000
+BULK = 2000
 """Newcomers per transaction."""
 TO_BE_COMPARED = "in scope; to be compared with its partner"
 """How it stands with somebody who was joined, until that is done in the same pass."""

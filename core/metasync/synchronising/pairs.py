@@ -27,7 +27,7 @@ from metasync.synchronising.setting import Setting
 from metasync.synchronising.unique import UniqueValues, expanded
 from metasync.synchronising.units import WAITING
 
-BULK = 5000
+BULK = 2000
 """Pairs per transaction."""
 SETTLED = (Status.IN_STEP.value, Status.PENDING.value)
 

@@ -105,7 +105,7 @@ class Writing:
         for one in self.at.engagement.profiles.values() if groups else ():
             if one.target == self.at.profile.target:
                 sources = [self.at.workspace.directory_ids[source] for source in one.sources]
-                for holder, partner in dirty.partners(connection, groups, sources, one.source_kind):
+                for holder, partner in dirty.partners(self.at.workspace.backend, connection, groups, sources, one.source_kind):
                     marks += [(one.name, partner, member) for member in groups[holder]]
         dirty.mark(self.at.workspace.backend, connection, self.at.engagement_id, marks)
 

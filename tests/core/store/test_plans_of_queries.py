@@ -40,6 +40,7 @@ def test_every_query_of_a_synchronisation_finds_its_rows_by_an_index(tmp_path: P
         newcomers.rows(steps, connection, [1, 2, 3])
         matching.held(steps, connection, 2, [("mail", "a@x.test")])
         waits.wanted_by(steps, connection, "people", 2, [("mail", "a@x.test")])
+        waits.creating_by_reservation(steps, connection, [(2, "mail", "a@x.test"), (2, "name@path", "a")])
         reservations.held(steps, connection, 2, {"mail": ["a@x.test"]})
     backend.close()
     assert len(steps.found) > 20

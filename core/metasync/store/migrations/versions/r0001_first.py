@@ -432,6 +432,14 @@ def create_tables() -> None:
     )
     op.create_index(op.f("ix_join_identity_id"), "join", ["identity_id"], unique=False)
     op.create_index(op.f("ix_join_object_id"), "join", ["object_id"], unique=False)
+    op.create_index(
+        "ix_join_provisional",
+        "join",
+        ["directory_id"],
+        unique=False,
+        sqlite_where=sa.text("object_id IS NULL"),
+        postgresql_where=sa.text("object_id IS NULL"),
+    )
     op.create_table(
         "link",
         sa.Column("directory_id", ID, nullable=False),
