@@ -180,7 +180,8 @@ def _happen(fault: Fault, full: Callable[[], Exception] | None) -> None:
             os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
         case "freeze":
             # All threads stand still, the one that renews leases too, until somebody sends SIGCONT. Windows cannot do this to a process.
-            os.kill(os.getpid(), signal.SIGSTOP)
+            if (stop := getattr(signal, "SIGSTOP", None)) is not None:
+                os.kill(os.getpid(), stop)
         case "stall":
             time.sleep(fault.seconds)
         case "enospc":

@@ -65,7 +65,7 @@ def test_a_row_is_over_beyond_its_limit_and_not_at_it(seconds: float, over: bool
 
 def test_growth_is_the_exponent_through_all_sizes() -> None:
     measured = rows.Found(seconds={("working", size): {"import": (size / 1000) ** 1.5} for size in (1000, 10_000, 100_000)})
-    ((sizes, exponent),) = rows.growth("import")(measured)
+    ((sizes, exponent),) = rows.growth("working", "import")(measured)
     assert sizes == "1k -> 10k -> 100k"
     assert exponent == pytest.approx(1.5)
 

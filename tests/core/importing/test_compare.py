@@ -97,7 +97,7 @@ def test_an_entry_that_cannot_be_stored_is_listed_and_what_is_known_stays(world:
     world.user("1", displayName="Anna")
     world.user("2", displayName="Bert")
     world.run()
-    world.user("1", displayName={"a": "dictionary of", "b": {1}})
+    world.user("1", displayName={1, 2})
     world.user("2", displayName="Berta")
     assert world.counts(full=True) == {"rejected": 1, "changed": 1}
     assert world.stored() == {"1": {"displayName": "Anna"}, "2": {"displayName": "Berta"}}
