@@ -68,6 +68,13 @@ def ledger(site: Site) -> list[str]:
     return found
 
 
+def approved_tags(site: Site) -> set[str]:
+    """The tags of all changes of plans that were approved in the form that they have."""
+    query = select(change.c.tag).join(plan, plan.c.id == change.c.plan_id).join(approval, approval.c.plan_id == plan.c.id)
+    with site.database() as connection:
+        return set(connection.execute(query.where(approval.c.hash == plan.c.hash)).scalars())
+
+
 def approved(site: Site) -> list[str]:
     """Everything that was written is of a plan that was approved in the form that it has."""
     columns = change.c.id, change.c.label, change.c.tag, plan.c.hash, approval.c.hash.label("approved")
@@ -78,7 +85,8 @@ def approved(site: Site) -> list[str]:
     good = {row.id for row in rows if row.approved == row.hash}
     found = [f"unapproved (I3): {row.label}" for row in rows if row.id not in good]
     if isinstance(site, CountingSite) and site.counts.file.exists():
-        found += [f"unapproved (I3): the target was told {tag}" for tag in sorted(site.counts.by_tag().keys() - every)]
+        told = site.counts.by_tag().keys() - every - site.approved_before
+        found += [f"unapproved (I3): the target was told {tag}" for tag in sorted(told)]
     return found
 
 

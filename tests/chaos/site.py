@@ -51,6 +51,8 @@ class Site(ABC):
         self.leaks: list[str] = []
         """Commands that printed a secret."""
         self.answers: list[Answer] = []
+        self.approved_before: set[str] = set()
+        """Tags of changes whose approval went with a database that gave way to an older state."""
 
     # --- commands ------------------------------------------------------------------------------------------------------------------------
 

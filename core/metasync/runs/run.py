@@ -19,6 +19,7 @@ from metasync.runs.dispatch import write_plans
 from metasync.runs.record import ActiveRun, recorded
 from metasync.store import ledger, plans, problems
 from metasync.store import runs as rows
+from metasync.store.errors import StoreError
 from metasync.store.rows import Problem, Severity
 from metasync.synchronising import synchronise
 from metasync.synchronising.needs import profiles_reading
@@ -205,7 +206,8 @@ def _import_all(run: ActiveRun, directories: Sequence[str], *, full: bool = Fals
                 step.text = f"{counts}; {because}" if because else counts
                 confirm_import(inside, directory, run.id, began=began)
                 let_go_of_lost(inside, directory)
-        except Stopped:
+        except (Stopped, StoreError):
+            # Without a database there is nothing to go on with, in whatever directory.
             raise
         except MetasyncError as error:
             _remember_failure(run, directory, str(error))
