@@ -179,7 +179,7 @@ class Newcomers:
     ) -> Newcomer | None:
         rules = keyed(program.lookups(environment))
         values, place = wanted(program, environment, exists=False)
-        images = Images.of(values, place)
+        images = Images.of(values, place, program.kept)
         if images is None:
             return None
         unique: list[Unique] = []
@@ -190,7 +190,7 @@ class Newcomers:
                 unique.append(Unique(UniqueValues.key(known, value, values.get("path") or place), known.name, value, base))
                 if value is not base:
                     values[name], images = value, None
-        desired = images or Images.of(values, place)
+        desired = images or Images.of(values, place, program.kept)
         assert desired is not None
         after = created(program, values, place)
         label = next((after[name] for name in ("displayName", "name", "mail") if isinstance(after.get(name), str)), row.label)

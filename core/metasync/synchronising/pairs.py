@@ -152,7 +152,7 @@ class Pairs:
             values, place = diff.wanted(program, environment, exists=True)
         except ObjectError:
             return None
-        images = Images.of(values, place)
+        images = Images.of(values, place, program.kept)
         return Pair(row, program, values, images, verdict.words, left) if images is not None else None
 
     def _settle(self, connection: Connection, compare: Sequence[Pair]) -> list[int]:
@@ -190,7 +190,7 @@ class Pairs:
                 continue
             if difference.operations or difference.problems:
                 continue
-            desired = Images.of(one.values, None)
+            desired = Images.of(one.values, None, "")
             assert desired is not None
             row = one.row
             since = row.left_since if one.left == row.left_cause else at.now
