@@ -236,3 +236,16 @@ MAILS = [f"{letter}@x.test" for letter in "abcdef"]
 def brought(company: Ways, people: Sequence[tuple[str, str, str]]) -> None:
     """People of `hr` (name, mail, title), in this order."""
     company.bring(*(lambda hr, ad, one=one: person(hr, one[0], one[1], title=one[2]) for one in people))  # type: ignore[misc]
+
+
+def test_newcomers_are_told_to_groups_of_which_values_alone_are_looked_at_again(ways: Make) -> None:
+    company = ways(STAFF)
+    company.edit(lambda hr, ad: hr.add(Kind.GROUP, name="Team", path=BASE, members=(Reference(value=person(hr, "Anna Bo")),)))
+    for engine in company.each():
+        for _ in range(2):
+            engine.import_()
+            engine.plan("groups")
+            engine.approve()
+            engine.export()
+    company.load(STAFF + "    limits: {member add: {count: 7}}\n")
+    assert shown(company.settle()) == [("create", "Anna Bo"), ("member add", "Team")]
