@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from metasync.contract import Kind, Operation, Reference
+from metasync.runs import run
 from metasync.store.tables import dirty, object_, plan, reserved, sync_state, wanted
 from metasync.synchronising import newcomers, pairs
 from metasync.synchronising.newcomers import Newcomers
@@ -29,18 +30,25 @@ SCOPED = STAFF.replace(
 class Ways:
     """One company twice: the one engine may work in bulk, the other must not."""
 
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, profiles: str = SCOPED) -> None:
+    def __init__(
+        self, folder: Path, patch: pytest.MonkeyPatch, profiles: str = SCOPED, more: Sequence[Mapping[str, MemoryDirectory]] = ({}, {})
+    ) -> None:
         self.patch, self.taken = patch, {"newcomers": 0, "pairs": 0}
         self.engines: list[Engine] = []
-        for name in ("bulk", "care"):
+        self.further = [*more[0]]
+        for name, further in zip(("bulk", "care"), more, strict=True):
             own = folder / name
             own.mkdir()
             hr, ad = MemoryDirectory(seed=1), MemoryDirectory(seed=2)
             ad.add(Kind.CONTAINER, name="People", path=BASE)
-            self.engines.append(Engine(own, DOCUMENT.format(profiles=profiles), {"hr": hr, "ad": ad}))
+            self.engines.append(Engine(own, self.document(profiles), {"hr": hr, "ad": ad, **further}))
         # Portions so small that most of what concerns two objects concerns two portions.
         patch.setattr(newcomers, "BULK", 3)
         patch.setattr(pairs, "BULK", 3)
+
+    def document(self, profiles: str) -> str:
+        further = "".join(f"\n  {name}: {{{{connector: memory, options: {{{{store: {name}}}}}}}}}" for name in self.further)
+        return DOCUMENT.replace("\nprofiles:", f"{further}\nprofiles:").format(profiles=profiles)
 
     def each(self) -> Iterator[Engine]:
         """Both engines, each by its own way."""
@@ -76,7 +84,7 @@ class Ways:
     def load(self, profiles: str) -> None:
         """Another document."""
         for engine in self.engines:
-            engine.load(DOCUMENT.format(profiles=profiles))
+            engine.load(self.document(profiles))
 
     def settle(self, *, export: bool = True) -> dict[str, list[Planned]]:
         """Import, plan and, perhaps, export by both ways; what is left behind is the same. What was planned."""
@@ -181,12 +189,15 @@ def test_both_ways_leave_the_same_behind(tmp_path: Path, monkeypatch: pytest.Mon
         engine.close()
 
 
+Make = Callable[..., Ways]
+
+
 @pytest.fixture
-def ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Ways]]:
+def ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     made: list[Ways] = []
 
-    def make(profiles: str) -> Ways:
-        made.append(Ways(tmp_path, monkeypatch, profiles))
+    def make(profiles: str, more: Sequence[Mapping[str, MemoryDirectory]] = ({}, {})) -> Ways:
+        made.append(Ways(tmp_path, monkeypatch, profiles, more))
         return made[-1]
 
     yield make
@@ -195,7 +206,6 @@ def ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
             engine.close()
 
 
-Make = Callable[[str], Ways]
 MAP = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail", "title": "source.title"}
 
 
@@ -236,6 +246,52 @@ MAILS = [f"{letter}@x.test" for letter in "abcdef"]
 def brought(company: Ways, people: Sequence[tuple[str, str, str]]) -> None:
     """People of `hr` (name, mail, title), in this order."""
     company.bring(*(lambda hr, ad, one=one: person(hr, one[0], one[1], title=one[2]) for one in people))  # type: ignore[misc]
+
+
+def test_a_value_that_was_cleared_is_free_for_others(ways: Make) -> None:
+    company = ways(profile(match=[{"source": "employeeNumber", "target": "employeeNumber"}], map={**MAP, "employeeNumber": "source.employeeNumber"}))
+    company.edit(lambda hr, ad: person(hr, "Anna Bo", "a@x.test", employeeNumber="1"))
+    company.settle()
+    company.settle()
+    company.edit(lambda hr, ad: hr.change(anchor(hr, "Anna Bo"), mail=None))
+    for engine in company.each():
+        engine.cycle(beyond=list(Operation))
+    company.settle()
+    company.edit(lambda hr, ad: person(hr, "Anna Two", "a@x.test", employeeNumber="2"))
+    assert shown(company.settle()) == [("create", "Anna Two")]
+
+
+def test_whoever_waits_is_looked_at_once_his_rival_is_joined_to_what_does_not_bear_the_key(ways: Make) -> None:
+    company = ways(profile(match=[{"source": "employeeID", "target": "employeeID"}]))
+    company.edit(lambda hr, ad: person(hr, "Anna Bo", employeeID="1"))
+    for engine in company.each():
+        engine.import_()
+        engine.plan()
+        engine.approve()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run, "_import_all", lambda *_, **__: [])
+            engine.export()
+    company.edit(lambda hr, ad: person(hr, "Cleo Bo", employeeID="1"))
+    for engine in company.each():
+        engine.import_("hr")
+        assert not engine.plan()
+    assert shown(company.settle()) == [("create", "Cleo Bo")]
+
+
+def test_a_problem_that_another_document_does_not_know_is_over(ways: Make) -> None:
+    merging = profile(merge={"more": {"on": {"mail": "source.mail"}}})
+    more = [MemoryDirectory(seed=3), MemoryDirectory(seed=3)]
+    company = ways(profile(), [{"more": one} for one in more])
+    company.load(merging)
+    for one in more:
+        person(one, "A", "a@x.test")
+        person(one, "B", "a@x.test")
+    company.edit(lambda hr, ad: (person(hr, "Anna Bo", "a@x.test")))
+    company.settle()
+    company.settle()
+    company.load(profile())
+    company.settle()
+    assert not company.engines[0].problems()
 
 
 def test_newcomers_are_told_to_groups_of_which_values_alone_are_looked_at_again(ways: Make) -> None:
