@@ -305,3 +305,15 @@ def test_newcomers_are_told_to_groups_of_which_values_alone_are_looked_at_again(
             engine.export()
     company.load(STAFF + "    limits: {member add: {count: 7}}\n")
     assert shown(company.settle()) == [("create", "Anna Bo"), ("member add", "Team")]
+
+
+@pytest.mark.parametrize("mapped", ["source.mail", {"from": "source.mail", "unique": ["{value}", "{local}{n}@{domain}"]}])
+def test_a_value_that_somebody_else_in_the_target_has_too(ways: Make, mapped: object) -> None:
+    company = ways(profile(match=[{"source": "employeeNumber", "target": "employeeNumber"}], map={**MAP, "mail": mapped, "employeeNumber": "source.employeeNumber"}))
+    company.edit(lambda hr, ad: person(hr, "Anna Bo", "a@x.test", employeeNumber="1"))
+    company.settle()
+    company.settle()
+    company.edit(lambda hr, ad: person(ad, "Other", "a@x.test"))
+    company.settle(export=False)
+    company.edit(lambda hr, ad: ad.delete(anchor(ad, "Other")))
+    company.settle(export=False)
