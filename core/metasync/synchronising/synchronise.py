@@ -186,7 +186,7 @@ class MainPass:
             rest = [one for one in due if one not in established and one not in fresh]
             if fresh:
                 self._carefully(first, connector)
-                joined, refused = self.newcomers.run(fresh, connector)
+                joined, refused = self.newcomers.run(fresh, rest, connector)
                 if joined and self.pairs.possible():
                     joined = set(self.pairs.run(sorted(joined)))
                 others = refused.union(rest)

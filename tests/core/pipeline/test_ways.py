@@ -131,7 +131,9 @@ def names(engine: Engine) -> list[tuple[object, ...]]:
 
 def marks(engine: Engine) -> list[tuple[object, ...]]:
     """What is still to be looked at, or at another time."""
-    query = select(dirty.c.profile, object_.c.anchor, dirty.c.member_id <= 0, dirty.c.due_at).join(object_, object_.c.id == dirty.c.object_id)
+    query = select(dirty.c.profile, object_.c.anchor, dirty.c.member_id <= 0, dirty.c.due_at).join(
+        object_, object_.c.id == dirty.c.object_id
+    )
     with engine.backend.read() as connection:
         return sorted((*row[:3], row.due_at is None) for row in connection.execute(query))
 
@@ -239,6 +241,39 @@ def test_a_pattern_that_comes_later(ways: Make) -> None:
     company.settle()
 
 
+def test_whoever_was_joined_in_an_earlier_portion_and_is_taken_back_may_leave(ways: Make) -> None:
+    company = ways(profile(leaving={"deleted": ["disable"]}))
+    company.edit(lambda hr, ad: person(ad, "Anna 0", "0@x.test"))
+    company.bring(*(lambda hr, ad, one=one: person(hr, f"Anna {one}", f"{one}@x.test") for one in range(3)))  # type: ignore[misc]
+    company.edit(lambda hr, ad: person(hr, "Rival Bo", "0@x.test"))
+    company.settle(export=False)
+    company.edit(lambda hr, ad: hr.delete(anchor(hr, "Rival Bo")))
+    company.settle()
+    company.edit(lambda hr, ad: hr.delete(anchor(hr, "Anna 0")))
+    assert shown(company.settle()) == [("disable", "Anna 0")]
+
+
+def test_rivals_with_a_history_are_seen_before_newcomers_are_joined(ways: Make) -> None:
+    """One waits in vain for the partner already, another comes to be in scope together with the newcomer."""
+    company = ways(profile(scope={"where": 'source.title != "Guest"'}))
+    company.edit(lambda hr, ad: (person(hr, "Anna Bo", "a@x.test"), person(hr, "Anne Bo", "a@x.test"), person(ad, "A", "a@x.test")))
+    company.edit(lambda hr, ad: (person(hr, "Cleo Bo", "c@x.test", title="Guest"), person(ad, "C", "c@x.test")))
+    company.edit(lambda hr, ad: person(hr, "Dora Bo", "d@x.test", title="Guest"))
+    company.settle(export=False)
+    company.edit(lambda hr, ad: (person(hr, "Anni Bo", "a@x.test"), person(hr, "Clea Bo", "c@x.test"), person(hr, "Dori Bo", "d@x.test")))
+    company.edit(lambda hr, ad: [hr.change(anchor(hr, name), title="Clerk") for name in ("Cleo Bo", "Dora Bo")])
+    company.settle(export=False)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_rivals_that_were_refused_in_an_earlier_portion(ways: Make, there: bool) -> None:
+    company = ways(profile())
+    company.edit(lambda hr, ad: person(ad, "A", "a@x.test") if there else None)
+    mails = enumerate(("a@x.test", "a@x.test", "b@x.test", "a@x.test"))
+    company.bring(*(lambda hr, ad, at=at, mail=mail: person(hr, f"Anna {at}", mail) for at, mail in mails))  # type: ignore[misc]
+    company.settle(export=False)
+
+
 NUMBERED = {**MAP, "cn": {"from": "source.displayName", "unique": ["{value}", "{value} ({n})"]}}
 MAILS = [f"{letter}@x.test" for letter in "abcdef"]
 
@@ -248,8 +283,63 @@ def brought(company: Ways, people: Sequence[tuple[str, str, str]]) -> None:
     company.bring(*(lambda hr, ad, one=one: person(hr, one[0], one[1], title=one[2]) for one in people))  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("between", [0, 3])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_rival_whose_values_cannot_be_computed(ways: Make, order: int, between: int, there: bool) -> None:
+    company = ways(profile(map={**NUMBERED, "title": "source.title == 'x' ? source.nothing.lower() : source.title"}))
+    company.edit(lambda hr, ad: person(ad, "A", "a@x.test") if there else None)
+    others = [(f"Cleo {one}", f"{one}@x.test", "Clerk") for one in range(between)]
+    people = [("Anna Bo", "a@x.test", "Clerk"), *others, ("Anna  Bo", "a@x.test", "x")]
+    brought(company, people[::order])
+    company.settle(export=False)
+    company.edit(lambda hr, ad: hr.change(anchor(hr, "Anna  Bo"), title="y", mail="z@x.test"))
+    company.settle(export=False)
+
+
+def test_a_name_that_is_wanted_by_somebody_with_a_history(ways: Make) -> None:
+    company = ways(profile(map=NUMBERED, scope={"where": 'source.title != "Guest"'}))
+    company.edit(lambda hr, ad: [person(hr, "Anna Bo", mail, title="Guest") for mail in MAILS[:2]])
+    company.settle(export=False)
+    company.edit(lambda hr, ad: [hr.change(one, title="Clerk") for one in hr.anchors(Kind.USER)])
+    company.edit(lambda hr, ad: [person(hr, "Anna Bo", mail) for mail in MAILS[2:4]])
+    company.settle(export=False)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("between", [0, 3])
+def test_a_name_that_is_wanted_by_a_newcomer_with_a_partner(ways: Make, order: int, between: int) -> None:
+    company = ways(profile(map=NUMBERED))
+    company.edit(lambda hr, ad: [person(ad, mail, mail) for mail in MAILS[:2]])
+    people = [("Anna Bo", MAILS[0], ""), *((f"Cleo {one}", f"{one}@x.test", "") for one in range(between)), ("Anna Bo", MAILS[3], "")]
+    brought(company, [*people, ("Cleo", MAILS[1], ""), ("Cleo", MAILS[4], "")][::order])
+    company.settle(export=False)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("between", [0, 3])
+def test_a_number_that_stands_in_anothers_name(ways: Make, order: int, between: int) -> None:
+    company = ways(profile(map=NUMBERED))
+    called = ["Anna Bo", "Anna Bo", *(f"Cleo {one}" for one in range(between)), "Anna Bo (2)", "Anna Bo (3)"]
+    brought(company, [(name, f"{at}@x.test", "") for at, name in enumerate(called)][::order])
+    company.settle(export=False)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("between", [0, 3])
+def test_rules_by_which_one_has_a_partner_and_another_has_none(ways: Make, order: int, between: int) -> None:
+    company = ways(profile(match=[{"source": "employeeID", "target": "employeeID"}, {"source": "mail", "target": "mail"}]))
+    company.edit(lambda hr, ad: person(ad, "A", "a@x.test"))
+    people = [("Anna Bo", "a@x.test"), *((f"Cleo {one}", f"{one}@x.test") for one in range(between)), ("Anna Cy", "b@x.test")][::order]
+    same = {"Anna Bo": "7", "Anna Cy": "7"}
+    company.bring(*(lambda hr, ad, one=one: person(hr, *one, employeeID=same.get(one[0], one[0][-1])) for one in people))  # type: ignore[misc]
+    company.settle(export=False)
+
+
 def test_a_value_that_was_cleared_is_free_for_others(ways: Make) -> None:
-    company = ways(profile(match=[{"source": "employeeNumber", "target": "employeeNumber"}], map={**MAP, "employeeNumber": "source.employeeNumber"}))
+    company = ways(
+        profile(match=[{"source": "employeeNumber", "target": "employeeNumber"}], map={**MAP, "employeeNumber": "source.employeeNumber"})
+    )
     company.edit(lambda hr, ad: person(hr, "Anna Bo", "a@x.test", employeeNumber="1"))
     company.settle()
     company.settle()
@@ -286,7 +376,7 @@ def test_a_problem_that_another_document_does_not_know_is_over(ways: Make) -> No
     for one in more:
         person(one, "A", "a@x.test")
         person(one, "B", "a@x.test")
-    company.edit(lambda hr, ad: (person(hr, "Anna Bo", "a@x.test")))
+    company.edit(lambda hr, ad: person(hr, "Anna Bo", "a@x.test"))
     company.settle()
     company.settle()
     company.load(profile())
@@ -309,7 +399,12 @@ def test_newcomers_are_told_to_groups_of_which_values_alone_are_looked_at_again(
 
 @pytest.mark.parametrize("mapped", ["source.mail", {"from": "source.mail", "unique": ["{value}", "{local}{n}@{domain}"]}])
 def test_a_value_that_somebody_else_in_the_target_has_too(ways: Make, mapped: object) -> None:
-    company = ways(profile(match=[{"source": "employeeNumber", "target": "employeeNumber"}], map={**MAP, "mail": mapped, "employeeNumber": "source.employeeNumber"}))
+    company = ways(
+        profile(
+            match=[{"source": "employeeNumber", "target": "employeeNumber"}],
+            map={**MAP, "mail": mapped, "employeeNumber": "source.employeeNumber"},
+        )
+    )
     company.edit(lambda hr, ad: person(hr, "Anna Bo", "a@x.test", employeeNumber="1"))
     company.settle()
     company.settle()
