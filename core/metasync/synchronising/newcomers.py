@@ -179,6 +179,7 @@ class Newcomers:
         self._create(connection, [one for number, one in coming.items() if number not in partners and number not in careful])
         self._leave_out(connection, outside)
         if rivals:
+            self._joined = {key: number for key, number in self._joined.items() if number not in rivals}
             newcomers.take_back(self.backend, connection, self.at.engagement_id, self.at.profile.name, sorted(rivals))
             created = rivals - joined
             self.at.outcome.pending -= len(created)
@@ -291,7 +292,7 @@ class Newcomers:
     ) -> tuple[dict[int, tuple[newcomers.Candidate, str]], set[int]]:
         """(source object -> the one free object that the first rule with any candidate finds, and the rule; source objects that were worked
         earlier in this pass and are in the way of one of these). Those about whom more has to be said are added to `careful`."""
-        at, backend, name, target = self.at, self.backend, self.at.profile.name, self.at.target_id
+        backend, name, target = self.backend, self.at.profile.name, self.at.target_id
         sought = Counter(key for one in claims for key in one.sought)
         stand = Counter(unique.key for one in claims for unique in one.unique)
         hits = newcomers.candidates(backend, connection, target, matching.by_name(sought)) if sought else {}
@@ -311,12 +312,12 @@ class Newcomers:
             elsewhere = _elsewhere(connector, asked)
         partners: dict[int, tuple[newcomers.Candidate, str]] = {}
         refused = self._refused
-        for number, one in coming.items():
-            claim = one.claim
+        for number, newcomer in coming.items():
+            claim = newcomer.claim
             mine = found.get(number, set())
             partner = None
             if mine and all(times[each.id] == 1 and each.identity_id is None and each.id not in refused.candidates for each in mine):
-                partner = self._partner(one, hits)
+                partner = self._partner(newcomer, hits)
             own = {partner[0].id} if partner is not None else set()
             disputed = (
                 (mine and partner is None)
@@ -326,8 +327,8 @@ class Newcomers:
                     or unique.key in refused.stand
                     or unique.key in self._joined
                     or not bearers.get(unique.key, own) <= own
-                    or (at := (unique.attribute, unique.key[1])) in held
-                    or at in elsewhere
+                    or (value := (unique.attribute, unique.key[1])) in held
+                    or value in elsewhere
                     for unique in claim.unique
                 )
             )
