@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from metasync.contract import Kind
 from metasync.engagement.model import Profile
-from metasync.store import dirty, waits
+from metasync.store import dirty, states, waits
 from metasync.store import pending as pending_rows
 from metasync.synchronising.needs import profiles_by_source, profiles_reading
 from metasync.workspace import Workspace
@@ -79,7 +79,10 @@ class Marks:
             rows.update(self._partners(connection, profile, touched.whole, groups))
         keys = [(self._directory_id, name, value) for name, value in touched.keys]
         waiting = waits.on_keys(connection, keys)
-        waiting += [(name, object_id) for name, object_id, _ in waits.creating_by_reservation(self._backend, connection, keys)]
+        bearing = [(name, object_id) for name, object_id, _ in waits.creating_by_reservation(self._backend, connection, keys)]
+        waiting += bearing
+        # Who has the value, too, is in step with his partner as before, but the value is not his alone.
+        states.compare_again(self._backend, connection, bearing)
         rows.update((name, object_id, dirty.WHOLE) for name, object_id in waiting if name in self._profiles)
         if rows:
             dirty.mark(self._backend, connection, self._engagement_id, rows)

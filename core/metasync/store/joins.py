@@ -77,15 +77,17 @@ def of_identities(connection: Connection, identity_ids: Collection[int]) -> dict
 
 
 def having_partner(connection: Connection, object_ids: Collection[int], directory_id: int, kind: str) -> set[int]:
-    """Those of these objects that are not gone, and whose identity has an object of this kind in the directory."""
-    own, other = join.alias("own"), join.alias("other")
+    """Those of these objects that are not gone, and whose identity has an object of this kind in the directory that is not gone either."""
+    own, other, there = join.alias("own"), join.alias("other"), object_.alias("there")
     found: set[int] = set()
     for part in portions(object_ids):
         query = (
             select(own.c.object_id)
             .join(other, other.c.identity_id == own.c.identity_id)
             .join(object_, object_.c.id == own.c.object_id)
+            .outerjoin(there, there.c.id == other.c.object_id)
             .where(own.c.object_id.in_(part), other.c.directory_id == directory_id, other.c.kind == kind, object_.c.state != "gone")
+            .where(func.coalesce(there.c.state, "") != "gone")
         )
         found |= set(connection.execute(query).scalars())
     return found
@@ -122,10 +124,10 @@ def last_identity(connection: Connection) -> int:
     return connection.execute(select(func.max(identity.c.id))).scalar() or 0
 
 
-def of_new_identities(backend: Backend, connection: Connection, identity_ids: list[int]) -> set[int]:
-    """The objects of these identities."""
-    query = 'SELECT object_id FROM "join" WHERE identity_id IN ?'
-    return {row[0] for row in backend.fetch(connection, query, identity_ids)} if identity_ids else set()
+def of_new_identities(backend: Backend, connection: Connection, identity_ids: list[int], directory_ids: Sequence[int]) -> set[int]:
+    """The objects of these identities in these directories."""
+    query = 'SELECT object_id FROM "join" WHERE identity_id IN ? AND directory_id IN ?'
+    return {row[0] for row in backend.fetch(connection, query, identity_ids, list(directory_ids))} if identity_ids else set()
 
 
 def new_among(backend: Backend, connection: Connection, object_ids: list[int], first: int) -> set[int]:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select
 
 from metasync.store import clock
+from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.rows import Problem, Severity, Status
 from metasync.store.tables import change, directory, pending, pending_member, problem, sync_state
@@ -131,6 +132,15 @@ def replace_synchronised(
                 for row in rows
             ],
         )
+
+
+def of_objects(
+    backend: Backend, connection: Connection, engagement_id: int, profile: str, object_ids: Sequence[int], *, but: Sequence[str]
+) -> set[int]:
+    """Those of these objects in which the synchronisation found problems of other codes than these."""
+    query = "SELECT DISTINCT object_id, code FROM problem WHERE engagement_id = ? AND area = ? AND of = ? AND object_id IN ?"
+    found = backend.fetch(connection, query, engagement_id, SYNCHRONISE, profile, list(object_ids))
+    return {object_id for object_id, code in found if code not in but}
 
 
 def clear(connection: Connection, engagement_id: int, area: str, of: str, object_ids: Collection[int], codes: Collection[str] = ()) -> None:

@@ -96,3 +96,8 @@ def add(backend: Backend, connection: Connection, engagement_id: int, profile: s
         for row in rows
     )
     backend.insert(connection, sync_state, COLUMNS, backend.stored(connection, sync_state, COLUMNS, stored))
+
+
+def compare_again(backend: Backend, connection: Connection, rows: Iterable[tuple[str, int]]) -> None:
+    """What is known of these (profile, source object) does not say any more that they are in step."""
+    backend.update(connection, sync_state, ("target",), ("profile", "object_id"), ((None, *row) for row in sorted(set(rows))))

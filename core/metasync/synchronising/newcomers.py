@@ -9,7 +9,8 @@ the careful way altogether.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +20,7 @@ from sqlalchemy import Connection
 from metasync import garbage
 from metasync.contract import Operation, Taken
 from metasync.engagement.model import Action, Origin
-from metasync.store import codec, dirty, joins, matching, newcomers, pending, reservations, states, waits
+from metasync.store import codec, dirty, joins, matching, newcomers, pairs, pending, reservations, states, waits
 from metasync.store.normalise import normalise
 from metasync.store.rows import State, Status
 from metasync.synchronising.computed import Images
@@ -27,7 +28,7 @@ from metasync.synchronising.diff import created, creation_rules, wanted
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.match import KeyedLookups, keyed
 from metasync.synchronising.program import NOTHING, Program
-from metasync.synchronising.scope import Verdict, in_scope
+from metasync.synchronising.scope import Verdict, in_scope, judge
 from metasync.synchronising.setting import Setting
 from metasync.synchronising.unique import UniqueValues, expanded
 from metasync.synchronising.units import WAITING, ranked_values
@@ -56,6 +57,38 @@ class Unique(NamedTuple):
     value: str
     base: str
     """What it was made of."""
+    patterns: tuple[str, ...]
+    limit: int | None
+
+    def others(self, number: int) -> list[Key]:
+        """The first keys that its patterns give where the first is taken."""
+        name, folded = self.key
+        within = folded.removesuffix(normalise(self.value))
+        found = []
+        for pattern in self.patterns:
+            numbers = range(2, 2 + number) if "{n}" in pattern else range(1)
+            found += [(name, within + normalise(expanded(pattern, self.base, one, self.limit))) for one in numbers]
+        return found
+
+
+class Claim(NamedTuple):
+    """What one looks for who is in scope, and wants for itself."""
+
+    id: int
+    sought: frozenset[Key]
+    unique: Sequence[Unique]
+
+
+@dataclass(slots=True)
+class Refused:
+    """What those look for, and want, who go the careful way: whoever looks for the same goes it with them."""
+
+    sought: set[Key] = field(default_factory=set)
+    candidates: set[int] = field(default_factory=set)
+    stand: set[Key] = field(default_factory=set)
+    """Unique values that one of them may be given."""
+    alike: Counter[Key] = field(default_factory=Counter)
+    """How many of them want the same."""
 
 
 class Newcomer(NamedTuple):
@@ -64,9 +97,8 @@ class Newcomer(NamedTuple):
     row: newcomers.Row
     rules: KeyedLookups
     """What the rules of `match:` look for, rule by rule."""
-    sought: list[Key]
-    """The same together."""
-    unique: list[Unique]
+    claim: Claim
+    """The same together, and its unique values."""
     label: str
     operations: bytes
     agreed: bool | None
@@ -82,8 +114,9 @@ class Newcomers:
         self.at, self.writing = at, writing
         self.backend = at.workspace.backend
         self._rules: dict[tuple[str, ...], bytes] = {}
-        self._refused: set[Key] = set()
-        """Unique values of those that went the careful way."""
+        self._refused = Refused()
+        self._joined: dict[Key, int] = {}
+        """What those look for, or want, who were joined in this pass, as far as their partners do not have it."""
         self._first = 0
         """Identities from this number on were made in this pass."""
 
@@ -98,8 +131,9 @@ class Newcomers:
         with self.backend.read() as connection:
             return newcomers.without_history(self.backend, connection, self.at.profile.name, self.at.source_ids, due)
 
-    def run(self, ids: Collection[int], connector: Taken | None) -> tuple[set[int], set[int]]:
-        """Work them; (those that were joined to a partner, and have yet to be compared with it; those that are refused).
+    def run(self, ids: Collection[int], careful: Sequence[int], connector: Taken | None) -> tuple[set[int], set[int]]:
+        """Work them; (those that were joined to a partner, and have yet to be compared with it; those that are refused). `careful`: those
+        without partner who have a history, and go the careful way in any case.
 
         They are worked in the order in which they were imported: the rows that they leave then lie together. Who comes first decides
         nothing, for whoever is in another's way takes that one back with it: both are refused.
@@ -109,6 +143,9 @@ class Newcomers:
         order = sorted(ids)
         with self.backend.read() as connection:
             self._first = joins.last_identity(connection) + 1
+        for part in self.at.portions(careful):
+            with garbage.paused(), self.backend.read() as connection:
+                self._refuse(connection, self._claims_of(connection, part))
         for start in range(0, len(order), BULK):
             self.at.workspace.check_stop()
             with garbage.paused(), self.backend.write("synchronise.unit") as connection:
@@ -118,30 +155,31 @@ class Newcomers:
 
     def _portion(self, connection: Connection, ids: list[int], connector: Taken | None, joined: set[int], refused: set[int]) -> None:
         rows = newcomers.rows(self.backend, connection, ids)
-        coming: list[Newcomer] = []
+        coming: dict[int, Newcomer] = {}
+        claims: list[Claim] = []
         outside: list[tuple[newcomers.Row, Verdict]] = []
+        careful: set[int] = set()
         for object_id in ids:
             row = rows.get(object_id)
             found = self._look(row) if row is not None else None
-            if isinstance(found, Newcomer):
-                coming.append(found)
-            elif found is not None and row is not None:
+            if isinstance(found, Verdict) and row is not None:
                 outside.append((row, found))
-            else:
-                refused.add(object_id)
-        partners, disputed, rivals = self._partners(connection, coming)
-        alone = [one for one in coming if one.row.id not in partners and one.row.id not in disputed]
-        in_the_way, others = self._disputed(connection, alone, connector)
-        rivals |= others
-        for one in in_the_way:
-            disputed.add(one.row.id)
-            self._refused.update(unique.key for unique in one.unique)
-        refused |= disputed
-        self._join(connection, [(one, partners[one.row.id]) for one in coming if one.row.id in partners])
-        joined |= partners.keys()
-        self._create(connection, [one for one in alone if one.row.id not in disputed])
+                continue
+            if isinstance(found, Newcomer):
+                coming[object_id] = found
+                claims.append(found.claim)
+                continue
+            careful.add(object_id)
+            if isinstance(found, Claim):
+                claims.append(found)
+        partners, rivals = self._decide(connection, coming, claims, careful, connector)
+        refused |= careful
+        self._join(connection, [(one, partners[number]) for number, one in coming.items() if number in partners and number not in careful])
+        joined |= partners.keys() - careful
+        self._create(connection, [one for number, one in coming.items() if number not in partners and number not in careful])
         self._leave_out(connection, outside)
         if rivals:
+            self._joined = {key: number for key, number in self._joined.items() if number not in rivals}
             newcomers.take_back(self.backend, connection, self.at.engagement_id, self.at.profile.name, sorted(rivals))
             created = rivals - joined
             self.at.outcome.pending -= len(created)
@@ -149,14 +187,14 @@ class Newcomers:
             joined -= rivals
             refused |= rivals
 
-    def _look(self, row: newcomers.Row) -> Newcomer | Verdict | None:
-        """What is to become of one; None where that takes more care."""
+    def _look(self, row: newcomers.Row) -> Newcomer | Claim | Verdict | None:
+        """What is to become of one; where that takes more care, what it looks for, or None: for nothing."""
         at, program = self.at, self.at.programs.get(row.directory_id)
         plain = row.state == State.LIVE.value and row.kind == at.profile.source_kind.value
         if program is None or not plain or (row.mark is not None and at.profile.scope.origin is Origin.NATIVE):
             return None
         here = (program.source, row.anchor)
-        if here in at.hand.ignored or here in at.hand.pairs:
+        if here in at.hand.ignored:
             return None
         attributes = codec.decode(row.blob)
         environment: dict[str, Mapping[str, Any]] = {
@@ -170,27 +208,38 @@ class Newcomers:
             environment["mv"] = ranked_values(self._rankings, environment)
         try:
             verdict = in_scope(program, attributes, environment)
-            return self._newcomer(row, program, environment, verdict) if verdict.inside else verdict
+            if not verdict.inside:
+                return verdict
+            rules = keyed(program.lookups(environment))
         except ObjectError:
             return None
+        sought = frozenset(key for of_rule in rules for key in of_rule)
+        try:
+            values, place = wanted(program, environment, exists=False)
+        except ObjectError:
+            return Claim(row.id, sought, ())
+        images = Images.of(values, place, program.kept)
+        claim = Claim(row.id, sought, _unique(program, values, place))
+        if images is None or here in at.hand.pairs:
+            return claim
+        try:
+            return self._newcomer(row, program, rules, claim, values, place, verdict, images)
+        except ObjectError:
+            return claim
 
     def _newcomer(
-        self, row: newcomers.Row, program: Program, environment: Mapping[str, Mapping[str, Any]], verdict: Verdict
-    ) -> Newcomer | None:
-        rules = keyed(program.lookups(environment))
-        values, place = wanted(program, environment, exists=False)
-        images = Images.of(values, place)
-        if images is None:
-            return None
-        unique: list[Unique] = []
-        for name, known, mapping in program.unique:
-            base = values[name]
-            if isinstance(base, str):
-                value = expanded(mapping.unique[0], base, 2, known.max_length) if mapping.unique else base
-                unique.append(Unique(UniqueValues.key(known, value, values.get("path") or place), known.name, value, base))
-                if value is not base:
-                    values[name], images = value, None
-        desired = images or Images.of(values, place)
+        self,
+        row: newcomers.Row,
+        program: Program,
+        rules: KeyedLookups,
+        claim: Claim,
+        values: dict[str, Any],
+        place: str | None,
+        verdict: Verdict,
+        images: Images,
+    ) -> Newcomer:
+        as_they_are = all(one.value == one.base for one in claim.unique)
+        desired = images if as_they_are else Images.of(values, place, program.kept)
         assert desired is not None
         after = created(program, values, place)
         label = next((after[name] for name in ("displayName", "name", "mail") if isinstance(after.get(name), str)), row.label)
@@ -198,13 +247,12 @@ class Newcomers:
         return Newcomer(
             row=row,
             rules=rules,
-            sought=[key for of_rule in rules for key in of_rule],
-            unique=unique,
+            claim=claim,
             label=label,
             operations=codec.join_frames([codec.Frame(CREATE, EMPTY, codec.encode(after), self._rules_of(program, after))]),
             agreed=enabled if isinstance(enabled, bool) else None,
             desired=desired.desired,
-            computed=(images or desired).computed,
+            computed=images.computed,
             words=verdict.words,
         )
 
@@ -216,32 +264,166 @@ class Newcomers:
             rules = self._rules[names] = codec.encode_rules(creation_rules(program, after))
         return rules
 
-    def _partners(
-        self, connection: Connection, coming: Sequence[Newcomer]
-    ) -> tuple[dict[int, tuple[newcomers.Candidate, str]], set[int], set[int]]:
-        """(source object -> the one free object that the first rule with any candidate finds, and the rule; source objects about whose
-        candidates more has to be said; source objects that were worked earlier in this pass and are in their way)."""
-        at, backend = self.at, self.backend
-        keys = {key for one in coming for key in one.sought}
-        hits = newcomers.candidates(backend, connection, at.target_id, matching.by_name(keys)) if keys else {}
-        if not hits:
-            return {}, set(), set()
-        found = {one.row.id: {candidate for key in one.sought for candidate in hits.get(key, ())} for one in coming}
-        times = Counter(candidate.id for some in found.values() for candidate in some)
-        partners: dict[int, tuple[newcomers.Candidate, str]] = {}
-        disputed: set[int] = set()
-        rivals: set[int] = set()
-        for one in coming:
-            if not (mine := found[one.row.id]):
+    def _claims_of(self, connection: Connection, ids: Sequence[int]) -> list[Claim]:
+        """What these look for, and want, who are worked with care."""
+        claims = []
+        for unit in self.at.loader.load(connection, ids):
+            try:
+                environment = unit.environment(self.at.engagement)
+                if not judge(unit, environment, self.at.hand.ignored).inside:
+                    continue
+                sought = frozenset(key for of_rule in keyed(unit.program.lookups(environment)) for key in of_rule)
+            except ObjectError:
                 continue
-            free = all(times[candidate.id] == 1 and candidate.identity_id is None for candidate in mine)
-            partner = self._partner(one, hits) if free else None
-            if partner is not None:
-                partners[one.row.id] = partner
-            else:
-                disputed.add(one.row.id)
-                rivals |= {candidate.identity_id for candidate in mine if (candidate.identity_id or 0) >= self._first}  # type: ignore[misc]
-        return partners, disputed, joins.of_new_identities(backend, connection, sorted(rivals))
+            try:
+                values, place = wanted(unit.program, environment, exists=False)
+                claims.append(Claim(unit.id, sought, _unique(unit.program, values, place)))
+            except ObjectError:
+                claims.append(Claim(unit.id, sought, ()))
+        return claims
+
+    def _decide(
+        self,
+        connection: Connection,
+        coming: Mapping[int, Newcomer],
+        claims: Sequence[Claim],
+        careful: set[int],
+        connector: Taken | None,
+    ) -> tuple[dict[int, tuple[newcomers.Candidate, str]], set[int]]:
+        """(source object -> the one free object that the first rule with any candidate finds, and the rule; source objects that were worked
+        earlier in this pass and are in the way of one of these). Those about whom more has to be said are added to `careful`."""
+        backend, name, target = self.backend, self.at.profile.name, self.at.target_id
+        sought = Counter(key for one in claims for key in one.sought)
+        stand = Counter(unique.key for one in claims for unique in one.unique)
+        hits = newcomers.candidates(backend, connection, target, matching.by_name(sought)) if sought else {}
+        found = {one.id: {candidate for key in one.sought for candidate in hits.get(key, ())} for one in claims} if hits else {}
+        times = Counter(candidate.id for some in found.values() for candidate in some)
+        waiting = waits.wanted_by(backend, connection, name, target, sought)
+        filled = backend.any(connection, "SELECT 1 FROM match_key WHERE directory_id = ?", target)
+        bearers = pairs.bearers(backend, connection, target, matching.by_name(stand)) if filled else {}
+        kept: dict[str, list[str]] = {}
+        for one in claims:
+            for unique in one.unique:
+                kept.setdefault(unique.attribute, []).append(unique.key[1])
+        held = reservations.held(backend, connection, target, kept)
+        elsewhere: set[Key] = set()
+        if connector is not None:
+            asked = [unique for one in coming.values() for unique in one.claim.unique if unique.key not in bearers]
+            elsewhere = _elsewhere(connector, asked)
+        partners: dict[int, tuple[newcomers.Candidate, str]] = {}
+        refused = self._refused
+        for number, newcomer in coming.items():
+            claim = newcomer.claim
+            mine = found.get(number, set())
+            partner = None
+            if mine and all(times[each.id] == 1 and each.identity_id is None and each.id not in refused.candidates for each in mine):
+                partner = self._partner(newcomer, hits)
+            own = {partner[0].id} if partner is not None else set()
+            disputed = (
+                (mine and partner is None)
+                or any(sought[key] > 1 or key in refused.sought or key in waiting or key in self._joined for key in claim.sought)
+                or any(
+                    stand[unique.key] > 1
+                    or unique.key in refused.stand
+                    or unique.key in self._joined
+                    or not bearers.get(unique.key, own) <= own
+                    or (value := (unique.attribute, unique.key[1])) in held
+                    or value in elsewhere
+                    for unique in claim.unique
+                )
+            )
+            if disputed:
+                careful.add(number)
+            elif partner is not None:
+                partners[number] = partner
+        again = [one for one in claims if one.id in careful]
+        rivals: set[int] = set()
+        # Whoever goes the careful way takes those along who may get what they want, and these again others.
+        while again:
+            further = self._refuse(connection, again)
+            in_the_way = self._in_the_way(connection, again, further, found, waiting, held) - rivals
+            rivals |= in_the_way
+            again = [
+                one.claim
+                for number, one in coming.items()
+                if number not in careful and any(unique.key in refused.stand for unique in one.claim.unique)
+            ]
+            careful |= {one.id for one in again}
+            if in_the_way:
+                earlier = newcomers.rows(backend, connection, sorted(in_the_way)).values()
+                looked = [self._look(row) for row in earlier]
+                again += [one.claim for one in looked if isinstance(one, Newcomer)]
+        for number in careful & partners.keys():
+            del partners[number]
+        self._remember(connection, coming, partners, hits, bearers)
+        return partners, rivals
+
+    def _in_the_way(
+        self,
+        connection: Connection,
+        claims: Sequence[Claim],
+        further: Collection[Key],
+        found: Mapping[int, Collection[newcomers.Candidate]],
+        waiting: Mapping[Key, int],
+        held: Mapping[Key, int],
+    ) -> set[int]:
+        """Source objects that were worked earlier in this pass, and look for or have got what one of these looks for or may get."""
+        backend = self.backend
+        keys = {key for one in claims for key in (*one.sought, *(unique.key for unique in one.unique))}.union(further)
+        identities = {each.identity_id for one in claims for each in found.get(one.id, ()) if each.identity_id is not None}
+        identities |= {identity for one in claims for unique in one.unique if (identity := held.get((unique.attribute, unique.key[1])))}
+        if further:
+            identities |= set(reservations.held(backend, connection, self.at.target_id, _by_attribute(further)).values())
+        rivals = joins.of_new_identities(backend, connection, sorted(one for one in identities if one >= self._first), self.at.source_ids)
+        if looking := sorted({waiting[key] for one in claims for key in one.sought if key in waiting}):
+            rivals |= joins.new_among(backend, connection, looking, self._first)
+        return rivals | {self._joined[key] for key in keys if key in self._joined}
+
+    def _refuse(self, connection: Connection, claims: Sequence[Claim]) -> set[Key]:
+        """These go the careful way: whoever comes later and looks for the same, or wants it, goes it, too. What else they may be given."""
+        refused = self._refused
+        for one in claims:
+            refused.sought |= one.sought
+            refused.stand.update(unique.key for unique in one.unique)
+            refused.alike.update(unique.key for unique in one.unique)
+        keys = matching.by_name({key for one in claims for key in one.sought})
+        hits = newcomers.candidates(self.backend, connection, self.at.target_id, keys) if keys else {}
+        refused.candidates |= {candidate.id for some in hits.values() for candidate in some}
+        further = self._further(connection, {unique.key: unique for one in claims for unique in one.unique if len(unique.patterns) > 0})
+        refused.stand |= further
+        return further
+
+    def _further(self, connection: Connection, unique: Mapping[Key, Unique]) -> set[Key]:
+        """The values that are given out where the first is taken: as many of each as there are who may need one, and one more."""
+        backend, target = self.backend, self.at.target_id
+        further: set[Key] = set()
+        numbers = {key: self._refused.alike[key] + 1 for key in unique}
+        while numbers:
+            given = {key: unique[key].others(number) for key, number in numbers.items()}
+            every = {one for some in given.values() for one in some}
+            further |= every
+            there = matching.held(backend, connection, target, every) if every else set()
+            kept = reservations.held(backend, connection, target, _by_attribute(every)) if every else {}
+            taken = {
+                key: sum(one in there or (one[0].removesuffix("@path"), one[1]) in kept for one in some) for key, some in given.items()
+            }
+            more = {key: self._refused.alike[key] + 1 + taken[key] for key in given}
+            numbers = {key: more[key] for key, number in numbers.items() if number < more[key] and len(given[key]) >= number}
+        return further
+
+    def _remember(
+        self,
+        connection: Connection,
+        coming: Mapping[int, Newcomer],
+        partners: Mapping[int, tuple[newcomers.Candidate, str]],
+        hits: Mapping[Key, Sequence[newcomers.Candidate]],
+        bearers: Mapping[Key, set[int]],
+    ) -> None:
+        """What those look for, or want, who are joined is found in the index by whoever comes later; the rest is kept here."""
+        for number in partners:
+            claim = coming[number].claim
+            self._joined.update((key, number) for key in claim.sought if key not in hits)
+            self._joined.update((unique.key, number) for unique in claim.unique if unique.key not in bearers)
 
     def _partner(self, one: Newcomer, hits: Mapping[Key, Sequence[newcomers.Candidate]]) -> tuple[newcomers.Candidate, str] | None:
         """Law 2, where it is simple: the first rule with any candidate finds exactly one, of the right kind and free."""
@@ -257,33 +439,6 @@ class Newcomers:
             by_hand = there in at.hand.pairs or (program.source, one.row.anchor, *there) in at.hand.apart
             return (candidate, f"match {match.words}") if plain and not candidates and not by_hand else None
         return None
-
-    def _disputed(self, connection: Connection, coming: Sequence[Newcomer], connector: Taken | None) -> tuple[list[Newcomer], set[int]]:
-        """Of those without partner: (those whose keys or unique values somebody else has, wants or wanted, among each other, too; source
-        objects that were worked earlier in this pass and are in their way)."""
-        backend, name, target = self.backend, self.at.profile.name, self.at.target_id
-        sought = Counter[Key](key for one in coming for key in one.sought)
-        stand = Counter[Key](unique.key for one in coming for unique in one.unique)
-        kept: dict[str, list[str]] = {}
-        for one in coming:
-            for unique in one.unique:
-                kept.setdefault(unique.attribute, []).append(unique.key[1])
-        there = matching.held(backend, connection, target, [*sought, *stand])
-        waiting = waits.wanted_by(backend, connection, name, target, sought)
-        held = reservations.held(backend, connection, target, kept)
-        taken = there | waiting.keys() | {key for key, number in sought.items() if number > 1}
-        unfree = there | self._refused | {key for key, number in stand.items() if number > 1}
-        elsewhere = _elsewhere(connector, coming) if connector is not None else set()
-        rivals = joins.of_new_identities(backend, connection, [one for one in held.values() if one >= self._first])
-        if waiting:
-            rivals |= joins.new_among(backend, connection, list(waiting.values()), self._first)
-        disputed = [
-            one
-            for one in coming
-            if not taken.isdisjoint(one.sought)
-            or any(unique.key in unfree or (at := (unique.attribute, unique.key[1])) in held or at in elsewhere for unique in one.unique)
-        ]
-        return disputed, rivals
 
     def _identities(self, connection: Connection, coming: Sequence[Newcomer]) -> list[tuple[int, Newcomer]]:
         """A new identity for each of them."""
@@ -327,12 +482,12 @@ class Newcomers:
         numbered = self._identities(connection, coming)
         creates = ((one.row.id, identity, one.label, one.operations) for identity, one in numbered)
         pending.add_creates(backend, connection, engagement_id, name, at.run_id, at.target_id, at.profile.target_kind, creates)
-        waiting = ((one.row.id, at.target_id, *key) for one in coming for key in dict.fromkeys(one.sought))
+        waiting = ((one.row.id, at.target_id, *key) for one in coming for key in sorted(one.claim.sought))
         waits.add(backend, connection, engagement_id, name, waiting)
         kept = (
             (unique.attribute, unique.key[1], unique.value, unique.base, identity, name)
             for identity, one in numbered
-            for unique in one.unique
+            for unique in one.claim.unique
         )
         reservations.add(backend, connection, engagement_id, at.target_id, kept)
         states.add(backend, connection, engagement_id, name, at.run_id, map(self._pending, coming))
@@ -379,12 +534,33 @@ def _left_out(row: newcomers.Row, verdict: Verdict) -> states.SyncState:
     return states.SyncState(object_id=row.id, digest=row.digest, status=Status.OUT_OF_SCOPE.value, reason=verdict.words)
 
 
-def _elsewhere(connector: Taken, coming: Sequence[Newcomer]) -> set[Key]:
+def _unique(program: Program, values: dict[str, Any], place: str | None) -> list[Unique]:
+    """The values that stand only once; in `values` they take the form that the first pattern gives them."""
+    found = []
+    for name, known, mapping in program.unique:
+        base = values[name]
+        if isinstance(base, str):
+            patterns = mapping.unique
+            value = expanded(patterns[0], base, 2, known.max_length) if patterns else base
+            key = UniqueValues.key(known, value, values.get("path") or place)
+            found.append(Unique(key, known.name, value, base, patterns, known.max_length))
+            values[name] = value
+    return found
+
+
+def _by_attribute(keys: Iterable[Key]) -> dict[str, list[str]]:
+    """Attribute -> values, of keys by which those are found that stand only once."""
+    found: dict[str, list[str]] = {}
+    for name, value in keys:
+        found.setdefault(name.removesuffix("@path"), []).append(value)
+    return found
+
+
+def _elsewhere(connector: Taken, asked: Iterable[Unique]) -> set[Key]:
     """(attribute, folded value) of what is not imported, as far as the connector can tell."""
     by_attribute: dict[str, dict[str, str]] = {}
-    for one in coming:
-        for unique in one.unique:
-            by_attribute.setdefault(unique.attribute, {})[unique.value] = unique.key[1]
+    for unique in asked:
+        by_attribute.setdefault(unique.attribute, {})[unique.value] = unique.key[1]
     found: set[Key] = set()
     for attribute, values in by_attribute.items():
         there = {normalise(value) for value in connector.taken(attribute, list(values))}

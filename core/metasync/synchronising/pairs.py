@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 from metasync import garbage
 from metasync.contract import Kind
 from metasync.engagement.model import Action, Cause, Leave, Origin, Strength
-from metasync.store import codec, dirty, holders, pairs, reservations
+from metasync.expressions import CLEAR
+from metasync.store import codec, dirty, holders, pairs, problems, reservations, waits
 from metasync.store.normalise import normalise
 from metasync.store.rows import State, Status
 from metasync.synchronising import diff
@@ -22,6 +23,7 @@ from metasync.synchronising.computed import Images
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.images import Image
 from metasync.synchronising.program import NOTHING, Program
+from metasync.synchronising.references import UNRESOLVED
 from metasync.synchronising.scope import DISABLED, INSIDE, in_scope
 from metasync.synchronising.setting import Setting
 from metasync.synchronising.unique import UniqueValues, expanded
@@ -29,6 +31,7 @@ from metasync.synchronising.units import WAITING
 
 BULK = 2000
 """Pairs per transaction."""
+ENABLED_DIFFERS = "enabled differs"
 SETTLED = (Status.IN_STEP.value, Status.PENDING.value)
 
 Key = tuple[str, str]
@@ -97,6 +100,9 @@ class Pairs:
     def _portion(self, connection: Connection, ids: list[int]) -> list[int]:
         at, name = self.at, self.at.profile.name
         found = pairs.rows(self.backend, connection, name, ids, at.target_id, at.profile.target_kind.value)
+        # What a value of `enabled` or a reference gives rise to is told by the digests, or by the references, which are looked at apart.
+        told = (ENABLED_DIFFERS, UNRESOLVED) if at.refers else (ENABLED_DIFFERS,)
+        wrong = problems.of_objects(self.backend, connection, at.engagement_id, name, ids, but=told)
         same: list[pairs.Row] = []
         compare: list[Pair] = []
         for object_id in ids:
@@ -104,7 +110,8 @@ class Pairs:
             pair = self._look(row) if row is not None else None
             if pair is None or row is None:
                 continue
-            as_before = (row.status, row.reason, row.left_cause) == (Status.IN_STEP, pair.words, pair.left)
+            # What is wrong with somebody may have to do with more than the two digests say.
+            as_before = (row.status, row.reason, row.left_cause) == (Status.IN_STEP, pair.words, pair.left) and row.id not in wrong
             if as_before and row.known_target == row.target_digest and row.known_computed == pair.images.computed:
                 same.append(row)
             else:
@@ -152,7 +159,7 @@ class Pairs:
             values, place = diff.wanted(program, environment, exists=True)
         except ObjectError:
             return None
-        images = Images.of(values, place)
+        images = Images.of(values, place, program.kept)
         return Pair(row, program, values, images, verdict.words, left) if images is not None else None
 
     def _settle(self, connection: Connection, compare: Sequence[Pair]) -> list[int]:
@@ -181,7 +188,7 @@ class Pairs:
         for one in compare:
             present = presents[one.row.id]
             own = stands[one.row.id]
-            if not all(_stays(one, stand, bearers, kept, held) for stand in own):
+            if _gives_up(one, kept) or not all(_stays(one, stand, bearers, kept, held) for stand in own):
                 continue
             image = Image(object_id=one.row.target_id, directory=at.profile.target, anchor="", kind=Kind.USER, label="", attributes=present)
             try:
@@ -190,7 +197,7 @@ class Pairs:
                 continue
             if difference.operations or difference.problems:
                 continue
-            desired = Images.of(one.values, None)
+            desired = Images.of(one.values, None, "")
             assert desired is not None
             row = one.row
             since = row.left_since if one.left == row.left_cause else at.now
@@ -203,8 +210,23 @@ class Pairs:
                 if (row.identity_id, stand.attribute) not in kept
             ]
         reservations.add(backend, connection, at.engagement_id, at.target_id, new)
+        settled = [row[0] for row in rows]
+        awaited = waits.of_objects(connection, at.profile.name, settled)
         pairs.settle(backend, connection, at.engagement_id, at.profile.name, at.run_id, rows)
-        return [row[0] for row in rows]
+        if awaited:
+            # Whoever no longer waits for a key may have been in somebody's way.
+            rivals = waits.on_keys(connection, set().union(*awaited.values()), but=settled)
+            dirty.mark(backend, connection, at.engagement_id, [(name, one, dirty.WHOLE) for name, one in rivals])
+        return settled
+
+
+def _gives_up(pair: Pair, kept: Mapping[tuple[int, str], Sequence[pairs.Kept]]) -> bool:
+    """Is something reserved for the pair although nothing is wanted any more? Then it becomes free for others."""
+    return any(
+        (pair.values[name] is None or pair.values[name] is CLEAR)
+        and any(one.released is None for one in kept.get((pair.row.identity_id, name), ()))
+        for name, _, _ in pair.program.unique
+    )
 
 
 def _stays(

@@ -6,6 +6,7 @@ registered in `linecache`, so that a traceback shows it. `interpret` computes th
 
 from __future__ import annotations
 
+import hashlib
 import linecache
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from metasync.contract import Allow, AttributeSchema, KindSchema, Lookup, Matche
 from metasync.dn import mirrored
 from metasync.engagement.model import Strength
 from metasync.expressions import KEEP, Expression, ExpressionError, compile_expression, is_bare, rewrite_pipeline, tidy
+from metasync.store import codec
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.fit import shaper
 from metasync.synchronising.needs import canonical, expression_roots, kind_schema, standardised
@@ -109,6 +111,8 @@ class Program:
     """What no new object can do without: its place, its name, and its anchor where it is chosen by whoever creates."""
     roots: frozenset[str] = field(init=False, repr=False)
     """What its expressions read, but those of `match:` and `leaving:`."""
+    kept: str = field(init=False, repr=False)
+    """Digest of how values are kept and compared: the same values may mean something else under another document or schema."""
     words: dict[str, str] = field(default_factory=dict, repr=False)
     """Per attribute, the mapping that decides about it: what `rule` has said."""
 
@@ -119,6 +123,9 @@ class Program:
         self.unique = tuple((name, one, self.mappings[name]) for name, one in known.items() if one.unique or self.mappings[name].unique)
         read = [*self.expressions.values(), *self.conditions.values(), *(one for one in (self.where, self.place) if one is not None)]
         self.roots = frozenset(root for one in read for root, _ in one.arguments)
+        how = [(name, one.strength, one.values, one.unique) for name, one in sorted(self.mappings.items())]
+        described = codec.encode_schema(Schema(kinds={schema.kind: schema}))
+        self.kept = hashlib.sha256(repr(how).encode() + described).hexdigest()
         self.refused = frozenset(name for name, one in known.items() if Allow.CREATE not in one.allow)
         self.needed = tuple(
             one

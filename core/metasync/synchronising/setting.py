@@ -49,7 +49,7 @@ class Setting:
     unsure: frozenset[str] = frozenset()
     """Profiles with the same target and kind that cannot be synchronised now: they may hold on to anybody."""
     marked_whole: bool = False
-    """All of its objects were marked when this pass began."""
+    """All of its objects were marked when this pass began, their references included."""
     whole: frozenset[str] = frozenset()
     """Profiles of this pass all of whose objects were marked when it began: nobody has to be marked for them."""
 

@@ -136,7 +136,8 @@ def prepare(workspace: Workspace, run_id: int, profile: Profile, schemas: Mappin
 
 
 def _mark_whole(connection: Connection, setting: Setting) -> bool:
-    """A revision marks only profiles whose program changed; so does a schema, a pairing file, and a moved container."""
+    """A revision marks only profiles whose program changed; so does a schema, a pairing file, and a moved container. True if all of each
+    object is looked at, references included."""
     basis, of_references = hashlib.sha256(setting.profile.configuration.encode()), hashlib.sha256()
     for name in sorted({*setting.profile.sources, setting.profile.target, *(merge.directory for merge in setting.profile.merge)}):
         schema = codec.encode_schema(setting.schemas[name])
@@ -153,7 +154,8 @@ def _mark_whole(connection: Connection, setting: Setting) -> bool:
     references = setting.refers and (before is None or before.references != now.references)
     kind = setting.profile.source_kind.value
     dirty.mark_whole(connection, setting.engagement_id, setting.profile.name, setting.source_ids, kind, now, references=references)
-    return True
+    # Where only values are looked at again, whoever refers to somebody who comes or goes has to be told all the same.
+    return references or not setting.refers
 
 
 class MainPass:
@@ -184,7 +186,7 @@ class MainPass:
             rest = [one for one in due if one not in established and one not in fresh]
             if fresh:
                 self._carefully(first, connector)
-                joined, refused = self.newcomers.run(fresh, connector)
+                joined, refused = self.newcomers.run(fresh, rest, connector)
                 if joined and self.pairs.possible():
                     joined = set(self.pairs.run(sorted(joined)))
                 others = refused.union(rest)

@@ -43,7 +43,7 @@ class Working:
             except ObjectError as error:
                 stopped(unit, error)
                 continue
-            images = Images.of(unit.wanted, unit.place)
+            images = Images.of(unit.wanted, unit.place, unit.program.kept)
             unit.computed = images.computed if images is not None else None
             place = unit.place or (unit.target.attributes.get("path") if unit.target is not None else None)
             for name, known, mapping in unit.program.unique:

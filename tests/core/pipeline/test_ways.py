@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from metasync.contract import Kind, Reference
-from metasync.store.tables import object_, plan, sync_state, wanted
+from metasync.contract import Kind, Operation, Reference
+from metasync.runs import run
+from metasync.store.tables import dirty, object_, plan, reserved, sync_state, wanted
 from metasync.synchronising import newcomers, pairs
 from metasync.synchronising.newcomers import Newcomers
 from metasync.synchronising.pairs import Pairs
-from metasync.testing.engine import Engine
+from metasync.testing.engine import Engine, Planned
 from metasync.testing.memory import MemoryDirectory
-from metasync.testing.staff import BASE, DOCUMENT, STAFF, person
+from metasync.testing.staff import BASE, DOCUMENT, STAFF, anchor, person, profile, shown
 
 NAMES = ("Anna", "anna", "ANNA (2)", "Anna (2)", "Änne", "Åse", "Zoë", "zoe", "O'Neil", "Straße", "Strasse", "李雷", "Bo", "B o")
 IN_ONE_STORE = ("engagement_id", "object_id", "run_id", "target", "left_since")
@@ -28,18 +30,25 @@ SCOPED = STAFF.replace(
 class Ways:
     """One company twice: the one engine may work in bulk, the other must not."""
 
-    def __init__(self, folder: Path, seed: int, patch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, folder: Path, patch: pytest.MonkeyPatch, profiles: str = SCOPED, more: Sequence[Mapping[str, MemoryDirectory]] = ({}, {})
+    ) -> None:
         self.patch, self.taken = patch, {"newcomers": 0, "pairs": 0}
         self.engines: list[Engine] = []
-        for name in ("bulk", "care"):
+        self.further = [*more[0]]
+        for name, further in zip(("bulk", "care"), more, strict=True):
             own = folder / name
             own.mkdir()
             hr, ad = MemoryDirectory(seed=1), MemoryDirectory(seed=2)
             ad.add(Kind.CONTAINER, name="People", path=BASE)
-            self.engines.append(Engine(own, DOCUMENT.format(profiles=SCOPED), {"hr": hr, "ad": ad}))
+            self.engines.append(Engine(own, self.document(profiles), {"hr": hr, "ad": ad, **further}))
         # Portions so small that most of what concerns two objects concerns two portions.
         patch.setattr(newcomers, "BULK", 3)
         patch.setattr(pairs, "BULK", 3)
+
+    def document(self, profiles: str) -> str:
+        further = "".join(f"\n  {name}: {{{{connector: memory, options: {{{{store: {name}}}}}}}}}" for name in self.further)
+        return DOCUMENT.replace("\nprofiles:", f"{further}\nprofiles:").format(profiles=profiles)
 
     def each(self) -> Iterator[Engine]:
         """Both engines, each by its own way."""
@@ -60,18 +69,37 @@ class Ways:
                         patch.setattr(way, "possible", lambda _: False)
                 yield engine
 
-    def settle(self, *, export: bool) -> None:
-        """Import, plan and, perhaps, export by both ways; what is left behind is the same."""
-        left = []
+    def edit(self, change: Callable[[MemoryDirectory, MemoryDirectory], object]) -> None:
+        """The same in both companies: change(hr, ad)."""
+        for engine in self.engines:
+            change(engine.directories["hr"], engine.directories["ad"])
+
+    def bring(self, *change: Callable[[MemoryDirectory, MemoryDirectory], object]) -> None:
+        """One after the other in both companies, each imported by itself: in this order they are worked."""
+        for one in change:
+            self.edit(one)
+            for engine in self.engines:
+                engine.import_()
+
+    def load(self, profiles: str) -> None:
+        """Another document."""
+        for engine in self.engines:
+            engine.load(self.document(profiles))
+
+    def settle(self, *, export: bool = True) -> dict[str, list[Planned]]:
+        """Import, plan and, perhaps, export by both ways; what is left behind is the same. What was planned."""
+        left: list[tuple[Any, ...]] = []
         for engine in self.each():
             engine.import_()
             planned = engine.plan()
-            left.append((planned, hashes(engine), states(engine), sorted(engine.problems()), waiting(engine)))
+            found = (hashes(engine), states(engine), sorted(engine.problems()), waiting(engine), names(engine), marks(engine))
+            left.append((planned, *found))
             if export and any(planned.values()):
                 engine.approve()
                 engine.export()
         for bulk, care in zip(*left, strict=True):
             assert bulk == care
+        return left[0][0]
 
 
 def hashes(engine: Engine) -> list[str]:
@@ -92,6 +120,22 @@ def waiting(engine: Engine) -> list[tuple[object, ...]]:
     query = select(wanted.c.profile, object_.c.anchor, wanted.c.name, wanted.c.value).join(object_, object_.c.id == wanted.c.object_id)
     with engine.backend.read() as connection:
         return sorted(tuple(row) for row in connection.execute(query))
+
+
+def names(engine: Engine) -> list[tuple[object, ...]]:
+    """What is reserved, and what is free again."""
+    query = select(reserved.c.profile, reserved.c.attribute, reserved.c.value, reserved.c.shown, reserved.c.base, reserved.c.released)
+    with engine.backend.read() as connection:
+        return sorted((*row[:5], row.released is None) for row in connection.execute(query))
+
+
+def marks(engine: Engine) -> list[tuple[object, ...]]:
+    """What is still to be looked at, or at another time."""
+    query = select(dirty.c.profile, object_.c.anchor, dirty.c.member_id <= 0, dirty.c.due_at).join(
+        object_, object_.c.id == dirty.c.object_id
+    )
+    with engine.backend.read() as connection:
+        return sorted((*row[:3], row.due_at is None) for row in connection.execute(query))
 
 
 def edit(dice: random.Random, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
@@ -128,7 +172,7 @@ def edit(dice: random.Random, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_both_ways_leave_the_same_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    ways = Ways(tmp_path, seed, monkeypatch)
+    ways = Ways(tmp_path, monkeypatch)
     dice = random.Random(seed)
     for step in range(6):
         for engine in ways.engines:
@@ -145,3 +189,226 @@ def test_both_ways_leave_the_same_behind(tmp_path: Path, monkeypatch: pytest.Mon
     assert ways.taken["pairs"] > 10
     for engine in ways.engines:
         engine.close()
+
+
+Make = Callable[..., Ways]
+
+
+@pytest.fixture
+def ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    made: list[Ways] = []
+
+    def make(profiles: str, more: Sequence[Mapping[str, MemoryDirectory]] = ({}, {})) -> Ways:
+        made.append(Ways(tmp_path, monkeypatch, profiles, more))
+        return made[-1]
+
+    yield make
+    for one in made:
+        for engine in one.engines:
+            engine.close()
+
+
+MAP = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail", "title": "source.title"}
+
+
+def test_a_mapping_that_means_more_is_looked_at_although_it_yields_the_same(ways: Make) -> None:
+    company = ways(profile(map={**MAP, "title": {"from": "source.title", "fill": True}}))
+    company.edit(lambda hr, ad: (person(hr, "Anna Bo", title="Clerk"), person(ad, "Anna Bo", title="Boss")))
+    company.settle()
+    assert not company.settle()
+    company.load(profile(map=MAP))
+    assert shown(company.settle()) == [("update", "Anna Bo")]
+
+
+@pytest.mark.parametrize("strict", ["replace", "add"])
+def test_values_that_are_added_and_then_replaced(ways: Make, strict: str) -> None:
+    kept = {"from": "source.otherTelephone", "values": "add"}
+    company = ways(profile(map={**MAP, "otherTelephone": kept}))
+    company.edit(lambda hr, ad: (person(hr, "Anna Bo", otherTelephone=("1",)), person(ad, "Anna Bo", otherTelephone=("1", "2"))))
+    company.settle()
+    company.load(profile(map={**MAP, "otherTelephone": {**kept, "values": strict}}, limits={"clear": {"percent": 100}}))
+    assert shown(company.settle()) == ([("update", "Anna Bo")] if strict == "replace" else [])
+
+
+def test_a_pattern_that_comes_later(ways: Make) -> None:
+    company = ways(profile(map={**MAP, "sAMAccountName": "source.employeeID"}))
+    company.edit(lambda hr, ad: person(hr, "Anna Bo", employeeID="a1"))
+    company.settle()
+    company.settle()
+    company.load(profile(map={**MAP, "sAMAccountName": {"from": "source.employeeID", "unique": ["{value}", "{value}{n}"]}}))
+    company.settle()
+    company.load(profile(map={**MAP, "sAMAccountName": {"from": "source.employeeID", "unique": ["x{value}", "{value}{n}"]}}))
+    company.settle()
+
+
+def test_whoever_was_joined_in_an_earlier_portion_and_is_taken_back_may_leave(ways: Make) -> None:
+    company = ways(profile(leaving={"deleted": ["disable"]}))
+    company.edit(lambda hr, ad: person(ad, "Anna 0", "0@x.test"))
+    company.bring(*(lambda hr, ad, one=one: person(hr, f"Anna {one}", f"{one}@x.test") for one in range(3)))  # type: ignore[misc]
+    company.edit(lambda hr, ad: person(hr, "Rival Bo", "0@x.test"))
+    company.settle(export=False)
+    company.edit(lambda hr, ad: hr.delete(anchor(hr, "Rival Bo")))
+    company.settle()
+    company.edit(lambda hr, ad: hr.delete(anchor(hr, "Anna 0")))
+    assert shown(company.settle()) == [("disable", "Anna 0")]
+
+
+def test_rivals_with_a_history_are_seen_before_newcomers_are_joined(ways: Make) -> None:
+    """One waits in vain for the partner already, another comes to be in scope together with the newcomer."""
+    company = ways(profile(scope={"where": 'source.title != "Guest"'}))
+    company.edit(lambda hr, ad: (person(hr, "Anna Bo", "a@x.test"), person(hr, "Anne Bo", "a@x.test"), person(ad, "A", "a@x.test")))
+    company.edit(lambda hr, ad: (person(hr, "Cleo Bo", "c@x.test", title="Guest"), person(ad, "C", "c@x.test")))
+    company.edit(lambda hr, ad: person(hr, "Dora Bo", "d@x.test", title="Guest"))
+    company.settle(export=False)
+    company.edit(lambda hr, ad: (person(hr, "Anni Bo", "a@x.test"), person(hr, "Clea Bo", "c@x.test"), person(hr, "Dori Bo", "d@x.test")))
+    company.edit(lambda hr, ad: [hr.change(anchor(hr, name), title="Clerk") for name in ("Cleo Bo", "Dora Bo")])
+    company.settle(export=False)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_rivals_that_were_refused_in_an_earlier_portion(ways: Make, there: bool) -> None:
+    company = ways(profile())
+    company.edit(lambda hr, ad: person(ad, "A", "a@x.test") if there else None)
+    mails = enumerate(("a@x.test", "a@x.test", "b@x.test", "a@x.test"))
+    company.bring(*(lambda hr, ad, at=at, mail=mail: person(hr, f"Anna {at}", mail) for at, mail in mails))  # type: ignore[misc]
+    company.settle(export=False)
+
+
+NUMBERED = {**MAP, "cn": {"from": "source.displayName", "unique": ["{value}", "{value} ({n})"]}}
+MAILS = [f"{letter}@x.test" for letter in "abcdef"]
+
+
+def brought(company: Ways, people: Sequence[tuple[str, str, str]]) -> None:
+    """People of `hr` (name, mail, title), in this order."""
+    company.bring(*(lambda hr, ad, one=one: person(hr, one[0], one[1], title=one[2]) for one in people))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("between", [0, 3])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_rival_whose_values_cannot_be_computed(ways: Make, order: int, between: int, there: bool) -> None:
+    company = ways(profile(map={**NUMBERED, "title": "source.title == 'x' ? source.nothing.lower() : source.title"}))
+    company.edit(lambda hr, ad: person(ad, "A", "a@x.test") if there else None)
+    others = [(f"Cleo {one}", f"{one}@x.test", "Clerk") for one in range(between)]
+    people = [("Anna Bo", "a@x.test", "Clerk"), *others, ("Anna  Bo", "a@x.test", "x")]
+    brought(company, people[::order])
+    company.settle(export=False)
+    company.edit(lambda hr, ad: hr.change(anchor(hr, "Anna  Bo"), title="y", mail="z@x.test"))
+    company.settle(export=False)
+
+
+def test_a_name_that_is_wanted_by_somebody_with_a_history(ways: Make) -> None:
+    company = ways(profile(map=NUMBERED, scope={"where": 'source.title != "Guest"'}))
+    company.edit(lambda hr, ad: [person(hr, "Anna Bo", mail, title="Guest") for mail in MAILS[:2]])
+    company.settle(export=False)
+    company.edit(lambda hr, ad: [hr.change(one, title="Clerk") for one in hr.anchors(Kind.USER)])
+    company.edit(lambda hr, ad: [person(hr, "Anna Bo", mail) for mail in MAILS[2:4]])
+    company.settle(export=False)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("between", [0, 3])
+def test_a_name_that_is_wanted_by_a_newcomer_with_a_partner(ways: Make, order: int, between: int) -> None:
+    company = ways(profile(map=NUMBERED))
+    company.edit(lambda hr, ad: [person(ad, mail, mail) for mail in MAILS[:2]])
+    people = [("Anna Bo", MAILS[0], ""), *((f"Cleo {one}", f"{one}@x.test", "") for one in range(between)), ("Anna Bo", MAILS[3], "")]
+    brought(company, [*people, ("Cleo", MAILS[1], ""), ("Cleo", MAILS[4], "")][::order])
+    company.settle(export=False)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("between", [0, 3])
+def test_a_number_that_stands_in_anothers_name(ways: Make, order: int, between: int) -> None:
+    company = ways(profile(map=NUMBERED))
+    called = ["Anna Bo", "Anna Bo", *(f"Cleo {one}" for one in range(between)), "Anna Bo (2)", "Anna Bo (3)"]
+    brought(company, [(name, f"{at}@x.test", "") for at, name in enumerate(called)][::order])
+    company.settle(export=False)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("between", [0, 3])
+def test_rules_by_which_one_has_a_partner_and_another_has_none(ways: Make, order: int, between: int) -> None:
+    company = ways(profile(match=[{"source": "employeeID", "target": "employeeID"}, {"source": "mail", "target": "mail"}]))
+    company.edit(lambda hr, ad: person(ad, "A", "a@x.test"))
+    people = [("Anna Bo", "a@x.test"), *((f"Cleo {one}", f"{one}@x.test") for one in range(between)), ("Anna Cy", "b@x.test")][::order]
+    same = {"Anna Bo": "7", "Anna Cy": "7"}
+    company.bring(*(lambda hr, ad, one=one: person(hr, *one, employeeID=same.get(one[0], one[0][-1])) for one in people))  # type: ignore[misc]
+    company.settle(export=False)
+
+
+def test_a_value_that_was_cleared_is_free_for_others(ways: Make) -> None:
+    company = ways(
+        profile(match=[{"source": "employeeNumber", "target": "employeeNumber"}], map={**MAP, "employeeNumber": "source.employeeNumber"})
+    )
+    company.edit(lambda hr, ad: person(hr, "Anna Bo", "a@x.test", employeeNumber="1"))
+    company.settle()
+    company.settle()
+    company.edit(lambda hr, ad: hr.change(anchor(hr, "Anna Bo"), mail=None))
+    for engine in company.each():
+        engine.cycle(beyond=list(Operation))
+    company.settle()
+    company.edit(lambda hr, ad: person(hr, "Anna Two", "a@x.test", employeeNumber="2"))
+    assert shown(company.settle()) == [("create", "Anna Two")]
+
+
+def test_whoever_waits_is_looked_at_once_his_rival_is_joined_to_what_does_not_bear_the_key(ways: Make) -> None:
+    company = ways(profile(match=[{"source": "employeeID", "target": "employeeID"}]))
+    company.edit(lambda hr, ad: person(hr, "Anna Bo", employeeID="1"))
+    for engine in company.each():
+        engine.import_()
+        engine.plan()
+        engine.approve()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run, "_import_all", lambda *_, **__: [])
+            engine.export()
+    company.edit(lambda hr, ad: person(hr, "Cleo Bo", employeeID="1"))
+    for engine in company.each():
+        engine.import_("hr")
+        assert not engine.plan()
+    assert shown(company.settle()) == [("create", "Cleo Bo")]
+
+
+def test_a_problem_that_another_document_does_not_know_is_over(ways: Make) -> None:
+    merging = profile(merge={"more": {"on": {"mail": "source.mail"}}})
+    more = [MemoryDirectory(seed=3), MemoryDirectory(seed=3)]
+    company = ways(profile(), [{"more": one} for one in more])
+    company.load(merging)
+    for one in more:
+        person(one, "A", "a@x.test")
+        person(one, "B", "a@x.test")
+    company.edit(lambda hr, ad: person(hr, "Anna Bo", "a@x.test"))
+    company.settle()
+    company.settle()
+    company.load(profile())
+    company.settle()
+    assert not company.engines[0].problems()
+
+
+def test_newcomers_are_told_to_groups_of_which_values_alone_are_looked_at_again(ways: Make) -> None:
+    company = ways(STAFF)
+    company.edit(lambda hr, ad: hr.add(Kind.GROUP, name="Team", path=BASE, members=(Reference(value=person(hr, "Anna Bo")),)))
+    for engine in company.each():
+        for _ in range(2):
+            engine.import_()
+            engine.plan("groups")
+            engine.approve()
+            engine.export()
+    company.load(STAFF + "    limits: {member add: {count: 7}}\n")
+    assert shown(company.settle()) == [("create", "Anna Bo"), ("member add", "Team")]
+
+
+@pytest.mark.parametrize("mapped", ["source.mail", {"from": "source.mail", "unique": ["{value}", "{local}{n}@{domain}"]}])
+def test_a_value_that_somebody_else_in_the_target_has_too(ways: Make, mapped: object) -> None:
+    company = ways(
+        profile(
+            match=[{"source": "employeeNumber", "target": "employeeNumber"}],
+            map={**MAP, "mail": mapped, "employeeNumber": "source.employeeNumber"},
+        )
+    )
+    company.edit(lambda hr, ad: person(hr, "Anna Bo", "a@x.test", employeeNumber="1"))
+    company.settle()
+    company.settle()
+    company.edit(lambda hr, ad: person(ad, "Other", "a@x.test"))
+    company.settle(export=False)
+    company.edit(lambda hr, ad: ad.delete(anchor(ad, "Other")))
+    company.settle(export=False)
