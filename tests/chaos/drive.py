@@ -30,7 +30,7 @@ from metasync.testing.memory import WriteFault
 from . import doubles, judge
 from .forks import Program, Stable
 from .site import RUN, Site
-from .sites import SITES, CsvSite, MemorySite, SambaSite
+from .sites import SITES, CountingSite, CsvSite, MemorySite, SambaSite
 
 CYCLES = 2
 """Runs within which source and target must agree once nothing fails any more."""
@@ -223,6 +223,8 @@ class Chaos:
         before = self.site.listed()
         # What that run wrote was approved, as the database does not know any more.
         self.site.approved_before |= judge.approved_tags(self.site)
+        if isinstance(self.site, CountingSite):
+            self.site.not_ours |= {row["number"] for row in before}
         for left in self.site.folder.glob("metasync.db-*"):
             left.unlink()
         shutil.copyfile(self.site.folder / "backup.db", database)

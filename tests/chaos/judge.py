@@ -40,7 +40,7 @@ def target(site: Site) -> list[str]:
     rows = site.listed()
     numbers = Counter(row["number"] for row in rows)
     found += [f"lost (I1): {key} is not in the target" for key in sorted(site.people.keys() - numbers.keys())]
-    found += [f"not removed (I1): {key} is in the target" for key in sorted(numbers.keys() - site.people.keys())]
+    found += [f"not removed (I1): {key} is in the target" for key in sorted(numbers.keys() - site.people.keys() - site.not_ours)]
     found += [f"duplicated (I2): {key} is in the target {count} times" for key, count in sorted(numbers.items()) if count > 1]
     for row in rows:
         person = site.people.get(row["number"])

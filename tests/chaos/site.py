@@ -51,6 +51,8 @@ class Site(ABC):
         self.leaks: list[str] = []
         """Commands that printed a secret."""
         self.answers: list[Answer] = []
+        self.not_ours: set[str] = set()
+        """Who is in the target by a run that a restored database does not know of: where marks do not tell, he is kept when he leaves."""
         self.approved_before: set[str] = set()
         """Tags of changes whose approval went with a database that gave way to an older state."""
 

@@ -28,6 +28,7 @@ from metasync.lease import TTL
 from metasync.store import audit, ledger, plans
 from metasync.store import batches as batch_rows
 from metasync.store import problems as problem_rows
+from metasync.store.errors import StoreError
 from metasync.store.plans import PlanRow
 from metasync.store.rows import Problem
 from metasync.words import failure
@@ -201,7 +202,8 @@ class _Batch:
             unavailable[self._directory] = str(error)
         except Stopped:
             stopped = True
-        except LeaseLost:
+        except (LeaseLost, StoreError):
+            # Without the database nothing is to be said of the directory: whoever takes over reads back, as behind a process that died.
             raise
         except Exception as error:
             self._close(failure(error))
