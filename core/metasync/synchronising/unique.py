@@ -21,6 +21,7 @@ from metasync.store import matching, reservations, waits
 from metasync.store import pending as pending_rows
 from metasync.store.backend import Backend
 from metasync.store.normalise import normalise
+from metasync.store.rows import LEAVING
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.needs import BETWEEN, in_parent
 
@@ -213,8 +214,12 @@ class UniqueValues:
         """Whoever bears the value may have been found to give it up in an earlier portion, or in a pass that nobody exported yet."""
         asked = {bearer.id for bearer in self._bearers[key] if bearer.id != own} - self._worked - self._given_up.get(key, set())
         for row in pending_rows.on_targets(self.connection, asked):
+            # Who leaves is moved last: until then the name is taken where it is.
             lost = {
-                name for one in row.operations for name in one.after if name in one.before and _differ(one.before[name], one.after[name])
+                name
+                for one in row.operations
+                for name in one.after
+                if name in one.before and _differ(one.before[name], one.after[name]) and not one.rules.get(name, "").startswith(LEAVING)
             }
             if row.target_id and (known.name in lost or (known.unique is Unique.PARENT and "path" in lost)):
                 self._given_up.setdefault(key, set()).add(row.target_id)
