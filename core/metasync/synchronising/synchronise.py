@@ -218,6 +218,7 @@ class MainPass:
                     reserve=self.at.engagement.directories[self.at.profile.target].reserve_names,
                     now=self.at.now,
                     connector=connector,
+                    others=self.at.other_kinds,
                 )
                 self._portion(connection, ids, claims, unique)
             self.at.workspace.report(min((number + 1) * PORTION, len(due)), len(due), f"synchronise {self.at.profile.name}")

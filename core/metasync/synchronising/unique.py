@@ -51,6 +51,8 @@ class UniqueValues:
     now: datetime
     connector: Taken | None = None
     """Asked for values of what is not imported, if it can tell."""
+    others: frozenset[str] = frozenset()
+    """Profiles that make objects of another kind in the directory: what they reserve for an identity is for another object of it."""
     taken_before: dict[tuple[str, str], bool] = field(default_factory=dict)
     _bearers: dict[tuple[str, str], list[matching.Candidate]] = field(default_factory=dict)
     _held: dict[tuple[str, str], reservations.Reservation | None] = field(default_factory=dict)
@@ -101,7 +103,8 @@ class UniqueValues:
 
     def fetch(self, identity_ids: Collection[int], values: Collection[tuple[AttributeSchema, str, Any]]) -> None:
         """Ask the database at once for what `resolve` will ask one by one: (attribute, value, parent)."""
-        self._own |= reservations.of_identities(self.connection, self.directory_id, identity_ids)
+        for key, rows in reservations.of_identities(self.connection, self.directory_id, identity_ids).items():
+            self._own[key] = [row for row in rows if row.profile not in self.others]
         self._fetched |= set(identity_ids)
         by_name: dict[str, tuple[AttributeSchema, set[str]]] = {}
         for known, value, place in values:
@@ -204,7 +207,7 @@ class UniqueValues:
         if any(bearer.id != own and bearer.id not in going for bearer in self._bearers[key]):
             return False
         held = self._held[key]
-        if held is None or held.identity_id == identity_id:
+        if held is None or (held.identity_id == identity_id and held.profile not in self.others):
             return True
         if plain and (held.released is not None or held.identity_id in self._givers.get(key, ())):
             return True
