@@ -77,6 +77,12 @@ def without_history(
     return [one for one in object_ids if one not in known] if known else list(object_ids)
 
 
+def left_behind(backend: Backend, connection: Connection, engagement_id: int, profile: str, reason: str) -> list[int]:
+    """Source objects that are pending for this reason."""
+    query = "SELECT object_id FROM sync_state WHERE engagement_id = ? AND profile = ? AND status = 'pending' AND reason = ?"
+    return [row[0] for row in backend.fetch(connection, query, engagement_id, profile, reason)]
+
+
 def rows(backend: Backend, connection: Connection, object_ids: Sequence[int]) -> dict[int, Row]:
     """id -> object."""
     query = "SELECT id, directory_id, kind, anchor, label, state, digest, blob, mark FROM object WHERE id IN ?"

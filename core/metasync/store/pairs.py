@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -52,6 +52,7 @@ class Kept(NamedTuple):
     shown: str
     base: str
     released: object
+    profile: str
 
 
 ROWS = """
@@ -86,13 +87,16 @@ def bearers(backend: Backend, connection: Connection, directory_id: int, values:
     return found
 
 
-def kept(backend: Backend, connection: Connection, directory_id: int, identity_ids: Sequence[int]) -> dict[tuple[int, str], list[Kept]]:
-    """(identity, attribute) -> what is reserved for it in this directory, or was."""
-    query = "SELECT identity_id, attribute, value, shown, base, released FROM reserved WHERE identity_id IN ? AND directory_id = ?"
+def kept(
+    backend: Backend, connection: Connection, directory_id: int, identity_ids: Sequence[int], *, but: Collection[str]
+) -> dict[tuple[int, str], list[Kept]]:
+    """(identity, attribute) -> what is reserved for it in this directory, or was; but what these profiles reserved."""
+    query = "SELECT identity_id, attribute, value, shown, base, released, profile FROM reserved WHERE identity_id IN ? AND directory_id = ?"
     found: dict[tuple[int, str], list[Kept]] = {}
     for row in backend.fetch(connection, query, list(identity_ids), directory_id):
         one = Kept._make(row)
-        found.setdefault((one.identity_id, one.attribute), []).append(one)
+        if one.profile not in but:
+            found.setdefault((one.identity_id, one.attribute), []).append(one)
     return found
 
 

@@ -126,6 +126,15 @@ class Newcomers:
         plain = not profile.merge and not at.hand.pair_keys and not at.loader.reference_attributes
         return at.alone and plain and profile.action is not Action.UPDATE_ONLY
 
+    def resume(self) -> None:
+        """Whoever was joined in a pass that ended before all newcomers were worked is a newcomer again: one who was not worked then may
+        look for the same."""
+        with self.backend.read() as connection:
+            left = newcomers.left_behind(self.backend, connection, self.at.engagement_id, self.at.profile.name, TO_BE_COMPARED)
+        for ids in self.at.portions(left):
+            with self.backend.write("synchronise.unit") as connection:
+                newcomers.take_back(self.backend, connection, self.at.engagement_id, self.at.profile.name, ids)
+
     def among(self, due: Sequence[int]) -> list[int]:
         """Those of these source objects that have neither partner nor history."""
         with self.backend.read() as connection:

@@ -177,7 +177,7 @@ class Pairs:
             for stand in found:
                 sought.setdefault(stand.key[0], []).append(stand.key[1])
         bearers = pairs.bearers(backend, connection, at.target_id, sought)
-        kept = pairs.kept(backend, connection, at.target_id, [one.row.identity_id for one in compare])
+        kept = pairs.kept(backend, connection, at.target_id, [one.row.identity_id for one in compare], but=at.other_kinds)
         given = {
             attribute: [stand.key[1] for some in stands.values() for stand in some if stand.attribute == attribute]
             for attribute in {stand.attribute for some in stands.values() for stand in some}

@@ -127,6 +127,12 @@ class Setting:
         mine = (self.profile.target, self.profile.target_kind)
         return frozenset(one.name for one in self.engagement.profiles.values() if (one.target, one.target_kind) == mine)
 
+    @cached_property
+    def other_kinds(self) -> frozenset[str]:
+        """Profiles that write another kind in the same target."""
+        profiles = self.engagement.profiles.values()
+        return frozenset(one.name for one in profiles if one.target == self.profile.target and one.name not in self.same_target)
+
     def portions(self, ids: Sequence[int]) -> Iterator[list[int]]:
         """So many units as one transaction takes. Raises `Stopped` between two."""
         for start in range(0, len(ids), PORTION):

@@ -177,6 +177,8 @@ class MainPass:
             if issubclass(self.at.workspace.connector_class(self.at.profile.target), Taken):
                 opened = stack.enter_context(self.at.workspace.connector(self.at.profile.target))
                 connector = opened if isinstance(opened, Taken) else None
+            if self.newcomers.possible():
+                self.newcomers.resume()
             # What has to be decided is left: what is in step is passed over, and newcomers are worked in bulk.
             due = self.pairs.run(due) if self.pairs.possible() else due
             fresh = set(self.newcomers.among(due)) if self.newcomers.possible() else set()
@@ -216,6 +218,7 @@ class MainPass:
                     reserve=self.at.engagement.directories[self.at.profile.target].reserve_names,
                     now=self.at.now,
                     connector=connector,
+                    others=self.at.other_kinds,
                 )
                 self._portion(connection, ids, claims, unique)
             self.at.workspace.report(min((number + 1) * PORTION, len(due)), len(due), f"synchronise {self.at.profile.name}")

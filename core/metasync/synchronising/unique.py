@@ -21,6 +21,7 @@ from metasync.store import matching, reservations, waits
 from metasync.store import pending as pending_rows
 from metasync.store.backend import Backend
 from metasync.store.normalise import normalise
+from metasync.store.rows import LEAVING
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.needs import BETWEEN, in_parent
 
@@ -50,6 +51,8 @@ class UniqueValues:
     now: datetime
     connector: Taken | None = None
     """Asked for values of what is not imported, if it can tell."""
+    others: frozenset[str] = frozenset()
+    """Profiles that make objects of another kind in the directory: what they reserve for an identity is for another object of it."""
     taken_before: dict[tuple[str, str], bool] = field(default_factory=dict)
     _bearers: dict[tuple[str, str], list[matching.Candidate]] = field(default_factory=dict)
     _held: dict[tuple[str, str], reservations.Reservation | None] = field(default_factory=dict)
@@ -100,7 +103,8 @@ class UniqueValues:
 
     def fetch(self, identity_ids: Collection[int], values: Collection[tuple[AttributeSchema, str, Any]]) -> None:
         """Ask the database at once for what `resolve` will ask one by one: (attribute, value, parent)."""
-        self._own |= reservations.of_identities(self.connection, self.directory_id, identity_ids)
+        for key, rows in reservations.of_identities(self.connection, self.directory_id, identity_ids).items():
+            self._own[key] = [row for row in rows if row.profile not in self.others]
         self._fetched |= set(identity_ids)
         by_name: dict[str, tuple[AttributeSchema, set[str]]] = {}
         for known, value, place in values:
@@ -203,7 +207,7 @@ class UniqueValues:
         if any(bearer.id != own and bearer.id not in going for bearer in self._bearers[key]):
             return False
         held = self._held[key]
-        if held is None or held.identity_id == identity_id:
+        if held is None or (held.identity_id == identity_id and held.profile not in self.others):
             return True
         if plain and (held.released is not None or held.identity_id in self._givers.get(key, ())):
             return True
@@ -213,8 +217,12 @@ class UniqueValues:
         """Whoever bears the value may have been found to give it up in an earlier portion, or in a pass that nobody exported yet."""
         asked = {bearer.id for bearer in self._bearers[key] if bearer.id != own} - self._worked - self._given_up.get(key, set())
         for row in pending_rows.on_targets(self.connection, asked):
+            # Who leaves is moved last: until then the name is taken where it is.
             lost = {
-                name for one in row.operations for name in one.after if name in one.before and _differ(one.before[name], one.after[name])
+                name
+                for one in row.operations
+                for name in one.after
+                if name in one.before and _differ(one.before[name], one.after[name]) and not one.rules.get(name, "").startswith(LEAVING)
             }
             if row.target_id and (known.name in lost or (known.unique is Unique.PARENT and "path" in lost)):
                 self._given_up.setdefault(key, set()).add(row.target_id)
