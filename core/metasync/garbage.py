@@ -11,13 +11,21 @@ from contextlib import contextmanager
 _lock = threading.Lock()
 _pauses = 0
 _was_on = False
+_settled = False
 
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """No collection meanwhile, in whatever thread; whoever turned it off himself finds it off afterwards."""
-    global _pauses, _was_on
+    """No collection meanwhile, in whatever thread; whoever turned it off himself finds it off afterwards.
+
+    What is there the first time (modules, plugins, the document) stays for as long as the process, and is not gone through any more.
+    """
+    global _pauses, _was_on, _settled
     with _lock:
+        if not _settled:
+            gc.collect()
+            gc.freeze()
+            _settled = True
         if _pauses == 0:
             _was_on = gc.isenabled()
             gc.disable()
