@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from pathlib import Path
 
@@ -118,5 +119,10 @@ def canaries(site: Site, elsewhere: Path | None = None) -> list[str]:
     words = [word.encode() for word in site.canaries()]
     folders = [site.folder, *([elsewhere] if elsewhere else [])]
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    held = [path.name for path in files if any(word in path.read_bytes() for word in words)]
+    held = []
+    for path in files:
+        # A server that runs removes files of its own meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            content = path.read_bytes()
+            held += [path.name] if any(word in content for word in words) else []
     return [f"canary (I7): {name}" for name in (*held, *site.leaks)]
