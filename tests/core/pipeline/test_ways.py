@@ -649,7 +649,7 @@ def test_both_ways_leave_the_same_behind_under_many_documents(ways: Make, docume
     lives(ways(DOCUMENTS[document]), document, seed)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", ["rules", "kinds", "authoritative"])
 def test_in_bulk_on_the_one_store_and_with_care_on_the_other(ways: Make, document: str, postgres_url: str) -> None:
     lives(ways(DOCUMENTS[document], url=postgres_url), document, len(document))
 
