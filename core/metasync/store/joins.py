@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, delete, exists, func, insert, or_, select, update
 
@@ -53,9 +53,10 @@ class JoinRow(NamedTuple):
 def _rows(connection: Connection, condition: Any) -> list[JoinRow]:
     columns = [join.c[name] for name in JoinRow._fields[:-1]]
     query = select(*columns, object_.c.state).select_from(join.outerjoin(object_, object_.c.id == join.c.object_id)).where(condition)
+    rows = cast(Iterable[Any], connection.execute(query))
     return [
-        JoinRow(*row[:10], author, bool(created), tuple(done or ()), state == "gone")
-        for row in connection.execute(query)
+        JoinRow._make((*row[:10], author, bool(created), tuple(done or ()), state == "gone"))
+        for row in rows
         for author, created, done, state in (row[10:],)
     ]
 

@@ -7,7 +7,7 @@ after its first load: a live one makes loads grow faster than their size.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, delete, func, select, text, update
 
@@ -95,8 +95,8 @@ def get(connection: Connection, object_ids: Collection[int]) -> dict[int, Object
     columns = [object_.c[name] for name in ObjectRow._fields]
     found: dict[int, ObjectRow] = {}
     for part in portions(object_ids):
-        for row in connection.execute(select(*columns).where(object_.c.id.in_(part))):
-            number, directory_id, kind, anchor, label, state, digest, blob, mark, privileged, run_id = row
+        rows = cast(Iterable[Any], connection.execute(select(*columns).where(object_.c.id.in_(part))))
+        for number, directory_id, kind, anchor, label, state, digest, blob, mark, privileged, run_id in rows:
             found[number] = ObjectRow(
                 number, directory_id, KINDS[kind], anchor, label, STATES[state], digest, blob, mark, bool(privileged), run_id
             )
