@@ -51,8 +51,9 @@ def main(arguments: list[str]) -> int:
     if options.write:
         RESULTS.write_text(f"# Results\n\nWritten by `script/bench`. {METHOD}\n\n{text}\n", encoding="utf-8")
     over = [line for line in lines if line.over]
-    print(f"\n{len(lines) - len(over)} within, {len(over)} over")
-    return 1 if over else 0
+    failed = sum(len(one.failed) for one in found.values())
+    print(f"\n{len(lines) - len(over)} within, {len(over)} over" + (f", {failed} measurements did not come to their end" if failed else ""))
+    return 1 if over or failed else 0
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:

@@ -41,14 +41,20 @@ def server_for(store: str) -> Iterator[Cluster | None]:
 
 def measure(root: Path, server: Cluster | None, asked: Sequence[tuple[str, int]], turns: int, say: Say) -> Found:
     """Everything asked for, as (what, size), on one store."""
+    found = Found()
     samples: dict[tuple[str, int], list[dict[str, Any]]] = {one: [] for one in asked}
     for turn in range(turns):
         for what, size in asked:
             if turn and size >= ONE_TIME:
                 continue
             say(f"{'PostgreSQL' if server else 'SQLite'}: {what}, {size:,} objects, turn {turn + 1}")
-            samples[what, size].append(_child(root, server, what, size))
-    found = Found()
+            try:
+                samples[what, size].append(_child(root, server, what, size))
+            except Failed as failure:
+                say(str(failure))
+                found.failed[what, size] = str(failure)
+    for one in found.failed:
+        del samples[one]
     for one, several in samples.items():
         found.seconds[one] = {step: median(sample["seconds"][step] for sample in several) for step in several[0]["seconds"]}
         peaks = [sample["peak"] for sample in several if "peak" in sample]

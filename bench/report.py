@@ -25,7 +25,10 @@ def promises(found: Mapping[str, Found], only: Sequence[str], allowed: Mapping[s
                 table.append(
                     f"| {HEADINGS[store]} | {line.text} | {line.size} | {line.measured:.3g}{unit} | {line.allowed:g}{unit} | {verdict} |"
                 )
-            if not lines:
+            broken = [size for what, size in one.failed if what == row.what]
+            for size in broken:
+                table.append(f"| {HEADINGS[store]} | {row.text} | {short(size)} | did not come to its end | {row.allowed:g} | FAILED |")
+            if not lines and not broken:
                 table.append(f"| {HEADINGS[store]} | {row.text} | - | not measured: needs {row.needs} | {row.allowed:g} | |")
     if not only:
         table += [f"| both | {text} | - | needs the queue: not measured yet | | |" for text in NOT_YET]

@@ -15,6 +15,8 @@ class Found:
     seconds: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)
     peaks: dict[tuple[str, int], float] = field(default_factory=dict)
     growths: dict[tuple[str, int], float] = field(default_factory=dict)
+    failed: dict[tuple[str, int], str] = field(default_factory=dict)
+    """What did not come to its end, and what was said about it."""
 
     def sizes(self, what: str) -> list[int]:
         """The sizes that something was measured on, smallest first."""

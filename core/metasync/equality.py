@@ -9,7 +9,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from metasync import dn
-from metasync.contract import AttributeSchema, Equality, Kind, KindSchema, Reference, Schema
+from metasync.contract import AttributeSchema, Equality, Kind, Reference, Schema
 
 
 def canonical(attribute: AttributeSchema | None, value: Any) -> Hashable:
@@ -43,13 +43,18 @@ def equal(attribute: AttributeSchema | None, one: Any, other: Any) -> bool:
     return canonical_set(attribute, one) == canonical_set(attribute, other)
 
 
-def attributes_of(schema: Schema | None, kind: Kind | str) -> Mapping[str, AttributeSchema]:
-    """The attributes of a kind by the names that changes use: standard names, beside the directory's own."""
-    described: KindSchema | None = schema.kinds.get(Kind(kind)) if schema else None
-    if described is None:
-        return {}
-    named = dict(described.attributes)
-    for attribute in described.attributes.values():
-        if attribute.alias:
-            named.setdefault(attribute.alias, attribute)
-    return named
+class Attributes:
+    """What a schema says of each kind's attributes, by the names that changes use: standard names, beside the directory's own."""
+
+    def __init__(self, schema: Schema | None) -> None:
+        self._schema = schema
+        self._of: dict[Kind, Mapping[str, AttributeSchema]] = {}
+
+    def of(self, kind: Kind) -> Mapping[str, AttributeSchema]:
+        """name -> attribute; empty where the schema does not know the kind."""
+        if kind not in self._of:
+            described = self._schema.kinds.get(kind) if self._schema else None
+            attributes = described.attributes if described else {}
+            aliases = {one.alias: one for one in attributes.values() if one.alias}
+            self._of[kind] = {**aliases, **attributes}
+        return self._of[kind]

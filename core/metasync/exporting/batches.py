@@ -144,6 +144,7 @@ def work(workspace: Workspace, batch_id: int, nonce: str, *, patience: timedelta
     directory = workspace.directory_name(batch.directory_id)
     try:
         with DirectoryLease(workspace.backend, workspace.engagement.name, directory) as lease:
+            workspace.backend.gather_statistics()
             return _Batch(workspace, batch, directory, chosen, lease, patience).work()
     except (DirectoryBusy, LeaseLost) as error:
         return ExportOutcome(unavailable={directory: str(error)})

@@ -42,6 +42,7 @@ def confirm_import(workspace: Workspace, directory: str, run_id: int, *, began: 
     """Compare everything written to a directory with its complete import. `began`: when the import did; else the run's step says it."""
     directory_id = workspace.directory_ids[directory]
     lag = workspace.connector_class(directory).lag
+    workspace.backend.gather_statistics()
     with workspace.backend.read() as connection:
         began = began or _began(connection, run_id, directory)
     until = began - lag if began is not None else None

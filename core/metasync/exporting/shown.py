@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metasync.contract import Allow, AttributeSchema, Kind, Reference, Role, Type
-from metasync.equality import attributes_of, equal
+from metasync.equality import Attributes, equal
 from metasync.exporting.order import MEMBERS, is_reference
 from metasync.exporting.references import Resolver, Unresolved
 from metasync.store import directories
@@ -36,7 +36,7 @@ class Showing:
 
     def __init__(self, connection: Connection, engagement_id: int, directory_id: int, rows: Iterable[ChangeRow]) -> None:
         rows = list(rows)
-        self._schema = directories.schema_of(connection, directory_id)
+        self._attributes = Attributes(directories.schema_of(connection, directory_id))
         self._requested = directories.get(connection, directory_id).requested
         self._resolver = Resolver(engagement_id, directory_id)
         self.learn(connection, rows)
@@ -109,7 +109,7 @@ class Showing:
         """All of an object that imports brought and that can be written to it; neither name and place nor members."""
         writable = {
             name: described
-            for name, described in attributes_of(self._schema, kind).items()
+            for name, described in self._attributes.of(Kind(kind)).items()
             if Allow.UPDATE in described.allow and described.role not in (Role.NAME, Role.PATH)
         }
         found = {name: value for name, value in shown.attributes.items() if name in writable}
@@ -121,7 +121,7 @@ class Showing:
 
     def described(self, kind: Kind, attribute: str) -> AttributeSchema | None:
         """What the directory says of an attribute."""
-        return attributes_of(self._schema, kind).get(attribute)
+        return self._attributes.of(kind).get(attribute)
 
     def is_imported(self, row: ChangeRow, attribute: str) -> bool:
         """Imports ask for this attribute, so that its absence means something. What every connector delivers always counts."""

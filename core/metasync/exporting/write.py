@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from metasync import faults as fault
-from metasync.contract import AttributeSchema, Change, Kind, Operation, Outcome, Reference, Result, Unavailable
-from metasync.equality import attributes_of
+from metasync.contract import Change, Operation, Outcome, Reference, Result, Unavailable
+from metasync.equality import Attributes
 from metasync.exporting.gate import Gate
 from metasync.exporting.lease import DirectoryLease, LeaseLost
 from metasync.exporting.order import MEMBERS, PLACES
@@ -73,13 +73,12 @@ class Worker:
             fence=lease.fence,
             target=target,
         )
-        self._attributes: dict[Kind, Mapping[str, AttributeSchema]] = {}
         self._gate = Gate()
         self._failures = 0
         self._seen = 0
         self.done = 0
         with self._backend.read() as connection:
-            self._schema = directories.schema_of(connection, self._directory_id)
+            self._attributes = Attributes(directories.schema_of(connection, self._directory_id))
             self.total = sum(ledger.unfinished(connection, self._plan_ids).values())
 
     def work(self, *, above: int = 0, below: int = LAST, patience: timedelta) -> None:
@@ -275,9 +274,7 @@ class Worker:
 
     def _claim(self, connection: Connection, ready: Mapping[int, str | None]) -> list[Item]:
         due_at = self._not_before(connection)
-        for number, anchor in ready.items():
-            if anchor is not None:
-                ledger.set_anchor(connection, number, anchor)
+        ledger.set_anchors(self._backend, connection, [(anchor, number) for number, anchor in ready.items() if anchor is not None])
         rows = ledger.claim(connection, list(ready), run_id=self._run_id, batch_id=self._batch_id, fence=self._lease.fence, due_at=due_at)
         return self._items(connection, rows)
 
@@ -338,7 +335,7 @@ class Worker:
                 self._recorder.connector_bug(f"{self._target.name} answered find() for a change that it was not asked about: {found.id}")
                 continue
             row, change = item
-            decision = decide(change, found, self._attributes_of(row.kind), absence_counts=True)
+            decision = decide(change, found, self._attributes.of(row.kind), absence_counts=True)
             if decision.verdict is Verdict.WRITE:
                 unwritten.append((row, replace(decision.change, retried=True)))
             else:
@@ -414,11 +411,6 @@ class Worker:
                 else:
                     self._gate.shut(row, state, error)
         self._workspace.report(self.done, self.total, f"writing to {self._directory}")
-
-    def _attributes_of(self, kind: Kind) -> Mapping[str, AttributeSchema]:
-        if kind not in self._attributes:
-            self._attributes[kind] = attributes_of(self._schema, kind)
-        return self._attributes[kind]
 
 
 def as_result(decision: Decision) -> Result:

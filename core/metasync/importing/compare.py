@@ -290,7 +290,7 @@ class Comparison:
         if not quiet:
             touched.whole.update(zip(ids, (entry.kind for entry in new), strict=True))
         # A target that was empty until we wrote into it has provisional joins at its first load.
-        objects.adopt(connection, self._directory_id, arrived)
+        objects.adopt(self._backend, connection, self._directory_id, arrived)
         if not self._first:
             by_reference = [key for key in moved if key[0] in self.link_keys]
             references.reconnect(self._backend, connection, self._directory_id, arrived, by_reference, touched)

@@ -36,7 +36,6 @@ from metasync.importing.seen import Seen
 from metasync.store import audit, directories, links, objects, problems
 from metasync.store.directories import CursorRow
 from metasync.store.rows import DirectoryRow, Problem, Severity, State
-from metasync.store.tables import link, match_key, object_
 from metasync.synchronising.needs import directory_needs
 from metasync.words import failure
 from metasync.workspace import Workspace
@@ -219,8 +218,7 @@ class _Import:
         finished = [self.stream(request, comparison, one, progress) for one in open_streams.values()]
         if first:
             self.build_anchors(comparison)
-            with self.backend.write() as connection:
-                self.backend.loaded(connection, object_, link, match_key)
+            self.backend.gather_statistics()
             references.resolve_all(self.backend, self.id, keys=bool(request.link_keys))
         self.settle(request, comparison, same_scope=row.scope in (None, request.scope))
         self.learn_keys(request, comparison)

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metasync.contract import AttributeSchema, Change, Kind, Operation, Reference, Veto
-from metasync.equality import attributes_of
+from metasync.equality import Attributes
 from metasync.exporting.order import MEMBERS, PLACES, Holder, Stage, Swap, Vacancies, split_references, stage_of, step_aside, unique_keys
 from metasync.exporting.references import CREATED_FOR
 from metasync.store import codec, directories, freezing, plans
@@ -78,7 +78,7 @@ class Freezer:
         self._schema = directories.schema_of(connection, self._directory_id)
         self._revision = revision
         self._asks = bool(workspace.host.manager.hook.metasync_veto.get_hookimpls())
-        self._attributes: dict[Kind, Mapping[str, AttributeSchema]] = {}
+        self._attributes = Attributes(self._schema)
         self._vacancies = Vacancies()
         self._moving: dict[str, dict[str, Any]] = {}
         """Tag of a move without a rename -> the values that it takes along."""
@@ -99,7 +99,7 @@ class Freezer:
         rows: list[dict[str, Any]] = []
         references: list[dict[str, Any]] = []
         creates = any(draft.operation is Operation.CREATE for draft in drafts)
-        attributes = self._attributes_of(subject.kind)
+        attributes = self._attributes.of(subject.kind)
         image = dict(subject.image)
         for draft in drafts:
             self._split(subject, draft, rows, references)
@@ -197,11 +197,6 @@ class Freezer:
         # Who steps aside changes what was added: then it is read once more.
         return plans.content_hash(self._connection, self._plan_id) if swaps else self._content.hexdigest()
 
-    def _attributes_of(self, kind: Kind) -> Mapping[str, AttributeSchema]:
-        if kind not in self._attributes:
-            self._attributes[kind] = attributes_of(self._schema, kind)
-        return self._attributes[kind]
-
     def _split(self, subject: Subject, draft: Draft, rows: list[dict[str, Any]], references: list[dict[str, Any]]) -> None:
         whole = draft.operation in MEMBERS or draft.operation is Operation.DELETE
         if whole or (draft.operation is not Operation.CREATE and not _waits_for_somebody(draft)):
@@ -284,7 +279,7 @@ class Freezer:
         row = freezing.by_tag(self._connection, self._plan_id, swap.tag)
         before = codec.decode(row.before)
         held = self._moving.get(swap.tag, before)
-        way = step_aside(self._attributes_of(Kind(row.kind)), swap, held, row.source or row.label)
+        way = step_aside(self._attributes.of(Kind(row.kind)), swap, held, row.source or row.label)
         if way is None:
             return
         operation, after = way

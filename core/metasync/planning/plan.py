@@ -115,6 +115,7 @@ def frozen(
 ) -> PlanSummary:
     """Make one plan in one transaction: `fill` hands the drafts to the freezer. What stands already is found again instead."""
     area = "undo" if purpose == "undo" else "plan"
+    workspace.backend.gather_statistics()
     with workspace.backend.write() as connection:
         # Where an export ended before it could say that all is written; an undo may be long over when the profile is planned again.
         approved = plans.of_profile(connection, workspace.engagement_id, profile, states=("approved",))

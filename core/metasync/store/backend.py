@@ -53,8 +53,8 @@ class Backend(ABC):
         return clock.now(connection)
 
     @abstractmethod
-    def loaded(self, connection: Connection, *tables: Table) -> None:
-        """Many rows came into these tables: the planner may look at them."""
+    def gather_statistics(self) -> None:
+        """Let the planner know what came into the tables since it last looked: where a step begins. Costs little where little came."""
 
     @abstractmethod
     def reserve_ids(self, connection: Connection, table: Table, count: int) -> Sequence[int]:

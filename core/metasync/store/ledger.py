@@ -303,9 +303,9 @@ def mark_created(connection: Connection, join_ids: Collection[int]) -> None:
         connection.execute(update(join).where(join.c.id.in_(part)).values(created=True))
 
 
-def set_anchor(connection: Connection, change_id: int, anchor: str) -> None:
-    """The target object is known by now."""
-    connection.execute(update(change).where(change.c.id == change_id).values(anchor=anchor))
+def set_anchors(backend: Backend, connection: Connection, rows: Collection[tuple[str, int]]) -> None:
+    """The target objects are known by now: (anchor, change)."""
+    backend.update(connection, change, ("anchor",), ("id",), rows)
 
 
 def close_plans(connection: Connection, plan_ids: Collection[int]) -> None:

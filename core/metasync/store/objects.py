@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Connection, delete, func, select, text, update
+from sqlalchemy import Connection, delete, func, select, text
 
 from metasync.contract import Kind
 from metasync.store import labels
@@ -269,14 +269,11 @@ def get_seen(connection: Connection, directory_id: int) -> Iterator[int]:
     yield from connection.execute(select(seen.c.object_id).where(seen.c.directory_id == directory_id)).scalars()
 
 
-def adopt(connection: Connection, directory_id: int, ids_by_anchor: Mapping[str, int]) -> list[int]:
-    """Give provisional joins the objects that came; the ids of these objects."""
-    adopted: list[int] = []
+def adopt(backend: Backend, connection: Connection, directory_id: int, ids_by_anchor: Mapping[str, int]) -> None:
+    """Give provisional joins the objects that came."""
     for part in portions(ids_by_anchor):
         waiting = select(join.c.id, join.c.anchor).where(
             join.c.directory_id == directory_id, join.c.object_id.is_(None), join.c.anchor.in_(part)
         )
-        for join_id, anchor in connection.execute(waiting).all():
-            connection.execute(update(join).where(join.c.id == join_id).values(object_id=ids_by_anchor[anchor]))
-            adopted.append(ids_by_anchor[anchor])
-    return adopted
+        found = connection.execute(waiting).all()
+        backend.update(connection, join, ("object_id",), ("id",), [(ids_by_anchor[anchor], join_id) for join_id, anchor in found])

@@ -38,7 +38,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from metasync import faults as fault
 from metasync.store import errors, migrations
 from metasync.store.backend import Backend
-from metasync.store.tables import UtcTime
+from metasync.store.tables import UtcTime, metadata
 
 OLDEST = 150000
 """The oldest version that is supported, as the server counts."""
@@ -46,6 +46,10 @@ LOCK = 0x4D657473
 """The advisory lock of the database's one writer."""
 OURS = "Metasync"
 """Comment on the table of the schema's version, so that we never write into somebody else's database."""
+GROWN = """
+SELECT counted.relname FROM pg_stat_user_tables AS counted JOIN pg_class AS class ON class.oid = counted.relid
+WHERE counted.schemaname = current_schema() AND counted.n_mod_since_analyze > 500 + 0.2 * greatest(class.reltuples, 0)"""
+"""Tables of which a fifth changed since the planner last looked at them."""
 RETURN_SECONDS = 30
 """How long a server that answered before may be away, such as for a restart, before we give up."""
 ARRAY = 5000
@@ -54,6 +58,9 @@ SETTINGS = {
     # Anchors are indexed per directory: only a plan made for the very directory can use its index.
     "plan_cache_mode": "force_custom_plan",
     "jit": "off",
+    # Joins of three and more tables are written in the order in which they are to be followed, from the few to the many: until a table
+    # that was just filled has statistics, the server's own order may take minutes.
+    "join_collapse_limit": "1",
     "timezone": "UTC",
     # Also of an import: a server that was killed comes back without what it had not flushed, while we live on, and take it for stored.
     "synchronous_commit": "on",
@@ -142,10 +149,13 @@ class Postgres(Backend):
         self._reading.dispose()
         self._writing.dispose()
 
-    def loaded(self, connection: Connection, *tables: Table) -> None:
-        # Autovacuum may come a minute later; until then the planner takes the tables for empty.
-        for table in tables:
-            connection.exec_driver_sql(f'ANALYZE "{table.name}"')
+    def gather_statistics(self) -> None:
+        # Autovacuum may come a minute later; until then the planner takes the tables for empty. Not in the one writer's turn: nobody waits.
+        with self._translated(), self._connect(self._writing) as connection, connection.begin():
+            for name in metadata.tables.keys() & connection.exec_driver_sql(GROWN).scalars().all():
+                # No query asks for a part of an image, and to read them all takes long.
+                asked = [f'"{one.name}"' for one in metadata.tables[name].columns if not isinstance(one.type, LargeBinary | JSON)]
+                connection.exec_driver_sql(f'ANALYZE "{name}" ({", ".join(asked)})')
 
     def reserve_ids(self, connection: Connection, table: Table, count: int) -> Sequence[int]:
         series = func.generate_series(1, count).table_valued("number")

@@ -116,7 +116,7 @@ class SQLite(Backend):
         self._bulk.dispose()
         self._ledger.dispose()
 
-    def loaded(self, connection: Connection, *tables: Table) -> None:
+    def gather_statistics(self) -> None:
         # Every query of ours was written for SQLite's planner as it is without statistics.
         pass
 

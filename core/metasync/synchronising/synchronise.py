@@ -71,9 +71,11 @@ def synchronise(workspace: Workspace, run_id: int, profiles: Collection[str] | N
     whole = frozenset(one.profile.name for one in going if one.marked_whole)
     for setting in going:
         setting.unsure, setting.whole = frozenset(unsure) & setting.same_target, whole
+    workspace.backend.gather_statistics()
     for _ in range(ROUNDS):
         if not sum(MainPass(setting).run() for setting in going):
             break
+    workspace.backend.gather_statistics()
     for setting in going:
         ReferencePass(setting).run()
     return outcome

@@ -19,7 +19,7 @@ from metasync.opening import Settings, store
 from metasync.service import Trouble, trouble
 from metasync.store import Backend, errors, open_store
 from metasync.store import postgres as module
-from metasync.store.tables import engagement
+from metasync.store.tables import engagement, identity
 
 
 @pytest.fixture
@@ -245,3 +245,28 @@ def test_without_the_driver_it_is_said_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "psycopg", psycopg)
     with pytest.raises(errors.StoreError, match=r"metasync\[postgresql\]"):
         open_store("postgresql://me@127.0.0.1:1/x")
+
+
+# --- its planner -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_planner_learns_of_a_table_that_was_just_filled(postgres_url: str) -> None:
+    columns = ("engagement_id", "kind")
+    with closing(open_store(postgres_url)) as backend:
+        add(backend, "large")
+        with backend.write() as connection:
+            (number,) = connection.execute(select(engagement.c.id)).scalars()
+            backend.insert(connection, identity, columns, ((number, "user") for _ in range(2000)))
+            # The server tells what it counted at most once a second, and to others later.
+            connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+        assert seen(backend, "identity") == set()
+        backend.gather_statistics()
+        assert seen(backend, "identity") == {"id", "engagement_id", "kind"}
+        backend.gather_statistics()
+        assert seen(backend, "engagement") == set(), "one row more changes no plan"
+
+
+def seen(backend: Backend, table: str) -> set[str]:
+    """The columns of which the planner knows how their values are distributed."""
+    with backend.read() as connection:
+        return set(connection.exec_driver_sql("SELECT attname FROM pg_stats WHERE tablename = %s", (table,)).scalars())
