@@ -21,10 +21,11 @@ def promises(found: Mapping[str, Found], only: Sequence[str], allowed: Mapping[s
             every += lines
             for line in lines:
                 unit = f" {line.unit}" if line.unit else ""
-                verdict = "OVER" if line.over else "ok"
-                table.append(
-                    f"| {HEADINGS[store]} | {line.text} | {line.size} | {line.measured:.3g}{unit} | {line.allowed:g}{unit} | {verdict} |"
-                )
+                begin = f"| {HEADINGS[store]} | {line.text} | {line.size} | {line.measured:.3g}{unit}"
+                if line.allowed is None:
+                    table.append(f"{begin} | from {short(row.least)} on | |")
+                else:
+                    table.append(f"{begin} | {line.allowed:g}{unit} | {'OVER' if line.over else 'ok'} |")
             broken = [size for what, size in one.failed if what == row.what]
             for size in broken:
                 table.append(f"| {HEADINGS[store]} | {row.text} | {short(size)} | did not come to its end | {row.allowed:g} | FAILED |")

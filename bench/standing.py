@@ -46,7 +46,7 @@ def standing(folder: Path, url: str, size: int, *, held: Held | None = None) -> 
         _join(engine, connection, size)
         for name in ("hr", "ad") if held is None else ("hr",):
             _crowd(connection, engine.workspace.directory_ids[name])
-        engine.backend.loaded(connection, t.object_, t.identity, t.join, t.sync_state)
+    engine.backend.gather_statistics()
     return engine
 
 
@@ -60,7 +60,6 @@ def planned(engine: Engine, profile: str, changes: int) -> int:
         rows = (_members if profile == "groups" else _updates)(engine, connection, changes)
         while portion := list(islice(rows, PORTION)):
             freezing.add(engine.backend, connection, [{**_change(engine, profile, plan_id, operation), **row} for row in portion])
-        engine.backend.loaded(connection, t.change)
         plans.change_plan(connection, plan_id, hash=plans.content_hash(connection, plan_id))
         return plan_id
 
