@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from metasync import __version__
+from metasync import __version__, rights
 from metasync.contract import MetasyncError
 from metasync.engagement import document
 from metasync.host import Host
@@ -126,7 +126,7 @@ def _directories(settings: Settings) -> Iterator[Finding]:
         for name in workspace.engagement.directories:
             try:
                 with workspace.connector(name) as connector:
-                    check = connector.check()
+                    check = rights.judged(connector.check(), rights.purposes(workspace.engagement, name))
             except MetasyncError as error:
                 yield Finding(level="error", what=f"directory {name}", text=str(error))
                 continue

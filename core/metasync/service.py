@@ -13,9 +13,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from metasync import decisions
+from metasync import decisions, rights
 from metasync import explain as explaining
-from metasync.contract import Check, MetasyncError, Schema, Stopped, Unavailable, capabilities
+from metasync.contract import Check, MetasyncError, Purpose, Schema, Stopped, Unavailable, capabilities
 from metasync.demo import example
 from metasync.demo.example import Domain
 from metasync.demo.tour import Stage, Tour
@@ -172,6 +172,8 @@ class Tested:
     directory: str
     connector: str
     capabilities: Sequence[str] = ()
+    purposes: frozenset[Purpose] = frozenset()
+    """What the document uses it for."""
     check: Check | None = None
     schema: Schema | None = None
     error: str | None = None
@@ -230,12 +232,13 @@ def test_directories(workspace: Workspace, names: Sequence[str] = ()) -> list[Te
         able = capabilities(workspace.connector_class(name))
         try:
             with workspace.connector(name) as connector:
-                answer, schema = connector.check(), connector.discover()
+                used = rights.purposes(workspace.engagement, name)
+                answer, schema = rights.judged(connector.check(), used), connector.discover()
         except MetasyncError as error:
             unavailable = isinstance(error, Unavailable)
             found.append(Tested(directory=name, connector=which, capabilities=able, error=str(error), unavailable=unavailable))
         else:
-            found.append(Tested(directory=name, connector=which, capabilities=able, check=answer, schema=schema))
+            found.append(Tested(directory=name, connector=which, capabilities=able, purposes=used, check=answer, schema=schema))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from metasync import service
 from metasync.cli.group import metasync
 from metasync.cli.output import Output, Reporter, styled
 from metasync.cli.session import Exit, Session, verb
+from metasync.contract import Purpose, Right
 from metasync.words import counted
 
 FILE = click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
@@ -137,12 +139,39 @@ def _show_test(out: Output, one: service.Tested) -> None:
         ("identity", found.identity),
         ("software", found.software),
         ("kinds", ", ".join(f"{kind.kind} ({len(kind.attributes)} attributes)" for kind in kinds)),
+        ("used for", ", ".join(sorted(one.purposes))),
         ("granted", ", ".join(found.granted)),
         ("missing", ", ".join(found.missing)),
         ("excessive", ", ".join(found.excessive)),
         *(("warning", warning) for warning in found.warnings),
     ]
     out.pairs((name, value) for name, value in rows if value)
+    if found.rights:
+        _show_rights(out, one.purposes, found.rights)
+
+
+def _show_rights(out: Output, used: Collection[Purpose], rights: Sequence[Right]) -> None:
+    """Each purpose, also those that the document does not have (yet), and how to grant what is missing of those that it has."""
+    rows = []
+    for one in rights:
+        state, style = _state(one, used)
+        rows.append((one.purpose.value, one.right, styled(state, style)))
+    out.table(("For", "Right", "State"), rows)
+    lacking = [one for one in rights if one.purpose in used and not one.granted and one.commands]
+    if lacking:
+        out.line("To grant what is missing, an administrator of the domain runs one of:")
+    for one in lacking:
+        out.line(f"# {one.purpose}: {one.right}")
+        for command in one.commands:
+            out.line(f"  {command}")
+
+
+def _state(right: Right, used: Collection[Purpose]) -> tuple[str, str]:
+    if right.granted:
+        return "granted", "good"
+    if right.purpose not in used:
+        return "not granted, not needed here", ""
+    return (f"not granted: {right.optional}", "notice") if right.optional else ("MISSING", "warning")
 
 
 @verb(

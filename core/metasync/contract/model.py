@@ -158,6 +158,29 @@ class Schema:
     kinds: Mapping[Kind, KindSchema]
 
 
+class Purpose(StrEnum):
+    """What a right is for."""
+
+    IMPORT = "import"
+    EXPORT = "export"
+    PASSWORDS = "passwords"
+    SID_HISTORY = "SID history"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Right:
+    """One right that a purpose takes, and whether we have it."""
+
+    purpose: Purpose
+    right: str
+    """In words that an administrator of that directory knows."""
+    granted: bool
+    optional: str = ""
+    """What is worse without it; empty: the purpose cannot do without it."""
+    commands: tuple[str, ...] = ()
+    """What an administrator runs to grant it, each complete; one of them suffices where they are for different tools."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
     """What `Connector.check` found. Rights are short phrases that an administrator of that directory knows."""
@@ -169,6 +192,8 @@ class Check:
     missing: tuple[str, ...] = ()
     excessive: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    rights: tuple[Right, ...] = ()
+    """Those that depend on what the directory is used for, whether or not it is. The engine adds to `missing` what the document needs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

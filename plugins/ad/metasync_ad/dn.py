@@ -112,3 +112,8 @@ def extended(text: str) -> tuple[str | None, str | None, str]:
             sid = found[2]
         at = found.end()
     return guid, sid, text[at:]
+
+
+def domain(base: str) -> str:
+    """The DNS name of the domain whose head this is: DC=contoso,DC=test -> contoso.test."""
+    return ".".join(unescape(part.partition("=")[2]) for part in split(base) if part.upper().startswith("DC="))

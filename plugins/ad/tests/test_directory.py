@@ -351,11 +351,7 @@ def test_a_deleted_object_comes_back_with_its_sid_and_its_attributes(connect: An
 def test_check_names_the_domain_and_what_the_account_may_do(connect: Any, samba: Any) -> None:
     found = connect().check()
     assert found.identity.startswith("S-1-5-21-")
-    assert any((right.startswith("create user below") and "OU=Tests" in right) or "more" in right for right in found.granted)
     assert found.missing == () and found.excessive == ()
-    narrow = connect(under=[f"CN=Users,{samba.base}"]).check()
-    assert any("create user" in right for right in narrow.missing)
-    assert any("Domain Admins" in right for right in connect(samba.administrator).check().excessive)
 
 
 def test_a_directory_without_a_mark_is_warned_of(connect: Any) -> None:
