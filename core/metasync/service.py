@@ -15,6 +15,7 @@ from typing import Any
 
 from metasync import decisions
 from metasync import explain as explaining
+from metasync.blame import blamed
 from metasync.contract import Check, MetasyncError, Schema, Stopped, Unavailable, capabilities
 from metasync.demo import example
 from metasync.demo.example import Domain
@@ -229,7 +230,7 @@ def test_directories(workspace: Workspace, names: Sequence[str] = ()) -> list[Te
         which = workspace.engagement.directories[name].connector
         able = capabilities(workspace.connector_class(name))
         try:
-            with workspace.connector(name) as connector:
+            with workspace.connector(name) as connector, blamed(which):
                 answer, schema = connector.check(), connector.discover()
         except MetasyncError as error:
             unavailable = isinstance(error, Unavailable)
