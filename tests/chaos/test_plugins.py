@@ -127,6 +127,13 @@ def test_a_connector_that_takes_the_process_with_it_costs_one_run(site: Counting
     recovers(site)
 
 
+def test_a_crash_leaves_no_core_file_with_the_secrets_of_the_process(site: CountingSite) -> None:
+    if (pattern := Path("/proc/sys/kernel/core_pattern")).exists() and pattern.read_text().startswith(("|", "/")):
+        pytest.skip("this machine keeps core files elsewhere")
+    assert site.ask(*RUN, double="write:segfaults:1", limits={"RLIMIT_CORE": MEMORY}).code == -signal.SIGSEGV
+    assert [path.name for path in site.folder.iterdir() if path.name.startswith("core")] == []
+
+
 def test_a_connector_that_never_comes_back_is_ended_by_a_person_and_costs_one_run(site: CountingSite) -> None:
     with site.start(*RUN, double="write:loops:3") as program:
         while not site.counts.file.exists() or site.counts.total < 3:

@@ -12,7 +12,7 @@ import click
 
 from metasync import service
 from metasync.cli import demo, job, keeping, looking, setup  # noqa: F401  each registers its verbs with the group
-from metasync.cli.crash import write_crash
+from metasync.cli.crash import no_core_file, write_crash
 from metasync.cli.group import metasync
 from metasync.cli.session import COMMON, ENVIRONMENT, Exit, Session, code_of
 from metasync.contract import MetasyncError
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Do one command; its exit code."""
+    no_core_file()
     session = Session()
     for name in COMMON:
         given = os.environ.get(ENVIRONMENT.get(name, ""), "")
