@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metasync import __version__, rights
+from metasync.blame import blamed
 from metasync.contract import MetasyncError
 from metasync.engagement import document
 from metasync.host import Host
@@ -125,7 +126,7 @@ def _directories(settings: Settings) -> Iterator[Finding]:
             known = {row["name"]: row["completed"] for row in looking.directories(connection, workspace.engagement_id)}
         for name in workspace.engagement.directories:
             try:
-                with workspace.connector(name) as connector:
+                with workspace.connector(name) as connector, blamed(connector.name):
                     check = rights.judged(connector.check(), rights.purposes(workspace.engagement, name))
             except MetasyncError as error:
                 yield Finding(level="error", what=f"directory {name}", text=str(error))

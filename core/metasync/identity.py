@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 
+from metasync.blame import blamed
 from metasync.contract import Connector, Kind, MetasyncError, Schema
 from metasync.store import directories
 from metasync.workspace import Workspace
@@ -22,7 +23,8 @@ def check_identity(workspace: Workspace, directory: str, connector: Connector, *
 
     Raises `AnotherDirectory`, and whatever `Connector.check` does.
     """
-    identity = connector.check().identity
+    with blamed(connector.name):
+        identity = connector.check().identity
     number = workspace.directory_ids[directory]
     with workspace.backend.read() as connection:
         pinned = directories.get(connection, number).pinned
@@ -40,7 +42,9 @@ def _differing(workspace: Workspace, number: int, connector: Connector) -> str:
     with workspace.backend.read() as connection:
         before = directories.schema_of(connection, number)
     with suppress(MetasyncError):
-        if before is not None and (words := difference(before, connector.discover())):
+        with blamed(connector.name):
+            now = connector.discover()
+        if before is not None and (words := difference(before, now)):
             return f" ({words})"
     return ""
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from metasync import decisions, rights
 from metasync import explain as explaining
+from metasync.blame import blamed
 from metasync.contract import Check, MetasyncError, Purpose, Schema, Stopped, Unavailable, capabilities
 from metasync.demo import example
 from metasync.demo.example import Domain
@@ -230,9 +231,9 @@ def test_directories(workspace: Workspace, names: Sequence[str] = ()) -> list[Te
         workspace.report(number - 1, None, f"test {name}")
         which = workspace.engagement.directories[name].connector
         able = capabilities(workspace.connector_class(name))
+        used = rights.purposes(workspace.engagement, name)
         try:
-            with workspace.connector(name) as connector:
-                used = rights.purposes(workspace.engagement, name)
+            with workspace.connector(name) as connector, blamed(which):
                 answer, schema = rights.judged(connector.check(), used), connector.discover()
         except MetasyncError as error:
             unavailable = isinstance(error, Unavailable)

@@ -16,8 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metasync.blame import blamed
 from metasync.contract import Connector, DirectorySettings, MetasyncError, Schema, SecretReference, Stopped
 from metasync.contract.connector import StopToken
+from metasync.words import failure
 
 if TYPE_CHECKING:
     from metasync.engagement.model import Directory, Engagement, PasswordPolicy
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 Report = Callable[[int, int | None, str], None]
 """(done, total or None, what): how far the present step is."""
+
+_log = logging.getLogger(__name__)
 
 CLASSES = (string.ascii_uppercase, string.ascii_lowercase, string.digits, "!#$%&()*+,-./:;<=>?@[]^_{|}~")
 
@@ -67,11 +71,15 @@ class Workspace:
     @contextmanager
     def connector(self, name: str) -> Iterator[Connector]:
         """A connector of its own for this thread, closed at the end."""
-        connector = self.connector_class(name)(self.engagement.directories[name].options, self.context(name))
+        with blamed(self.engagement.directories[name].connector):
+            connector = self.connector_class(name)(self.engagement.directories[name].options, self.context(name))
         try:
             yield connector
         finally:
-            connector.close()
+            try:
+                connector.close()
+            except (Exception, SystemExit) as error:  # what was done is done, and what ended it is to be told
+                _log.warning("the connector %s failed while it was closed: %s", connector.name, failure(error))
 
     def context(self, name: str) -> EngineContext:
         """What a connector of this directory is handed."""

@@ -2,8 +2,10 @@
 `counting` into the command line.
 
 The variable METASYNC_DOUBLES makes them fail: `FILE:FAULT:NTH`, several separated by commas. FAULT is one of `memory.WriteFault`, or `cut`
-or `incomplete`, of the next import, behind its NTH page. `counting` is made by somebody who knows nothing of us: `write:POISON:NTH` or
-`read:POISON:NTH`, where POISON is one of the functions below.
+or `incomplete`, of the next import, behind its NTH page. `counting` is made by somebody who knows nothing of us: `PLACE:POISON:NTH`, where
+PLACE is one of `open`, `check`, `discover`, `read`, `write` and `find`, and POISON one of the functions below; or `write of:POISON:=LABEL`,
+of whoever has that label, each time. So do the hook `metasync_run_started` (`hook:POISON:NTH`) and the rewrite `poison`
+(`rewrite:POISON:=VALUE`).
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ SOURCE = '''
 import ctypes
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
-from metasync.contract import hookimpl
+from metasync.contract import Rewrite, hookimpl
 from metasync.testing.counting import CountingTarget
 from metasync.testing.memory import MemoryPlugin, WriteFault
 
@@ -76,19 +79,36 @@ def ends():
     os._exit(0)
 
 
-_counts = {"read": 0, "write": 0}
+_counts = Counter()
 
 
-def _poison(where):
+def _poison(where, label=None):
     _counts[where] += 1
     for one in filter(None, os.environ.get("METASYNC_DOUBLES", "").split(",")):
-        place, poison, nth = one.split(":")
-        if place == where and int(nth) == _counts[where]:
+        place, poison, which = one.split(":")
+        if place == where and which in (str(_counts[where]), f"={label}"):
             globals()[poison]()
 
 
 class Poisonous(CountingTarget):
     """Fails in every way in which a process can be made to fail from within."""
+
+    def __init__(self, options, context):
+        _poison("open")
+        super().__init__(options, context)
+
+    def check(self):
+        _poison("check")
+        return super().check()
+
+    def discover(self):
+        _poison("discover")
+        return super().discover()
+
+    def find(self, changes):
+        for found in super().find(changes):
+            _poison("find")
+            yield found
 
     def read(self, request):
         for page in super().read(request):
@@ -96,14 +116,31 @@ class Poisonous(CountingTarget):
             yield page
 
     def write(self, changes):
-        for result in super().write(changes):
-            _poison("write")
-            yield result
+        for change in changes:
+            _poison("write of", change.label)
+            for result in super().write([change]):
+                _poison("write")
+                yield result
+
+
+def _rewritten(value):
+    _poison("rewrite", value)
+    return value
 
 
 @hookimpl
 def metasync_register_connectors():
     return (_plugin.connector, Poisonous)
+
+
+@hookimpl
+def metasync_register_rewrites():
+    return [Rewrite(name="poison", function=_rewritten, help="Fails.", example=("a", "a"))]
+
+
+@hookimpl
+def metasync_run_started(notice):
+    _poison("hook")
 '''
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .site import CANARY, RUN, Site
+from .size import sized
 
 
 @dataclass
@@ -101,10 +102,10 @@ class Story:
         return self.site
 
     def places(self) -> Iterator[Place]:
-        """Every point in every command that reaches it: at the first, second, third, middle and last time."""
+        """Every point in every command that reaches it: every time, or the first, second, third, middle and last."""
         for moment in self.moments:
             for name, times in sorted(moment.reached.items()):
-                for nth in sorted({n for n in (1, 2, 3, (times + 1) // 2, times) if n <= times}):
+                for nth in sized(sorted({n for n in (1, 2, 3, (times + 1) // 2, times) if n <= times}), list(range(1, times + 1))):
                     yield Place(moment=moment, point=name, nth=nth)
 
     def busiest(self) -> list[Place]:

@@ -25,9 +25,9 @@ USAGE = 2
 
 
 @pytest.fixture
-def site(tmp_path: Path, stable: Stable) -> Iterator[CsvSite]:
-    """Plan 1 waits for approval."""
-    made = CsvSite(tmp_path / "site", stable)
+def site(tmp_path: Path, stable: Stable, database: str) -> Iterator[CsvSite]:
+    """Plan 1 waits for approval. On both stores: one takes turns by itself, the other must be told to."""
+    made = CsvSite(tmp_path / "site", stable, database if database.startswith("postgresql") else "")
     made.begin(20)
     made("import")
     made("plan")
@@ -80,14 +80,14 @@ def test_a_plan_that_gave_way_while_somebody_looked_at_it_is_not_approved(site: 
     assert approvals(site) == 0
 
 
-def test_threads_of_one_service_approve_once(tmp_path: Path) -> None:
+def test_threads_of_one_service_approve_once(tmp_path: Path, database: str) -> None:
     """As a page's server does it."""
     hr, ad = MemoryDirectory(), MemoryDirectory()
     from metasync.contract import Kind
     from metasync.testing.staff import BASE, DOCUMENT
 
     ad.add(Kind.CONTAINER, name="People", path=BASE)
-    engine = Engine(tmp_path, DOCUMENT.format(profiles=profile()), {"hr": hr, "ad": ad})
+    engine = Engine(tmp_path, DOCUMENT.format(profiles=profile()), {"hr": hr, "ad": ad}, url=database)
     for number in range(5):
         person(hr, f"Person {number}")
     engine.import_()

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from metasync.contract import Operation
+from metasync.engagement.defaults import LIMITS
+
 from . import judge
 from .forks import Stable
 from .site import RUN
@@ -14,6 +17,7 @@ from .sites import CsvSite
 from .size import sized
 
 PEOPLE = 200
+MOST_NEW = LIMITS[Operation.CREATE].count or 0
 STOPPED, UNAVAILABLE = 3, 4
 DEEP = sized(400, 10_000)
 
@@ -54,13 +58,23 @@ def test_a_list_from_which_too_many_are_missing_deletes_nobody(site: Careful, go
     assert judge.target(site) == []
 
 
-def test_a_list_that_is_four_times_as_long_waits_for_a_person(tmp_path: Path, stable: Stable, site: Careful) -> None:
+@pytest.mark.parametrize(
+    ("limits", "more"), [("", MOST_NEW + 1), ("    limits: {create: {percent: 50}}", PEOPLE * 3)], ids=["5001", "+300%"]
+)
+def test_a_list_that_is_far_longer_waits_for_a_person(site: Careful, limits: str, more: int) -> None:
+    """Of creates the number alone is limited where the document says nothing, so that a first load needs nobody."""
+    site.written.write_text(site.document.rstrip("\n") + f"\n{limits}\n", encoding="utf-8")
+    site("load")
     before = site.listed()
-    for number in range(PEOPLE + 1, PEOPLE * 4 + 1):
+    for number in range(PEOPLE + 1, PEOPLE + more + 1):
         site.hire(number)
     site.save()
     answer = site.ask(*RUN)
-    assert (answer.code, site.listed() == before) == (STOPPED, True) or (answer.code == 0 and judge.target(site) == []), answer
+    assert (answer.code, site.listed()) == (STOPPED, before), answer
+    [plan] = [one for one in site("plan")["plans"] if one["changes"]]
+    site("approve", str(plan["plan"]), "--beyond", "create", "--reason", "a test")
+    assert site.ask("export", str(plan["plan"])).code == 0
+    assert judge.at_rest(site) == []
 
 
 def test_managers_in_rings_of_one_and_two_and_in_a_chain_without_an_end_are_written(tmp_path: Path, stable: Stable) -> None:

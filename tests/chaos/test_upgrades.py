@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, text
+from lab.postgres import Cluster
+from sqlalchemy import insert, inspect, text
 
 from metasync.store import errors, migrations, open_store
 from metasync.store import tables as t
@@ -49,6 +51,27 @@ def newer(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., str]:
+    """Makes an empty database, or one like another, on either store; its URL."""
+    if request.param == "postgresql":
+        server: Cluster = request.getfixturevalue("postgres")
+        tag = secrets.token_hex(4)
+
+        def on_the_server(name: str, like: str = "") -> str:
+            server.psql(f"CREATE DATABASE {name}_{tag}" + (f" TEMPLATE {like}_{tag}" if like else ""))
+            return server.url(f"{name}_{tag}")
+
+        return on_the_server
+
+    def in_a_file(name: str, like: str = "") -> str:
+        if like:
+            shutil.copyfile(tmp_path / f"{like}.db", tmp_path / f"{name}.db")
+        return f"sqlite:///{tmp_path / name}.db"
+
+    return in_a_file
+
+
 def upgraded(url: str, folder: Path, nth: int = 0) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(PROGRAM), url, str(folder), str(nth)], capture_output=True, text=True)
 
@@ -65,11 +88,11 @@ def tried(count: int) -> Sequence[int]:
     return range(1, count + 1) if WHOLE else sorted({n for n in (1, 2, 3, (count + 1) // 2, count) if n <= count})
 
 
-def test_a_first_schema_that_was_killed_at_any_statement_is_no_database_yet(tmp_path: Path) -> None:
-    count = statements(f"sqlite:///{tmp_path / 'counted.db'}", SHIPPED)
+def test_a_first_schema_that_was_killed_at_any_statement_is_no_database_yet(make: Callable[..., str]) -> None:
+    count = statements(make("counted"), SHIPPED)
     assert count > 30
     for nth in tried(count):
-        url = f"sqlite:///{tmp_path / f'killed-{nth}.db'}"
+        url = make(f"killed_{nth}")
         assert upgraded(url, SHIPPED, nth).returncode == -signal.SIGKILL
         with pytest.raises(errors.StoreMissing):
             open_store(url, create=False)
@@ -77,25 +100,22 @@ def test_a_first_schema_that_was_killed_at_any_statement_is_no_database_yet(tmp_
         open_store(url, create=False).close()
 
 
-def test_an_upgrade_that_was_killed_at_any_statement_left_everything_as_it_was(tmp_path: Path, newer: Path) -> None:
+def test_an_upgrade_that_was_killed_at_any_statement_left_everything_as_it_was(make: Callable[..., str], newer: Path) -> None:
     """Also a later version's: the older one says that it does not know it, and changes nothing."""
-    first = tmp_path / "first.db"
-    backend = open_store(str(first))
+    backend = open_store(make("first"))
     with backend.write() as connection:
         connection.execute(insert(t.engagement).values(name="kept", created=backend.now(connection)))
     backend.close()
-    shutil.copyfile(first, tmp_path / "counted.db")
-    count = statements(f"sqlite:///{tmp_path / 'counted.db'}", newer)
+    count = statements(make("counted", like="first"), newer)
     assert count >= 5
     for nth in range(1, count + 1):
-        file = tmp_path / f"killed-{nth}.db"
-        shutil.copyfile(first, file)
-        assert upgraded(f"sqlite:///{file}", newer, nth).returncode == -signal.SIGKILL
-        backend = open_store(str(file), create=False)
+        url = make(f"killed_{nth}", like="first")
+        assert upgraded(url, newer, nth).returncode == -signal.SIGKILL
+        backend = open_store(url, create=False)
         with backend.read() as connection:
             assert connection.execute(text("SELECT name FROM engagement")).scalars().all() == ["kept"]
-            assert connection.execute(text("SELECT count(*) FROM sqlite_schema WHERE name = 'further'")).scalar() == 0
+            assert not inspect(connection).has_table("further")
         backend.close()
-        assert statements(f"sqlite:///{file}", newer) == count
+        assert statements(url, newer) == count
         with pytest.raises(errors.NewerSchema, match="newer version"):
-            open_store(str(file), create=False)
+            open_store(url, create=False)

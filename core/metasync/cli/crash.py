@@ -13,6 +13,15 @@ from pathlib import Path
 from metasync import __version__, service
 
 
+def no_core_file() -> None:
+    """Where this process crashes, the system writes none: it would hold every secret that this process knows."""
+    if sys.platform != "win32":
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+
+
 def write_crash(settings: service.Settings, error: BaseException) -> Path:
     """Write the details beside the document, or into the folder for temporary files where that cannot be written to."""
     now = datetime.now(UTC)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
 
 from metasync import service
 from metasync.cli import demo, job, keeping, looking, setup  # noqa: F401  each registers its verbs with the group
-from metasync.cli.crash import write_crash
+from metasync.cli.crash import no_core_file, write_crash
 from metasync.cli.group import metasync
 from metasync.cli.session import COMMON, ENVIRONMENT, Exit, Session, code_of
 from metasync.contract import MetasyncError
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Do one command; its exit code."""
+    no_core_file()
     session = Session()
     for name in COMMON:
         given = os.environ.get(ENVIRONMENT.get(name, ""), "")
@@ -48,8 +50,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         session.out.say("interrupted; what was written is in the ledger, and the next run goes on from there", "warning")
         return int(Exit.INTERRUPTED)
-    except SystemExit:
-        return _quiet_end()  # how click ends where nobody reads standard output any more
+    except SystemExit as error:
+        # How click and rich end where nobody reads standard output any more; a plugin's wish to end the program is no success.
+        return _quiet_end() if _raised_by(error).startswith(("click.", "rich.")) else _internal(session, error)
     except BrokenPipeError:
         return _quiet_end()
     except OSError as error:
@@ -58,7 +61,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _internal(session, error)
 
 
-def _internal(session: Session, error: Exception) -> int:
+def _raised_by(error: BaseException) -> str:
+    """The module that raised it."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _internal(session: Session, error: BaseException) -> int:
     where = write_crash(session.settings, error)
     session.out.json({"error": f"internal error: {type(error).__name__}", "exit": int(Exit.INTERNAL), "log": str(where)})
     session.out.say(f"metasync: internal error ({type(error).__name__}). This should not happen; the details are in {where}", "error")

@@ -93,7 +93,7 @@ class Checker:
             if isinstance(error.messages, dict):
                 explain(schema(), error.messages)
             self.add_faults(path, error.messages)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # A plugin's own check may fail in any way; what it said could quote a value.
             self.add(path, f"the options of the {owner} could not be checked: {type(error).__name__} in its plugin")
         return None
@@ -104,7 +104,7 @@ class Checker:
             try:
                 upgraded = given if version == connector.options_version else connector.upgrade(given, version)
                 read_section(connector.Options(), upgraded)
-            except Exception:  # noqa: S112  not of this version; what is wrong is said of today's below
+            except (Exception, SystemExit):  # noqa: S112  not of this version; what is wrong is said of today's below
                 continue
             if version != connector.options_version:
                 text = f"is in the form of version {version} of the options of `{connector.name}`, and is read as version "

@@ -175,7 +175,7 @@ class ProfileBuilder:
         try:
             made = matcher(options)
             sources, targets = tuple(made.sources), tuple(made.targets)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # A plugin's own code may fail in any way.
             self.checker.add(path, f"the matcher `{name}` does not take this rule: {error}")
             return None

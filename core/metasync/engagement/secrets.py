@@ -130,7 +130,7 @@ def _provided(name: str, provider: type[SecretProvider]) -> Callable[[str], str 
             if not made:
                 made.append(provider())
             return made[0].get(secret)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # Its message could quote the secret, so that only its type is told.
             reason = type(error).__name__
         raise SecretMissing(f"the secret provider `{name}` failed on `{secret}` ({reason}); check its configuration")

@@ -290,7 +290,7 @@ class _Batch:
             yield
         except (Stopped, LeaseLost):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = f"the exporter {name} failed: {failure(error)}; what it did not carry is planned again by the next export"
         with self._workspace.backend.write() as connection:
             problem_rows.clear(connection, self._workspace.engagement_id, problem_rows.EXPORT, name, [0], codes=[code])

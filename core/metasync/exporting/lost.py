@@ -7,9 +7,11 @@ What is there, and no import shows, stays joined; the synchroniser leaves it alo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 
+from metasync.blame import answers
 from metasync.contract import Change, Kind, Operation, Presence, Writes
 from metasync.store import dirty, joins
 from metasync.store.joins import JoinRow
@@ -40,7 +42,7 @@ def _absent(workspace: Workspace, directory: str, rows: Sequence[JoinRow]) -> li
         size = max(1, connector.commit_size)
         for start in range(0, len(rows), size):
             asked = {str(row.id): row for row in rows[start : start + size]}
-            found = connector.find([_question(number, row) for number, row in asked.items()])
+            found = answers(connector.name, partial(connector.find, [_question(number, row) for number, row in asked.items()]))
             absent += [asked[one.id] for one in found if one.id in asked and one.presence is Presence.ABSENT]
     return absent
 

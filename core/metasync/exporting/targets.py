@@ -8,7 +8,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 
+from metasync.blame import answers
 from metasync.contract import Change, Connector, Exporter, Found, Intent, MetasyncError, Pair, Result, Writes
 from metasync.exporting.pairs import pair_id
 from metasync.store.ledger import ChangeRow
@@ -39,7 +41,7 @@ class ConnectorTarget(Target):
     def __init__(self, directory: str, connector: Connector) -> None:
         if not isinstance(connector, Writes):
             raise MetasyncError(f"{directory} cannot be written: its connector {connector.name} only reads")
-        self.name = f"the connector {connector.name}"
+        self.name, self._connector = f"the connector {connector.name}", connector.name
         self.commit_size = max(1, connector.commit_size)
         self.lag = connector.lag
         self._writes: Writes = connector
@@ -48,7 +50,7 @@ class ConnectorTarget(Target):
         return self._writes.write([change for _, change in items])
 
     def find(self, items: Sequence[Item]) -> Iterator[Found] | None:
-        return self._writes.find([change for _, change in items])
+        return answers(self._connector, partial(self._writes.find, [change for _, change in items]))
 
 
 class ExporterTarget(Target):

@@ -21,7 +21,7 @@ from metasync.exporting.gate import Gate
 from metasync.exporting.lease import DirectoryLease, LeaseLost
 from metasync.exporting.order import MEMBERS, PLACES
 from metasync.exporting.readback import Decision, Verdict, decide
-from metasync.exporting.record import Recorder, Report, backoff
+from metasync.exporting.record import ATTEMPTS, Recorder, Report, backoff
 from metasync.exporting.references import Resolver, Unresolved
 from metasync.exporting.targets import Item, Target
 from metasync.store import directories, ledger
@@ -32,6 +32,9 @@ from metasync.store.rows import MARK_PREFIX
 from metasync.words import failure
 from metasync.workspace import Workspace
 
+ALONE = 2
+"""Whoever was in flight so often when a process ended is written alone: it may be what ended it, and nobody else shall suffer for that."""
+ENDED = "it was not written: the export ended before"
 BREAKER = 3
 """So many portions in a row that a connector fails on with an error of its own end the export to its directory."""
 LAST = 1_000_000
@@ -103,11 +106,8 @@ class Worker:
         """Read back what is in flight, and write nothing: what was not written is approved as before. Raises as `work` does."""
         with self._backend.read() as connection:
             now = self._backend.now(connection)
-        text = "it was not written: the export ended before"
         for portion in self._portions(self._unknown(0, LAST, now)):
-            unwritten = self._read_back(self._adopted(portion))
-            again = [(row, Result(id=change.id, outcome=Outcome.RETRY, retry_after=timedelta(0), detail=text)) for row, change in unwritten]
-            self._record(again, read_back=True)
+            self._give_back(self._read_back(self._adopted(portion)))
 
     def _pass(self, above: int, below: int) -> int:
         """Once through everything that may be worked now; how many changes were attempted."""
@@ -116,11 +116,13 @@ class Worker:
             now = self._backend.now(connection)
             self._gate = Gate(ledger.obstacles(connection, self._plan_ids, now))
         for portion in self._portions(self._unknown(above, below, now)):
-            self._adopt(portion)
+            for part in _apart(portion):
+                self._adopt(part)
         with self._backend.read() as connection:
             self._gate = Gate(ledger.obstacles(connection, self._plan_ids, now))
         for portion in self._portions(self._approved(above, below, now)):
-            self._begin(portion)
+            for part in _apart(portion):
+                self._begin(part)
         return self._seen
 
     # --- what comes next ---------------------------------------------------------------------------------------------------------------
@@ -216,7 +218,9 @@ class Worker:
         items = self._adopted(rows)
         self._seen += len(items)
         unwritten = self._read_back(items)
-        if unwritten:
+        if any(row.error is None and row.attempts > ATTEMPTS for row, _ in unwritten):
+            self._give_back(unwritten)  # alone by now, and it rests
+        elif unwritten:
             with self._backend.write("export.claim_again", durable=True) as connection:
                 self._lease.check(connection)
                 due_at = self._not_before(connection)
@@ -234,6 +238,11 @@ class Worker:
                     )
                 }
             self._write([(taken[row.id], change) for row, change in unwritten if row.id in taken])
+
+    def _give_back(self, unwritten: list[Item]) -> None:
+        """Whose process ended before it was written is approved as before."""
+        again = [Result(id=change.id, outcome=Outcome.RETRY, retry_after=timedelta(0), detail=ENDED) for _, change in unwritten]
+        self._record([(row, result) for (row, _), result in zip(unwritten, again, strict=True)], read_back=True)
 
     def _sift(self, connection: Connection, rows: Sequence[ChangeRow]) -> tuple[dict[int, str | None], list[tuple[ChangeRow, str, str]]]:
         """(id -> the anchor that became known, of those that can be written; the others with state and reason)."""
@@ -411,6 +420,15 @@ class Worker:
                 else:
                     self._gate.shut(row, state, error)
         self._workspace.report(self.done, self.total, f"writing to {self._directory}")
+
+
+def _apart(portion: list[ChangeRow]) -> Iterator[list[ChangeRow]]:
+    """Those of a portion that were in flight when processes ended come last, and each alone."""
+    met = [row for row in portion if row.attempts >= ALONE and row.error in (None, ENDED)]
+    if others := [row for row in portion if row not in met]:
+        yield others
+    for row in sorted(met, key=lambda one: one.attempts):
+        yield [row]
 
 
 def as_result(decision: Decision) -> Result:

@@ -41,7 +41,7 @@ def bind_rewrite(rewrite: Rewrite, *, checked: bool = False, most: int | None = 
             result = function(value, *arguments)
         except ValueError as error:
             raise ExpressionError(f"{what}: {error}") from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ExpressionError(f"{what} failed on {type_words(value)} ({type(error).__name__}): an error in the rewrite") from error
         if result.__class__ is str:
             if len(result) > MAX_TEXT and (value.__class__ is not str or len(result) > len(value)):

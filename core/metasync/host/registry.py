@@ -27,6 +27,7 @@ from metasync.host import collect, sources
 from metasync.host.info import PluginInfo, State
 from metasync.host.lock import Locked, read_lock
 from metasync.host.verify import Evidence, examine
+from metasync.words import failure
 
 GROUP = "metasync"
 DEVELOPMENT = "METASYNC_DEVELOPMENT"
@@ -129,8 +130,8 @@ class Host:
         for name, impl in self._implementations(hook):
             try:
                 collect.call(impl, arguments)
-            except Exception:
-                _log.exception("plugin %s failed in %s; the run goes on", name, hook)
+            except (Exception, SystemExit) as error:
+                _log.error("plugin %s failed in %s (%s); the run goes on", name, hook, failure(error))
 
     def ask(self, hook: str, **arguments: Any) -> list[Any]:
         """Collect the answers of every plugin. One that raises raises `PluginFailed`: a veto that could not be asked is not a consent."""
@@ -138,7 +139,7 @@ class Host:
         for name, impl in self._implementations(hook):
             try:
                 answer = collect.call(impl, arguments)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise PluginFailed(
                     f"the plugin {name} failed in {hook} ({type(error).__name__}: {error}); correct it, or take it out of `plugins:`"
                 ) from error

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from metasync import faults as fault
 from metasync import garbage
+from metasync.blame import blamed
 from metasync.contract import (
     Connector,
     CursorExpired,
@@ -87,7 +88,8 @@ class _Import:
             return ImportOutcome(full=False, counts=dict.fromkeys(COUNTS, 0), reason="no profile needs anything of this directory")
         self.settle_first_load()
         index.rebuild(self.backend, self.row(), request)
-        streams = self.connector.streams(request.kinds)
+        with blamed(self.connector.name):
+            streams = self.connector.streams(request.kinds)
         decision = self.decision(request, streams, full=full)
         if decision.reason:
             return self.everything(request, streams, decision)
@@ -128,7 +130,8 @@ class _Import:
 
     def request(self) -> Request:
         if self.schema is None:
-            self.schema = self.connector.discover()
+            with blamed(self.connector.name):
+                self.schema = self.connector.discover()
             with self.backend.write() as connection:
                 directories.set_schema(connection, self.id, self.schema)
         with self.backend.read() as connection:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from metasync.blame import answers
 from metasync.contract import Change, Connector, Kind, Operation, Presence, SourceEmpty, Writes
 from metasync.importing.compare import Comparison
 from metasync.importing.request import Request
@@ -127,6 +129,6 @@ def _presence(connector: Writes, rows: Sequence[ObjectRow]) -> Mapping[int, Pres
             Change(id=str(row.id), operation=Operation.UPDATE, kind=row.kind, anchor=row.anchor, label=row.label)
             for row in rows[start : start + size]
         ]
-        for one in connector.find(changes):
+        for one in answers(getattr(connector, "name", ""), partial(connector.find, changes)):
             found[int(one.id)] = one.presence
     return found

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from metasync.blame import blamed
 from metasync.contract import MetasyncError, Operation, Reference, Restores
 from metasync.exporting.later import LaterMembers
 from metasync.exporting.order import EXPORTED, is_reference, split_references
@@ -97,7 +98,8 @@ def _restorable(workspace: Workspace, undone: int, profile: str, directory: str)
     if not anchors:
         return {}
     with workspace.connector(directory) as connector:
-        return connector.restorable(anchors) if isinstance(connector, Restores) else {}
+        with blamed(connector.name):
+            return connector.restorable(anchors) if isinstance(connector, Restores) else {}
 
 
 @dataclass(kw_only=True, slots=True)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection
 
 from metasync import garbage
+from metasync.blame import blamed
 from metasync.contract import Operation, Taken
 from metasync.engagement.model import Action, Origin
 from metasync.store import codec, dirty, joins, matching, newcomers, pairs, pending, reservations, states, waits
@@ -572,6 +573,7 @@ def _elsewhere(connector: Taken, asked: Iterable[Unique]) -> set[Key]:
         by_attribute.setdefault(unique.attribute, {})[unique.value] = unique.key[1]
     found: set[Key] = set()
     for attribute, values in by_attribute.items():
-        there = {normalise(value) for value in connector.taken(attribute, list(values))}
+        with blamed(getattr(connector, "name", "")):
+            there = {normalise(value) for value in connector.taken(attribute, list(values))}
         found |= {(attribute, folded) for value, folded in values.items() if normalise(value) in there}
     return found

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from metasync.blame import blamed
 from metasync.contract import AttributeSchema, Taken, Unique
 from metasync.store import matching, reservations, waits
 from metasync.store import pending as pending_rows
@@ -259,7 +260,8 @@ class UniqueValues:
             return False
         key = (attribute, normalise(value))
         if key not in self.taken_before:
-            self.taken_before[key] = bool(self.connector.taken(attribute, [value]))
+            with blamed(getattr(self.connector, "name", "")):
+                self.taken_before[key] = bool(self.connector.taken(attribute, [value]))
         return self.taken_before[key]
 
     def _keep(self, known: AttributeSchema, value: str, within: Any, base: str, identity_id: int, profile: str, free: bool) -> None:

@@ -80,6 +80,15 @@ def test_an_unexpected_error_ends_with_5_and_a_log_that_only_its_owner_reads(loa
         assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
+def test_a_plugin_that_wishes_to_end_the_program_is_no_success(loaded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it is that nobody looks after it."""
+    from metasync import service
+
+    monkeypatch.setattr(service, "runs", lambda *_, **__: sys.exit(0), raising=True)
+    done = loaded("runs", code=5)
+    assert "internal error (SystemExit)" in done.err
+
+
 def test_an_error_is_json_too_where_json_was_asked_for(loaded: Shell) -> None:
     assert loaded("show", "99", "--json", code=2).json["exit"] == 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -364,6 +365,18 @@ def test_a_batch_is_worked_once_and_only_with_its_nonce(bench: Any) -> None:
     assert work(bench.workspace, ticket.batch_id, ticket.nonce, patience=NOW).counts == {"written": 1}
     assert work(bench.workspace, ticket.batch_id, ticket.nonce, patience=NOW).counts == {}
     assert bench.fabrikam.creates == 1
+
+
+def test_of_the_same_nudge_five_times_at_once_and_nudges_out_of_order_each_change_is_written_once(bench: Any) -> None:
+    for name in ("anna", "bob", "carl"):
+        bench.pend_create(bench.person(name))
+    first = planned(bench)
+    tickets = [*prepare(bench.workspace, bench.run(), [first]), *prepare(bench.workspace, bench.run(), [first])]
+    late_first = [one for one in reversed(tickets) for _ in range(5)]
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(lambda one: work(bench.workspace, one.batch_id, one.nonce, patience=NOW), late_first))
+    assert bench.states(first) == {"written": 3}
+    assert bench.fabrikam.creates == 3
 
 
 def test_i6_what_cannot_be_audited_is_not_written(bench: Any, monkeypatch: Any) -> None:

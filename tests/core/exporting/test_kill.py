@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from metasync.store import tables as t
 
 HERE = Path(__file__).parent
 PEOPLE, KILLS = (4000, 50) if os.environ.get("METASYNC_CHAOS_WHOLE") else (800, 10)
+
+RESUMED = 15.0
+"""Seconds from the start of the next process to its first write, at the most."""
 
 
 def lines(log: Path) -> list[str]:
@@ -31,13 +35,19 @@ def test_i1_i2_ten_kills_of_an_export_of_800_creates_lose_nothing_and_repeat_not
     approve(bench.workspace, plan.id, reason="good")
     log = tmp_path / "target.log"
     dice = random.Random(7)
+    waits = []
     for _ in range(KILLS):
-        enough = len(lines(log)) + dice.randint(5, 70)
+        before, began = len(lines(log)), time.monotonic()
+        enough = before + dice.randint(5, 70)
         with start(bench, log, plan.id) as victim:
-            while len(lines(log)) < enough:
+            while (now := len(lines(log))) < enough:
                 assert victim.poll() is None, victim.communicate()
+                if now > before > 0:
+                    before = 0
+                    waits.append(time.monotonic() - began)
             victim.kill()
             victim.communicate()
+    assert max(waits) < RESUMED, f"it goes on at once: {waits}"
     assert len(lines(log)) < PEOPLE
     with start(bench, log, plan.id) as last:
         out, error = last.communicate(timeout=120)

@@ -202,12 +202,17 @@ def test_a_plugin_that_raises_while_told_fails_alone(caplog: pytest.LogCaptureFi
         def metasync_planned(self, notice: RunNotice) -> None:
             raise RuntimeError("no mail today")
 
+    class Ends:
+        @hookimpl
+        def metasync_planned(self, notice: RunNotice) -> None:
+            raise SystemExit
+
     class Hears:
         @hookimpl
         def metasync_planned(self, notice: RunNotice) -> None:
             heard.append(notice.run)
 
-    host = Host.of(Hears(), Raises(), Hears())
+    host = Host.of(Hears(), Raises(), Ends(), Hears())
     with caplog.at_level(logging.ERROR):
         host.tell("metasync_planned", notice=RunNotice(engagement="e", run=7))
     assert heard == [7, 7]

@@ -14,7 +14,7 @@ from metasync.store import audit
 from metasync.store.tables import change
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
-from metasync.testing.staff import BASE, DOCUMENT, STAFF, anchor, person, profile, shown, values
+from metasync.testing.staff import BASE, DOCUMENT, PEOPLE, STAFF, anchor, person, profile, shown, values
 
 MakeEngine = Callable[..., Engine]
 NAMES = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail", "title": "source.title"}
@@ -57,6 +57,49 @@ def test_a_percentage_is_of_what_the_profile_has_joined(make: MakeEngine, hr: Me
     engine.plan()
     with pytest.raises(LimitExceeded, match="delete"):
         engine.approve()
+
+
+HALF = {
+    Operation.RENAME: {"displayName": "Somebody {number}"},
+    Operation.MOVE: {"title": "gone abroad"},
+    Operation.DISABLE: {"enabled": False},
+    Operation.CLEAR: {"title": None},
+    Operation.SIGN_IN: {"userPrincipalName": "u{number}@y.test"},
+    Operation.MEMBER_REMOVE: {},
+    Operation.DELETE: {},
+}
+"""What becomes of every second person in HR's directory."""
+
+
+@pytest.mark.parametrize("operation", HALF)
+def test_of_whatever_there_is_too_much_nothing_is_written(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory, operation: Operation
+) -> None:
+    """Within the limits that hold where the document says nothing; of members the document says something."""
+    ad.add(Kind.CONTAINER, name="Abroad", path=BASE)
+    people = [person(hr, f"Person {one:02}", title="Clerk", userPrincipalName=f"u{one}@x.test") for one in range(40)]
+    team = hr.add(Kind.GROUP, name="Team", path=BASE)
+    hr.join(team, *people)
+    place = {"expression": f"source.title == 'gone abroad' ? 'OU=Abroad,{BASE}' : '{PEOPLE}'", "existing": "move"}
+    flows = {**NAMES, "enabled": "source.enabled", "userPrincipalName": "source.userPrincipalName"}
+    group = {"kind": "group", "match": [{"source": "cn", "target": "cn"}], "map": {"cn": "source.cn", "members": "source.members"}}
+    limits = {"member remove": {"count": 19}}
+    engine = make(profile(place=place, map=flows, leaving=DELETES) + profile("teams", **group, limits=limits))
+    engine.cycle()
+    written = len(ad.applied)
+    for number, one in enumerate(people[::2]):
+        if operation is Operation.DELETE:
+            hr.delete(one)
+        elif operation is Operation.MEMBER_REMOVE:
+            hr.leave(team, one)
+        else:
+            words = HALF[operation].items()
+            hr.change(one, {name: value.format(number=number) if isinstance(value, str) else value for name, value in words})
+    engine.import_()
+    assert operation.value in {what for what, _ in shown(engine.plan())}
+    with pytest.raises(LimitExceeded, match=operation.value):
+        engine.approve()
+    assert len(ad.applied) == written
 
 
 def test_passing_a_limit_is_for_one_plan(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
