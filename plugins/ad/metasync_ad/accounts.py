@@ -53,6 +53,16 @@ def group_type(scope: str = "Global", category: str = "Security") -> int:
     return SCOPES[scope] - (SECURITY_ENABLED if category == "Security" else 0)
 
 
+def with_scope(number: int, scope: str) -> int:
+    """The same type of group with another scope."""
+    return (number & ~sum(SCOPES.values())) | SCOPES[scope]
+
+
+def with_category(number: int, category: str) -> int:
+    """The same type of group with another category: the sign."""
+    return (number & ~SECURITY_ENABLED) - (SECURITY_ENABLED if category == "Security" else 0)
+
+
 def rid(sid: str) -> int:
     """The last number of a SID."""
     return int(sid.rpartition("-")[2])

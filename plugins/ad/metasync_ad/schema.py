@@ -306,7 +306,7 @@ def _computed(kind: Kind) -> Iterable[AttributeSchema]:
         yield AttributeSchema(
             name="member", alias="members", type=Type.REFERENCE, multi=True, help="Direct members, without those by primary group."
         )
-        yield AttributeSchema(name="groupScope", allow=_AT_CREATION, help=f"{', '.join(accounts.SCOPES)}; Global where nothing is said.")
+        yield AttributeSchema(name="groupScope", allow=_NO_CLEAR, help=f"{', '.join(accounts.SCOPES)}; Global where nothing is said.")
         yield AttributeSchema(
-            name="groupCategory", allow=_AT_CREATION, help=f"{' or '.join(accounts.CATEGORIES)}; Security where nothing is said."
+            name="groupCategory", allow=_NO_CLEAR, help=f"{' or '.join(accounts.CATEGORIES)}; Security where nothing is said."
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from metasync.contract import Change, Context, Operation, Outcome, Result, Values
-from metasync_ad import accounts, errors, lookup
+from metasync_ad import accounts, errors, groups, lookup
 from metasync_ad import dn as names
 from metasync_ad.attributes import IDENTITY, PROTECTION, Codec, check_length, encode_reference, privileged, same, standard
 from metasync_ad.creating import Creator, check_name
@@ -46,6 +46,8 @@ class Standing:
         self.attributes = attributes
         self.control = entry.number("useraccountcontrol")
         self.privileged = privileged(entry)
+        self.group_type: int | None = None
+        """As it was written last."""
 
     def take(self, after: Mapping[str, Values | None]) -> None:
         """Remember what was written."""
@@ -215,13 +217,27 @@ class Writer:
 
     def _write_values(self, one: Standing, changes: Sequence[Change]) -> None:
         wanted: dict[str, list[Modification]] = {}
+        of_group = {name: value for change in changes for name, value in change.after.items() if name in groups.NAMES}
+        if of_group:
+            self._write_group(one, of_group)
         for change in changes:
             for name, value in change.after.items():
+                if name in of_group:
+                    continue
                 check_length(change.kind, name, value)
                 if not self._same(one, name, value):
                     wanted[self.codec.attribute(name).name] = self._modification(one, name, value)
         if wanted:
             self.session.modify(one.address, wanted)
+
+    def _write_group(self, one: Standing, after: Mapping[str, Values | None]) -> None:
+        """Step by step, each only where the type still is what the last one left."""
+        present = one.entry.number("grouptype") if one.group_type is None else one.group_type
+        if present is None:
+            raise ValueError("it has no groupType that may be read, so neither its scope nor its category can be changed")
+        for number in groups.steps(present, after):
+            self.session.modify(one.address, {"groupType": [(DELETE, [str(present).encode()]), (ADD, [str(number).encode()])]})
+            one.group_type = present = number
 
     def _modification(self, one: Standing, name: str, value: Values | None) -> list[Modification]:
         """Text is written as "delete the old, add the new", which the directory refuses where the old value has changed meanwhile."""

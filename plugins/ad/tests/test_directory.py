@@ -96,6 +96,24 @@ def test_a_group_has_scope_and_category(directory: Any, account: str) -> None:
     assert (found["groupType"], found["groupScope"], found["groupCategory"]) == (8, "Universal", "Distribution")
 
 
+@pytest.mark.parametrize("category", ["Security", "Distribution"])
+@pytest.mark.parametrize("now", ["Global", "DomainLocal", "Universal"])
+@pytest.mark.parametrize("then", ["Global", "DomainLocal", "Universal"])
+def test_a_group_changes_scope_and_category_in_the_steps_that_are_allowed(directory: Any, now: str, then: str, category: str) -> None:
+    anchor = directory.make(f"{now} {then} {category}", kind=Kind.GROUP, groupScope=now)
+    before, after = {"groupScope": now, "groupCategory": "Security"}, {"groupScope": then, "groupCategory": category}
+    (result,) = directory.write(directory.change(Operation.UPDATE, anchor, kind=Kind.GROUP, before=before, after=after))
+    assert (result.outcome, result.detail) == (Outcome.APPLIED, "")
+    assert directory.one(anchor, "groupScope", "groupCategory") == {**directory.one(anchor), **after}
+
+
+def test_a_scope_that_does_not_exist_is_refused_in_words(directory: Any) -> None:
+    anchor = directory.make("Group", kind=Kind.GROUP)
+    (result,) = directory.write(directory.change(Operation.UPDATE, anchor, kind=Kind.GROUP, after={"groupScope": "Galactic"}))
+    assert result.outcome is Outcome.REJECTED and "Global, DomainLocal, Universal" in result.detail
+    assert directory.one(anchor, "groupScope")["groupScope"] == "Global"
+
+
 def test_members_of_every_kind_are_added_in_one_request_and_read_as_anchors(directory: Any, account: str) -> None:
     user, contact = directory.make("Jane", sAMAccountName=account), directory.make("Joe", kind=Kind.CONTACT)
     inner = directory.make("Inner", kind=Kind.GROUP)

@@ -20,6 +20,7 @@ from metasync_ad.errors import Refused
         (19, "0000052D: Constraint violation - check_password_restrictions", Outcome.REJECTED, "password policy"),
         (50, "00000005: insufficient access rights", Outcome.REJECTED, "delegate"),
         (51, "busy", Outcome.RETRY, "busy"),
+        (53, "00002145: SvcErr: DSID-031A120C, problem 5003", Outcome.REJECTED, "choose another groupScope"),
         (66, "00002015: subtree_delete", Outcome.REJECTED, "delete or move those first"),
         (32, "00002030: No such object", Outcome.REJECTED, "container does not exist"),
         (32, "00000525: specified dn doesn't exist", Outcome.CONFLICT, "does not exist"),
