@@ -424,8 +424,11 @@ class Worker:
 
 def _apart(portion: list[ChangeRow]) -> Iterator[list[ChangeRow]]:
     """Those of a portion that were in flight when processes ended come last, and each alone."""
-    met = [row for row in portion if row.attempts >= ALONE and row.error in (None, ENDED)]
-    if others := [row for row in portion if row not in met]:
+    others: list[ChangeRow] = []
+    met: list[ChangeRow] = []
+    for row in portion:
+        (met if row.attempts >= ALONE and row.error in (None, ENDED) else others).append(row)
+    if others:
         yield others
     for row in sorted(met, key=lambda one: one.attempts):
         yield [row]
