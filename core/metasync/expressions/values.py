@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from enum import Enum
 from types import NoneType
-from typing import Any, Final
+from typing import Any, Final, final
 
 from metasync.contract import Reference
 from metasync.expressions.errors import ExpressionError
@@ -15,19 +14,23 @@ SMALLEST, LARGEST = -(2**63), 2**63 - 1
 SCALARS: Final = frozenset({str, int, bool, bytes, datetime})
 
 
-class Sentinel(Enum):
-    """What an expression may yield beside a value (law 4)."""
+@final
+class Sentinel:
+    """What an expression may yield beside a value (law 4): `CLEAR` or `KEEP`, and no other. No `Enum`: whoever writes JSON takes the
+    members of one for their values."""
 
-    CLEAR = "clear()"
-    KEEP = "keep()"
+    __slots__ = ("_words",)
+
+    def __init__(self, words: str) -> None:
+        self._words = words
 
     def __repr__(self) -> str:
-        return self.value
+        return self._words
 
 
-CLEAR: Final = Sentinel.CLEAR
+CLEAR: Final = Sentinel("clear()")
 """Asserts that the attribute is empty."""
-KEEP: Final = Sentinel.KEEP
+KEEP: Final = Sentinel("keep()")
 """Leaves the attribute alone."""
 
 

@@ -69,7 +69,12 @@ class Backend(ABC):
 
     @abstractmethod
     def fetch(self, connection: Connection, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """The hot path: all rows of a query, as the driver gives them. `?` stands for a value, `IN ?` for any of a list, however long."""
+        """The hot path: all rows of a query, as the driver gives them. `?` stands for a value as the driver takes it, `IN ?` for any of a
+        list, however long."""
+
+    @abstractmethod
+    def execute(self, connection: Connection, statement: str, *values: Any) -> None:
+        """The same for a statement that gives no rows."""
 
     def any(self, connection: Connection, statement: str, *values: Any) -> bool:
         """Has the query any row?"""

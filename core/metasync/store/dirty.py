@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, delete, exists, insert, literal, or_, select, update
+from sqlalchemy import Connection, delete, exists, insert, literal, select, update
 
 from metasync.store.backend import Backend
 from metasync.store.portions import portions
-from metasync.store.tables import dirty, join, object_, profile_state
+from metasync.store.tables import as_stored, dirty, join, object_, profile_state
 
 WHOLE = 0
 """`dirty.member_id` where the whole object is to be looked at."""
@@ -87,21 +87,17 @@ def mark_later(backend: Backend, connection: Connection, engagement_id: int, pro
     connection.execute(query, [{**row, "object_id": object_id, "due_at": due_at} for object_id, due_at in times.items()])
 
 
-def due(connection: Connection, engagement_id: int, profile: str, now: datetime) -> list[tuple[int, int, str]]:
-    """(source object id, its directory, its anchor) of whole objects that are due, in the order that decides about unique values."""
-    query = (
-        select(object_.c.id, object_.c.directory_id, object_.c.anchor)
-        .join(dirty, dirty.c.object_id == object_.c.id)
-        .where(
-            dirty.c.engagement_id == engagement_id,
-            dirty.c.profile == profile,
-            dirty.c.member_id.in_(ALL),
-            or_(dirty.c.due_at.is_(None), dirty.c.due_at <= now),
-        )
-        .distinct()
-        .order_by(object_.c.directory_id, object_.c.anchor)
-    )
-    return [(row.id, row.directory_id, row.anchor) for row in connection.execute(query)]
+WHOLE_AND_DUE = f"member_id IN {ALL} AND (due_at IS NULL OR due_at <= ?)"
+DUE = f"""
+SELECT DISTINCT object.id, object.directory_id, object.anchor
+FROM dirty JOIN object ON object.id = dirty.object_id
+WHERE dirty.engagement_id = ? AND profile = ? AND {WHOLE_AND_DUE}
+ORDER BY object.directory_id, object.anchor"""
+
+
+def due(backend: Backend, connection: Connection, engagement_id: int, profile: str, now: datetime) -> list[tuple[int, int]]:
+    """(source object id, its directory) of whole objects that are due, in the order that decides about unique values."""
+    return [(row[0], row[1]) for row in backend.fetch(connection, DUE, engagement_id, profile, as_stored(connection, now))]
 
 
 def due_members(connection: Connection, engagement_id: int, profile: str) -> dict[int, set[int]]:
@@ -136,12 +132,16 @@ def await_references(backend: Backend, connection: Connection, engagement_id: in
     backend.insert(connection, dirty, columns, rows, ignore=True)
 
 
-def clean(connection: Connection, profile: str, object_ids: Collection[int], now: datetime, *, members: bool = False) -> None:
+def clean(backend: Backend, connection: Connection, profile: str, object_ids: Collection[int], now: datetime) -> None:
     """What is synchronised is not dirty any more; what is due later stays."""
-    for part in portions(object_ids):
-        about = and_(dirty.c.profile == profile, dirty.c.object_id.in_(part))
-        whole = and_(dirty.c.member_id.in_(ALL), or_(dirty.c.due_at.is_(None), dirty.c.due_at <= now))
-        connection.execute(delete(dirty).where(about, dirty.c.member_id.not_in(ALL) if members else whole))
+    query = f"DELETE FROM dirty WHERE profile = ? AND object_id IN ? AND {WHOLE_AND_DUE}"
+    backend.execute(connection, query, profile, list(object_ids), as_stored(connection, now))
+
+
+def clean_references(backend: Backend, connection: Connection, profile: str, object_ids: Collection[int]) -> None:
+    """Their references and members are worked out."""
+    query = f"DELETE FROM dirty WHERE profile = ? AND object_id IN ? AND member_id NOT IN {ALL}"
+    backend.execute(connection, query, profile, list(object_ids))
 
 
 def of_identities(connection: Connection, identity_ids: Collection[int], profiles: Collection[str]) -> list[tuple[int, str, int]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from metasync.store.backend import Backend
-from metasync.store.tables import UtcTime, pending, problem, sync_state, wanted
+from metasync.store.tables import as_stored, pending, problem, sync_state, wanted
 
 
 class Row(NamedTuple):
@@ -67,9 +66,9 @@ JOIN sync_state AS known ON known.profile = ? AND known.object_id = source.id
 WHERE source.id IN ?"""
 
 
-def rows(backend: Backend, connection: Connection, profile: str, object_ids: Sequence[int], target_id: int, kind: str) -> dict[int, Row]:
-    """source object -> it and its partner, of those that have one and were synchronised before."""
-    return {row[0]: Row._make(row) for row in backend.fetch(connection, ROWS, target_id, kind, profile, list(object_ids))}
+def rows(backend: Backend, connection: Connection, profile: str, object_ids: Sequence[int], target_id: int, kind: str) -> list[Row]:
+    """Source objects and their partners, of those that have one and were synchronised before, in the order of their ids."""
+    return list(map(Row._make, sorted(backend.fetch(connection, ROWS, target_id, kind, profile, list(object_ids)))))
 
 
 def images(backend: Backend, connection: Connection, object_ids: Sequence[int]) -> dict[int, bytes]:
@@ -125,13 +124,6 @@ def settle(
     about = ("engagement_id", "area", "of", "object_id")
     wrong = backend.fetch(connection, query, engagement_id, profile, ids)
     backend.delete(connection, problem, about, ((engagement_id, "synchronise", profile, row[0]) for row in wrong))
-
-
-def as_stored(connection: Connection, time: Any) -> Any:
-    """A time as the driver takes it; one that the database gave stays as it is."""
-    if isinstance(time, datetime) and connection.dialect.name == "sqlite":
-        return UtcTime().process_bind_param(time, connection.dialect)
-    return time
 
 
 def set_digests(backend: Backend, connection: Connection, profile: str, rows: Iterable[tuple[bytes, int]]) -> None:

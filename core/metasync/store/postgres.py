@@ -189,9 +189,12 @@ class Postgres(Backend):
         _arrays(connection, table, keys, rows, statement, condition=_condition(table, keys, start=0))
 
     def fetch(self, connection: Connection, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        text: Any = statement.replace("IN ?", "= ANY(%b)").replace("?", "%b")
         with _driver(connection).cursor(binary=True) as cursor:
-            return cursor.execute(text, values).fetchall()
+            return cursor.execute(_marked(statement), values).fetchall()
+
+    def execute(self, connection: Connection, statement: str, *values: Any) -> None:
+        with _driver(connection).cursor() as cursor:
+            cursor.execute(_marked(statement), values)
 
     def upsert(self, table: Table) -> Insert:
         return postgres_insert(table)
@@ -261,6 +264,11 @@ def _arrays(
         rest = iter(rows)
         while part := list(islice(rest, ARRAY)):
             cursor.execute(composed, [list(column) for column in zip(*part, strict=True)])
+
+
+def _marked(statement: str) -> Any:
+    """A statement of ours with the driver's own marks."""
+    return statement.replace("IN ?", "= ANY(%b)").replace("?", "%b")
 
 
 def _condition(table: Table, keys: Sequence[str], *, start: int) -> sql.Composable:

@@ -149,6 +149,9 @@ class SQLite(Backend):
         finally:
             cursor.close()
 
+    def execute(self, connection: Connection, statement: str, *values: Any) -> None:
+        self.fetch(connection, statement, *values)
+
     def upsert(self, table: Table) -> Insert:
         return sqlite_insert(table)
 

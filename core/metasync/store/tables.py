@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     DateTime,
     ForeignKey,
     Index,
@@ -78,6 +79,13 @@ class UtcTime(TypeDecorator[datetime]):
         if value is None or isinstance(value, datetime):
             return value
         return datetime.fromisoformat(value)
+
+
+def as_stored(connection: Connection, time: Any) -> Any:
+    """A time as the driver takes it; one that the database gave stays as it is."""
+    if isinstance(time, datetime) and connection.dialect.name == "sqlite":
+        return UtcTime().process_bind_param(time, connection.dialect)
+    return time
 
 
 def _id() -> Column[int]:
@@ -309,6 +317,7 @@ sync_state = Table(
     Column("left_since", UtcTime),
     Column("run_id", Id),
     Index("ix_sync_state_status", "engagement_id", "profile", "status"),
+    sqlite_with_rowid=False,
 )
 
 profile_state = Table(
@@ -324,17 +333,17 @@ dirty = Table(
     "dirty",
     metadata,
     _engagement(),
-    Column("profile", String(200), nullable=False),
-    Column("object_id", Id, nullable=False, comment="the source object"),
+    Column("profile", String(200), primary_key=True),
+    Column("object_id", Id, primary_key=True, comment="the source object"),
     Column(
         "member_id",
         Id,
-        nullable=False,
+        primary_key=True,
         default=0,
         comment="0: the whole object; -1: its references; -2: all but those; else this member of it",
     ),
     Column("due_at", UtcTime, comment="NULL: now"),
-    Index("uq_dirty", "profile", "object_id", "member_id", unique=True),
+    sqlite_with_rowid=False,
 )
 
 pending = Table(

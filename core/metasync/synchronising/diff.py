@@ -13,7 +13,7 @@ from metasync.expressions import CLEAR, KEEP
 from metasync.store.rows import PendingOperation, Problem, Severity
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.fit import allows, attribute_schema, fit
-from metasync.synchronising.images import Image, is_reference
+from metasync.synchronising.images import Image
 from metasync.synchronising.program import Environment, Program
 
 ENABLED = "enabled"
@@ -32,22 +32,14 @@ class Difference:
 def wanted(program: Program, environment: Environment, *, exists: bool) -> tuple[dict[str, Any], str | None]:
     """What the target object shall hold, before unique values are given out, and where it belongs (None: where it is). `exists`: there is
     one. Raises `ObjectError`."""
-    values = program.desired(environment)
+    found = program.desired(environment)
     move = program.profile.place is not None and program.profile.place.move_existing
     place = program.new_place(environment) if move or not exists else None
-    if exists and place is not None:
-        values.setdefault("path", place)
-    return fitted(program, values), place
-
-
-def fitted(program: Program, desired: Mapping[str, Any]) -> dict[str, Any]:
-    """The wanted values in the target's types; what is unique is shortened to the attribute's limit, the rest must fit."""
-    out = program.shape(dict(desired))
-    for name in out.keys() - program.expressions.keys():
-        value = out[name]
-        if not (value is None or value is KEEP or value is CLEAR or is_reference(value)):
-            out[name] = fit(program.target_schema, name, value)
-    return out
+    # What is unique is shortened to the attribute's limit, the rest must fit.
+    values = program.shape(found)
+    if exists and place is not None and "path" not in values:
+        values["path"] = fit(program.target_schema, "path", place)
+    return values, place
 
 
 def creation(program: Program, desired: Mapping[str, Any], place: str | None) -> PendingOperation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,47 +41,48 @@ def fit(schema: KindSchema, name: str, value: Any, *, shorten: bool = False) -> 
     return _one(known, value, shorten)
 
 
-def shaper(schema: KindSchema, shorten: Mapping[str, bool]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """A function that fits all wanted values of these attributes in place: straight Python from our own template, which looks closer only
-    at a value that is not simply what the attribute takes. `shorten`: attribute -> may its values be shortened?"""
+def shaper(schema: KindSchema, shorten: Mapping[str, bool]) -> Callable[[Sequence[Any]], dict[str, Any]]:
+    """A function that fits the wanted values of these attributes, given in their order: straight Python from our own template, which looks
+    closer only at a value that is not simply what the attribute takes. `shorten`: attribute -> may its values be shortened?"""
     names: dict[str, Any] = {"datetime": datetime}
-    lines = ["def shape(values):"]
+    values = [f"value{number}" for number in range(len(shorten))]
+    lines = ["def shape(values):", f"    [{', '.join(values)}] = values"]
     for number, (name, may_shorten) in enumerate(shorten.items()):
+        value = values[number]
         known = schema.attributes.get(name)
         names[f"fit{number}"] = _fitter(schema, name, may_shorten)
-        test = _suspicious(known)
+        test = _suspicious(known, value)
         if known is not None and known.multi and known.type is Type.STRING:
             names[f"plain{number}"] = _plain_texts(known.max_length)
-            test = f"value is not None and not (value.__class__ is tuple and plain{number}(value))"
-        lines.append(f"    value = values.get({name!r})")
-        lines.append(f"    if {test}: values[{name!r}] = fit{number}(value)")
-    lines += ["    return values", ""]
+            test = f"{value} is not None and not ({value}.__class__ is tuple and plain{number}({value}))"
+        lines.append(f"    if {test}: {value} = fit{number}({value})")
+    lines += [f"    return {{{', '.join(f'{name!r}: {value}' for name, value in zip(shorten, values, strict=True))}}}", ""]
     text = "\n".join(lines)
     filename = f"<shape of a {schema.kind} {hash(text):x}>"
     linecache.cache[filename] = (len(text), None, [line + "\n" for line in lines], filename)
     exec(compile(text, filename, "exec"), names)  # noqa: S102 - our own template; names of attributes enter as constants
-    function: Callable[[dict[str, Any]], dict[str, Any]] = names["shape"]
+    function: Callable[[Sequence[Any]], dict[str, Any]] = names["shape"]
     return function
 
 
-def _suspicious(known: AttributeSchema | None) -> str:
-    """The condition under which `value` has to be looked at closer."""
+def _suspicious(known: AttributeSchema | None, value: str) -> str:
+    """The condition under which a value has to be looked at closer."""
     wanted = PYTHON.get(known.type) if known is not None and not known.multi else None
     if known is None or wanted is None:
-        return "value is not None"
-    tests = [f"value.__class__ is not {wanted.__name__}"]
+        return f"{value} is not None"
+    tests = [f"{value}.__class__ is not {wanted.__name__}"]
     if known.max_length is not None and wanted in (str, bytes):
-        tests.append(f"len(value) > {int(known.max_length)}")
+        tests.append(f"len({value}) > {int(known.max_length)}")
     if wanted is str:
-        tests.append("'\\0' in value")
-    return f"value is not None and ({' or '.join(tests)})"
+        tests.append(f"'\\0' in {value}")
+    return f"{value} is not None and ({' or '.join(tests)})"
 
 
 def _plain_texts(most: int | None) -> Callable[[tuple[Any, ...]], bool]:
     """Are these nothing but texts that fit?"""
 
     def plain(values: tuple[Any, ...]) -> bool:
-        return all(one.__class__ is str and "\0" not in one and (most is None or len(one) <= most) for one in values)
+        return {*map(type, values)} == {str} and "\0" not in "".join(values) and (most is None or max(map(len, values)) <= most)
 
     return plain
 

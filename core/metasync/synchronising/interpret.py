@@ -32,7 +32,7 @@ class Reason:
 
 
 def desired(program: Program, environment: Environment) -> tuple[dict[str, Any], list[Reason]]:
-    """The scalar mappings' values, as `Program.desired` gives them, and the reasons. Raises `ObjectError` likewise."""
+    """The scalar mappings' values by attribute, those that `Program.desired` gives, and the reasons. Raises `ObjectError` likewise."""
     values: dict[str, Any] = {}
     reasons: list[Reason] = []
     for attribute, expression in program.expressions.items():

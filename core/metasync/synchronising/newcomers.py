@@ -24,7 +24,7 @@ from metasync.engagement.model import Action, Origin
 from metasync.store import codec, dirty, joins, matching, newcomers, pairs, pending, reservations, states, waits
 from metasync.store.normalise import normalise
 from metasync.store.rows import State, Status
-from metasync.synchronising.computed import Images
+from metasync.synchronising.computed import computed, desired
 from metasync.synchronising.diff import created, creation_rules, wanted
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.match import KeyedLookups, keyed
@@ -228,12 +228,12 @@ class Newcomers:
             values, place = wanted(program, environment, exists=False)
         except ObjectError:
             return Claim(row.id, sought, ())
-        images = Images.of(values, place, program.kept)
+        digest = computed(values, place, program.kept)
         claim = Claim(row.id, sought, _unique(program, values, place))
-        if images is None or here in at.hand.pairs:
+        if digest is None or here in at.hand.pairs:
             return claim
         try:
-            return self._newcomer(row, program, rules, claim, values, place, verdict, images)
+            return self._newcomer(row, program, rules, claim, values, place, verdict, digest)
         except ObjectError:
             return claim
 
@@ -246,11 +246,8 @@ class Newcomers:
         values: dict[str, Any],
         place: str | None,
         verdict: Verdict,
-        images: Images,
+        digest: bytes,
     ) -> Newcomer:
-        as_they_are = all(one.value == one.base for one in claim.unique)
-        desired = images if as_they_are else Images.of(values, place, program.kept)
-        assert desired is not None
         after = created(program, values, place)
         label = next((after[name] for name in ("displayName", "name", "mail") if isinstance(after.get(name), str)), row.label)
         enabled = values.get("enabled")
@@ -261,8 +258,8 @@ class Newcomers:
             label=label,
             operations=codec.join_frames([codec.Frame(CREATE, EMPTY, codec.encode(after), self._rules_of(program, after))]),
             agreed=enabled if isinstance(enabled, bool) else None,
-            desired=desired.desired,
-            computed=images.computed,
+            desired=desired(values),
+            computed=digest,
             words=verdict.words,
         )
 
@@ -502,7 +499,7 @@ class Newcomers:
         reservations.add(backend, connection, engagement_id, at.target_id, kept)
         states.add(backend, connection, engagement_id, name, at.run_id, map(self._pending, coming))
         ids = [one.row.id for one in coming]
-        dirty.clean(connection, name, ids, at.now)
+        dirty.clean(backend, connection, name, ids, at.now)
         if at.refers:
             dirty.await_references(backend, connection, engagement_id, name, ids)
         if not self._alone:
@@ -514,7 +511,7 @@ class Newcomers:
         """Note why they are not in scope."""
         at, name = self.at, self.at.profile.name
         states.add(self.backend, connection, at.engagement_id, name, at.run_id, starmap(_left_out, outside))
-        dirty.clean(connection, name, [row.id for row, _ in outside], at.now)
+        dirty.clean(self.backend, connection, name, [row.id for row, _ in outside], at.now)
         at.outcome.looked_at += len(outside)
 
     def _pending(self, one: Newcomer) -> states.SyncState:

@@ -19,7 +19,7 @@ from metasync.store import codec, dirty, holders, pairs, problems, reservations,
 from metasync.store.normalise import normalise
 from metasync.store.rows import State, Status
 from metasync.synchronising import diff
-from metasync.synchronising.computed import Images
+from metasync.synchronising.computed import computed, desired
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.images import Image
 from metasync.synchronising.program import NOTHING, Program
@@ -32,7 +32,9 @@ from metasync.synchronising.units import WAITING
 BULK = 2000
 """Pairs per transaction."""
 ENABLED_DIFFERS = "enabled differs"
-SETTLED = (Status.IN_STEP.value, Status.PENDING.value)
+LIVE = State.LIVE.value
+IN_STEP = Status.IN_STEP.value
+SETTLED = (IN_STEP, Status.PENDING.value)
 
 Key = tuple[str, str]
 """(name in the index, normalised value)."""
@@ -56,7 +58,7 @@ class Pair(NamedTuple):
     row: pairs.Row
     program: Program
     values: dict[str, Any]
-    images: Images
+    computed: bytes
     words: str
     """Why it is in scope."""
     left: str | None
@@ -88,16 +90,19 @@ class Pairs:
             return not holders.under_way(self.backend, connection, at.engagement_id, profile.name, at.target_id)
 
     def run(self, ids: Sequence[int]) -> list[int]:
-        """Look at them; those that are left, in the order given."""
-        left: list[int] = []
-        for start in range(0, len(ids), BULK):
+        """Look at them; those that are left, in the order given. They are looked at in the order in which they were imported: so their
+        rows lie."""
+        done: set[int] = set()
+        order = sorted(ids)
+        for start in range(0, len(order), BULK):
             self.at.workspace.check_stop()
             with garbage.paused(), self.backend.write("synchronise.unit") as connection:
-                left += self._portion(connection, list(ids[start : start + BULK]))
-            self.at.workspace.report(min(start + BULK, len(ids)), len(ids), f"synchronise {self.at.profile.name}")
-        return left
+                done.update(self._portion(connection, order[start : start + BULK]))
+            self.at.workspace.report(min(start + BULK, len(order)), len(order), f"synchronise {self.at.profile.name}")
+        return [one for one in ids if one not in done]
 
     def _portion(self, connection: Connection, ids: list[int]) -> list[int]:
+        """Those of them that are done."""
         at, name = self.at, self.at.profile.name
         found = pairs.rows(self.backend, connection, name, ids, at.target_id, at.profile.target_kind.value)
         # What a value of `enabled` or a reference gives rise to is told by the digests, or by the references, which are looked at apart.
@@ -105,14 +110,14 @@ class Pairs:
         wrong = problems.of_objects(self.backend, connection, at.engagement_id, name, ids, but=told)
         same: list[pairs.Row] = []
         compare: list[Pair] = []
-        for object_id in ids:
-            row = found.get(object_id)
-            pair = self._look(row) if row is not None else None
-            if pair is None or row is None:
+        for row in found:
+            pair = self._look(row)
+            if pair is None:
                 continue
             # What is wrong with somebody may have to do with more than the two digests say.
-            as_before = (row.status, row.reason, row.left_cause) == (Status.IN_STEP, pair.words, pair.left) and row.id not in wrong
-            if as_before and row.known_target == row.target_digest and row.known_computed == pair.images.computed:
+            if row.known_computed != pair.computed or row.known_target != row.target_digest or row.id in wrong:
+                compare.append(pair)
+            elif row.status == IN_STEP and row.reason == pair.words and row.left_cause == pair.left:
                 same.append(row)
             else:
                 compare.append(pair)
@@ -121,17 +126,16 @@ class Pairs:
         changed = [(row.digest, row.id) for row in same if row.digest != row.known_digest]
         pairs.set_digests(self.backend, connection, name, changed)
         whole = dirty.marked_whole(self.backend, connection, name, [row.id for row in same]) if at.refers else set()
-        dirty.clean(connection, name, done, at.now)
+        dirty.clean(self.backend, connection, name, done, at.now)
         if at.refers:
             dirty.await_references(self.backend, connection, at.engagement_id, name, {*settled, *whole, *(one for _, one in changed)})
         at.outcome.looked_at += len(done)
-        handled = set(done)
-        return [one for one in ids if one not in handled]
+        return done
 
     def _look(self, row: pairs.Row) -> Pair | None:
         """What the mappings yield; None where that takes more care."""
         at, program = self.at, self.at.programs.get(row.directory_id)
-        if program is None or row.state != State.LIVE or row.target_state != State.LIVE or row.kind != at.profile.source_kind:
+        if program is None or row.state != LIVE or row.target_state != LIVE or row.kind != at.profile.source_kind:
             return None
         ours = at.profile.scope.origin is Origin.NATIVE and (row.mark is not None or row.created)
         special = row.target_privileged or row.done not in (None, "null") or row.status not in SETTLED
@@ -159,8 +163,8 @@ class Pairs:
             values, place = diff.wanted(program, environment, exists=True)
         except ObjectError:
             return None
-        images = Images.of(values, place, program.kept)
-        return Pair(row, program, values, images, verdict.words, left) if images is not None else None
+        digest = computed(values, place, program.kept)
+        return Pair(row, program, values, digest, verdict.words, left) if digest is not None else None
 
     def _settle(self, connection: Connection, compare: Sequence[Pair]) -> list[int]:
         """Those of these pairs that are in step all the same."""
@@ -197,11 +201,9 @@ class Pairs:
                 continue
             if difference.operations or difference.problems:
                 continue
-            desired = Images.of(one.values, None, "")
-            assert desired is not None
             row = one.row
             since = row.left_since if one.left == row.left_cause else at.now
-            known = (row.id, row.digest, row.target_digest, one.images.computed, one.words, difference.agreed, desired.desired)
+            known = (row.id, row.digest, row.target_digest, one.computed, one.words, difference.agreed, desired(one.values))
             rows.append((*known, one.left, since if one.left is not None else None))
             # What it bears and was never given by us is its own from now on.
             new += [

@@ -29,7 +29,7 @@ Environment = Mapping[str, Mapping[str, Any]]
 """root -> attribute -> value: `source`, `target`, `mv`, `wave`, and each directory by name."""
 
 Run = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], Environment], Any]
-"""What the template makes: (source, target, mv, wave, environment) -> wanted values."""
+"""What the template makes: (source, target, mv, wave, environment) -> wanted values, in the order of `Program.expressions`."""
 
 NOTHING: Mapping[str, Any] = {}
 MEMBERS = "members"
@@ -101,8 +101,8 @@ class Program:
     run: Run = field(init=False, repr=False)
     sought: Run = field(init=False, repr=False)
     """Per rule of `match:`, the values that it looks for: (source, target, mv, wave, environment) -> a list of lists."""
-    shape: Callable[[dict[str, Any]], dict[str, Any]] = field(init=False, repr=False)
-    """Brings the wanted values of scalar mappings into the target's types, in place. Raises `ObjectError`."""
+    shape: Callable[[Sequence[Any]], dict[str, Any]] = field(init=False, repr=False)
+    """Brings the wanted values of scalar mappings into the target's types: from what `run` gives, by attribute. Raises `ObjectError`."""
     unique: tuple[tuple[str, AttributeSchema, Mapping_], ...] = field(init=False, repr=False)
     """The scalar mappings of what may stand only once."""
     refused: frozenset[str] = field(init=False, repr=False)
@@ -193,9 +193,9 @@ class Program:
                 return place
         raise ObjectError("place", f"{path} lies below none of the paths that `place: mirror:` names")
 
-    def desired(self, environment: Environment) -> dict[str, Any]:
-        """Per target attribute: a value, None (nothing), CLEAR or KEEP. Raises `ObjectError`."""
-        values: dict[str, Any] = self._call(self.run, environment)
+    def desired(self, environment: Environment) -> Sequence[Any]:
+        """For each of `expressions`: a value, None (nothing), CLEAR or KEEP. Raises `ObjectError`."""
+        values: Sequence[Any] = self._call(self.run, environment)
         return values
 
     @staticmethod
@@ -315,9 +315,8 @@ def _generate(program: Program) -> None:
         return f"{prefix}{number}({', '.join(look_up(*argument) for argument in expression.arguments)})"
 
     begin = [f"    {local} = environment.get({root!r}, NOTHING)" for root, local in locals_.items()]
-    lines = ["def desired(source, target, mv, wave, environment):", *begin, "    values = {}", "    try:", "        at = ''"]
+    lines = ["def desired(source, target, mv, wave, environment):", *begin, "    try:", "        at = ''"]
     for number, (name, expression) in enumerate(program.expressions.items()):
-        lines.append(f"        at = {name!r}")
         value = look_up(*expression.plain) if expression.plain else f"tidy({call('expression', number, expression)})"
         pipeline = program.pipelines.get(name)
         if pipeline is not None:
@@ -326,8 +325,11 @@ def _generate(program: Program) -> None:
         condition = program.conditions.get(name)
         if condition is not None:
             value = f"{value} if {call('condition', number, condition)} is True else KEEP"
-        lines.append(f"        values[{name!r}] = {value}")
-    lines += ["    except ExpressionError as error:", "        raise ObjectError(at, str(error)) from error", "    return values", ""]
+        if not expression.plain or pipeline or condition:
+            lines.append(f"        at = {name!r}")
+        lines.append(f"        value{number} = {value}")
+    lines += ["    except ExpressionError as error:", "        raise ObjectError(at, str(error)) from error"]
+    lines += [f"    return [{', '.join(f'value{number}' for number in range(len(program.expressions)))}]", ""]
     lines += ["def sought(source, target, mv, wave, environment):", *begin, "    try:", "        return ["]
     number = 0
     for match in program.matches:

@@ -44,7 +44,7 @@ class ReferencePass:
                 if self.at.refers:
                     holders, since = self._plainly(connection, part) if plain else self._closely(connection, part)
                     self._work(connection, holders, since, by_member)
-                dirty.clean(connection, self.at.profile.name, part, self.at.now, members=True)
+                dirty.clean_references(self.backend, connection, self.at.profile.name, part)
 
     def _plain(self, connection: Connection) -> bool:
         """Do references depend on nothing but links and partners: no condition, no other directory, nothing on its way, nothing held?"""

@@ -231,12 +231,10 @@ class MainPass:
             return joins.having_partner(connection, ids, self.at.target_id, self.at.profile.target_kind.value)
 
     def _due(self) -> list[int]:
-        with self.at.workspace.backend.read() as connection:
-            return [
-                one
-                for one, directory_id, _ in dirty.due(connection, self.at.engagement_id, self.at.profile.name, self.at.now)
-                if directory_id in self.at.programs
-            ]
+        backend = self.at.workspace.backend
+        with backend.read() as connection:
+            due = dirty.due(backend, connection, self.at.engagement_id, self.at.profile.name, self.at.now)
+        return [one for one, directory_id in due if directory_id in self.at.programs]
 
     def _claims(self, due: Sequence[int]) -> tuple[Claims, list[int]]:
         """Look newcomers up before anybody is worked; also, whom they would compete with that is not dirty."""
@@ -280,7 +278,7 @@ class MainPass:
 
     def _portion(self, connection: Connection, ids: list[int], claims: Claims, unique: UniqueValues) -> None:
         units = self.at.loader.load(connection, ids)
-        dirty.clean(connection, self.at.profile.name, set(ids) - {unit.id for unit in units}, self.at.now)
+        dirty.clean(self.at.workspace.backend, connection, self.at.profile.name, set(ids) - {unit.id for unit in units}, self.at.now)
         existed = self.writing.existing(connection, units)
         judged: list[tuple[Unit, Verdict]] = []
         for unit in units:

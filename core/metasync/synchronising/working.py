@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 
 from metasync.contract import Operation, Unique
 from metasync.engagement.model import Action, Cause, Leave, Strength
-from metasync.expressions import CLEAR, KEEP
-from metasync.store import codec
+from metasync.expressions import KEEP
 from metasync.store.normalise import normalise
 from metasync.store.rows import State, Status
 from metasync.synchronising import diff, leaving
-from metasync.synchronising.computed import Images
+from metasync.synchronising.computed import computed
+from metasync.synchronising.computed import desired as digest_of
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.family import STANDS, Family
 from metasync.synchronising.images import source_name
@@ -43,8 +43,7 @@ class Working:
             except ObjectError as error:
                 stopped(unit, error)
                 continue
-            images = Images.of(unit.wanted, unit.place, unit.program.kept)
-            unit.computed = images.computed if images is not None else None
+            unit.computed = computed(unit.wanted, unit.place, unit.program.kept)
             place = unit.place or (unit.target.attributes.get("path") if unit.target is not None else None)
             for name, known, mapping in unit.program.unique:
                 value = unit.wanted[name]
@@ -182,7 +181,7 @@ class Working:
             return
         desired, place = unit.wanted, unit.place
         self._unique(unit, desired, place, unique)
-        unit.desired = codec.digest({name: value for name, value in desired.items() if value is not KEEP and value is not CLEAR})
+        unit.desired = digest_of(desired)
         if unit.target is None:
             unit.operations = [diff.creation(program, desired, place)]
             # Whoever is created enabled and disabled in the source before the next look was disabled there: the two had agreed.

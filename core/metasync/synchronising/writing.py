@@ -58,7 +58,7 @@ class Writing:
         for unit in units:
             if unit.done is not None and unit.target_join is not None and unit.done != list(unit.target_join.done):
                 joins.set_done(connection, unit.target_join.id, unit.done)
-        dirty.clean(connection, name, ids, self.at.now)
+        dirty.clean(backend, connection, name, ids, self.at.now)
         if self.at.refers:
             # They are worked out in transactions of their own, which a process that ends here never comes to.
             dirty.await_references(backend, connection, self.at.engagement_id, name, [unit.id for unit in units if _may_have_members(unit)])

@@ -87,6 +87,10 @@ def program_of(*mapped: Mapping_, where: str | None = None) -> Program:
     return compile_program(engagement, HOST, {"contoso": SCHEMA, "fabrikam": SCHEMA}, profile, "contoso", Places())
 
 
+def desired(program: Program, environment: Any) -> dict[str, Any]:
+    return dict(zip(program.expressions, program.desired(environment), strict=True))
+
+
 def outcome(compute: Any) -> Any:
     try:
         return compute()
@@ -99,7 +103,7 @@ def outcome(compute: Any) -> Any:
 def test_program_and_interpreter_are_equal(mapped: list[Mapping_], images: tuple[dict[str, Any], ...]) -> None:
     program = program_of(*mapped)
     environment = {"source": images[0], "target": images[1], "hr": images[2], "mv": images[3], "wave": {"state": "waiting"}}
-    assert outcome(lambda: program.desired(environment)) == outcome(lambda: interpret.desired(program, environment)[0])
+    assert outcome(lambda: desired(program, environment)) == outcome(lambda: interpret.desired(program, environment)[0])
 
 
 @given(
@@ -117,15 +121,15 @@ def test_scope_is_equal_too(image: dict[str, Any], where: str) -> None:
 
 def test_an_error_names_the_attribute_and_no_other_is_lost() -> None:
     program = program_of(Mapping_(attribute="a", expression="source.sn"), Mapping_(attribute="b", expression="source.mail.endsWith('x')"))
-    assert outcome(lambda: program.desired({"source": {"sn": "x"}}))[0] == "b"
+    assert outcome(lambda: desired(program, {"source": {"sn": "x"}}))[0] == "b"
 
 
 def test_a_standard_name_is_found_by_its_alias() -> None:
     program = program_of(Mapping_(attribute="cn", expression="source.cn"))
-    assert program.desired({"source": {"name": "Anna"}}) == {"name": "Anna"}
+    assert desired(program, {"source": {"name": "Anna"}}) == {"name": "Anna"}
 
 
 def test_references_are_kept_out_of_the_scalar_program() -> None:
     program = program_of(Mapping_(attribute="manager", expression="source.manager"), Mapping_(attribute="a", expression="source.sn"))
     assert [one.attribute for one in program.references] == ["manager"]
-    assert program.desired({"source": {"sn": "x", "manager": Reference(value="1")}}) == {"a": "x"}
+    assert desired(program, {"source": {"sn": "x", "manager": Reference(value="1")}}) == {"a": "x"}

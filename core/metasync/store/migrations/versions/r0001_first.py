@@ -109,8 +109,9 @@ def create_tables() -> None:
         sa.Column("member_id", ID, nullable=False),
         sa.Column("due_at", TIME, nullable=True),
         sa.ForeignKeyConstraint(["engagement_id"], ["engagement.id"], name=op.f("fk_dirty_engagement_id_engagement")),
+        sa.PrimaryKeyConstraint("profile", "object_id", "member_id", name=op.f("pk_dirty")),
+        sqlite_with_rowid=False,
     )
-    op.create_index("uq_dirty", "dirty", ["profile", "object_id", "member_id"], unique=True)
     op.create_table(
         "exporter_state",
         sa.Column("engagement_id", ID, nullable=False),
@@ -274,6 +275,7 @@ def create_tables() -> None:
         sa.Column("run_id", ID, nullable=True),
         sa.ForeignKeyConstraint(["engagement_id"], ["engagement.id"], name=op.f("fk_sync_state_engagement_id_engagement")),
         sa.PrimaryKeyConstraint("profile", "object_id", name=op.f("pk_sync_state")),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_sync_state_status", "sync_state", ["engagement_id", "profile", "status"], unique=False)
     op.create_table(
