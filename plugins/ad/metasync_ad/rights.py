@@ -6,8 +6,8 @@ from metasync.contract import Check, Unavailable
 from metasync_ad import accounts, lookup, values
 from metasync_ad import dn as names
 from metasync_ad.errors import Refused
-from metasync_ad.options import Settings
 from metasync_ad.session import BASE, EVERYTHING, RawEntry, Session
+from metasync_ad.settings import Settings
 
 _KINDS = ("user", "group", "contact", "organizationalUnit")
 _NEEDED = ("sAMAccountName", "userAccountControl", "member", "displayName")
