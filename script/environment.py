@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -21,7 +22,12 @@ TOOLS = [
     "types-ldap3",
     "types-pyasn1",
 ]
-"""What tests need besides: the scripts that share .venv-test name the same, or each would install it again for itself."""
+"""What tests need besides `tools` adds: the scripts that share .venv-test name the same, or each would install it again for itself."""
+
+
+def tools() -> list[str]:
+    """TOOLS, and the sign-ins of Active Directory that can be built here: Kerberos needs the system's headers."""
+    return [*TOOLS, "pyspnego[kerberos]>=0.11" if shutil.which("krb5-config") else "pyspnego>=0.11"]
 
 
 def need_python() -> None:

@@ -22,11 +22,12 @@ from metasync.contract import (
 from metasync_ad import errors, rights, schema
 from metasync_ad.attributes import Codec
 from metasync_ad.errors import Refused
-from metasync_ad.finding import Finder
-from metasync_ad.options import ADOptions, Settings
+from metasync_ad.options import ADOptions
+from metasync_ad.readback import Finder
 from metasync_ad.reading import Reader
 from metasync_ad.restoring import Restorer
 from metasync_ad.session import Session
+from metasync_ad.settings import Settings
 from metasync_ad.writing import Writer
 
 

@@ -1,14 +1,15 @@
-"""The options of `connector: ad`, and the settings that the other modules read them as."""
+"""The options of `connector: ad`, as the document writes them."""
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from metasync.contract import Options, Secret, SecretReference, option
+from metasync.contract import Options, Secret, option
 from metasync_ad import dn as names
 
 CONTAINER_CLASSES = ("organizationalUnit", "container", "builtinDomain")
@@ -24,6 +25,23 @@ def _is_filter(text: str) -> None:
         raise ValidationError("write an LDAP filter in parentheses, such as (employeeID=*)")
 
 
+def _is_domain(text: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+", text):
+        raise ValidationError("write the domain's DNS name, such as contoso.test")
+
+
+def _is_site(text: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
+        raise ValidationError("write the site's name, such as Zurich: letters, digits and hyphens")
+
+
+def _is_address(text: str) -> None:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        raise ValidationError("write the address of a DNS server, such as 192.0.2.53") from None
+
+
 def _path(field: Any) -> Any:
     field.metadata["path"] = True
     return field
@@ -33,10 +51,30 @@ class ADOptions(Options):
     """What the document says below `options:`."""
 
     servers = option(
-        fields.List(fields.String(validate=validate.Length(min=1)), required=True, validate=validate.Length(min=1)),
+        fields.List(fields.String(validate=validate.Length(min=1)), load_default=list),
         title="Domain controllers",
-        help="Host names or addresses, tried in this order. Everything of one run goes to the first that answers.",
+        help="Host names or addresses, tried in this order. Everything of one run goes to the first that answers. Or give `domain`.",
         group="Connection",
+    )
+    domain = option(
+        fields.String(load_default=None, allow_none=True, validate=_is_domain),
+        title="Domain",
+        help="The domain's DNS name, such as contoso.test: its controllers are found in DNS, instead of `servers`.",
+        group="Connection",
+    )
+    site = option(
+        fields.String(load_default=None, allow_none=True, validate=_is_site),
+        title="Site",
+        help="With `domain`: the controllers of this Active Directory site are tried first.",
+        group="Connection",
+        advanced=True,
+    )
+    name_servers = option(
+        fields.List(fields.String(validate=_is_address), data_key="name servers", load_default=list),
+        title="Name servers",
+        help="With `domain`: addresses of the DNS servers to ask, where those of this machine do not know the domain.",
+        group="Connection",
+        advanced=True,
     )
     base = option(
         fields.String(required=True, validate=_is_dn),
@@ -44,14 +82,44 @@ class ADOptions(Options):
         help="The distinguished name of the domain, such as DC=contoso,DC=test.",
         group="Connection",
     )
+    sign_in = option(
+        fields.String(data_key="sign in", load_default="simple", validate=validate.OneOf(["simple", "kerberos", "ntlm"])),
+        title="Sign in by",
+        help="`simple`: the password goes over the encrypted line. `kerberos`: a keytab, a ticket cache or the password makes a ticket. "
+        "`ntlm`: only where neither of them is allowed. The last two need an extra of this plugin.",
+        group="Connection",
+        advanced=True,
+    )
     bind = option(
         fields.String(required=True, validate=validate.Length(min=1)),
         title="Account",
         help="Who signs in: a user principal name (svc@contoso.test) or a distinguished name. Delegated rights suffice; "
-        "it need not be a Domain Admin.",
+        "it need not be a Domain Admin. For `kerberos` the principal, for `ntlm` also CONTOSO\\svc.",
         group="Connection",
     )
-    password = Secret(title="Password", help="The account's password, as a reference to a secret.", required=True, group="Connection")
+    password = Secret(
+        title="Password",
+        help="The account's password, as a reference to a secret. Only Kerberos with a keytab or a ticket cache does without.",
+        group="Connection",
+    )
+    keytab = _path(
+        option(
+            fields.String(load_default=None, allow_none=True),
+            title="Keytab",
+            help="For `kerberos`: the file with the account's keys, instead of a password. Only the engine's user may read it.",
+            group="Connection",
+            advanced=True,
+        )
+    )
+    ticket_cache = _path(
+        option(
+            fields.String(data_key="ticket cache", load_default=None, allow_none=True),
+            title="Ticket cache",
+            help="For `kerberos`: the file with tickets that something else keeps fresh, instead of a password.",
+            group="Connection",
+            advanced=True,
+        )
+    )
     tls = option(
         fields.String(load_default="ldaps", validate=validate.OneOf(["ldaps", "starttls"])),
         title="Encryption",
@@ -127,49 +195,28 @@ class ADOptions(Options):
         advanced=True,
     )
 
+    changes = option(
+        fields.String(load_default="auto", validate=validate.OneOf(["auto", "dirsync", "usn", "full"])),
+        title="How changes are followed",
+        help="`auto`: by DirSync, else by uSNChanged, else every import reads everything: the first that the account's rights make safe. "
+        "`dirsync`, `usn`: only so. `full`: always read everything.",
+        group="Reading",
+        advanced=True,
+    )
+
     @validates_schema
     def _together(self, data: Mapping[str, Any], **_: Any) -> None:
         outside = [one for one in data.get("under", ()) if not names.is_under(one, data.get("base", ""))]
         if outside:
             raise ValidationError(f"{outside[0]} does not lie below the base {data.get('base')}", "under")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """The options, typed."""
-
-    servers: tuple[str, ...]
-    base: str
-    bind: str
-    password: SecretReference
-    starttls: bool
-    ca_file: str | None
-    certificate_name: str | None
-    port: int
-    connect_timeout: int
-    receive_timeout: int
-    under: tuple[str, ...]
-    filter: str | None
-    page_size: int
-    container_kinds: tuple[str, ...]
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Settings:
-        """From options that have passed the schema."""
-        starttls = options["tls"] == "starttls"
-        return cls(
-            servers=tuple(options["servers"]),
-            base=options["base"],
-            bind=options["bind"],
-            password=options["password"],
-            starttls=starttls,
-            ca_file=options.get("ca_file"),
-            certificate_name=options.get("certificate_name"),
-            port=options.get("port") or (389 if starttls else 636),
-            connect_timeout=options["connect_timeout"],
-            receive_timeout=options["receive_timeout"],
-            under=tuple(options.get("under") or ()),
-            filter=options.get("filter"),
-            page_size=options["page_size"],
-            container_kinds=tuple(options["container_kinds"]),
-        )
+        if bool(data.get("servers")) == bool(data.get("domain")):
+            raise ValidationError("name the domain controllers in `servers`, or the DNS name in `domain`: one of the two", "servers")
+        for name in ("site", "name_servers"):
+            if data.get(name) and not data.get("domain"):
+                raise ValidationError("it means something with `domain` alone", name.replace("_", " "))
+        files = [name for name in ("keytab", "ticket_cache") if data.get(name)]
+        if files and data.get("sign_in") != "kerberos":
+            raise ValidationError("it means something with `sign in: kerberos` alone", files[0].replace("_", " "))
+        if len(files) + (data.get("password") is not None) != 1:
+            ways = "a password, a keytab or a ticket cache" if data.get("sign_in") == "kerberos" else "a password"
+            raise ValidationError(f"give {ways}, and no more than one", "password")

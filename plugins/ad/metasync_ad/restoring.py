@@ -14,7 +14,7 @@ from metasync_ad import dn as names
 from metasync_ad.attributes import COMPUTED, Codec, same, standard
 from metasync_ad.creating import forbidden_words
 from metasync_ad.errors import Refused
-from metasync_ad.reading import complete_ranges
+from metasync_ad.ranges import complete_ranges
 from metasync_ad.session import BASE, DELETE, EVERYTHING, REPLACE, SHOW_DELETED, Modification, RawEntry, Session
 
 RECYCLE_BIN = "CN=Recycle Bin Feature,"

@@ -25,8 +25,8 @@ from metasync_ad.delegation import (
 )
 from metasync_ad.descriptor import Ace
 from metasync_ad.errors import Refused
-from metasync_ad.options import Settings
 from metasync_ad.session import BASE, DOMAIN_SCOPE, EVERYTHING, Control, RawEntry, Session
+from metasync_ad.settings import Settings
 
 SECURITY: Control = ("1.2.840.113556.1.4.801", True, b"\x30\x03\x02\x01\x04")
 """Of nTSecurityDescriptor only the discretionary list, which takes no more than the right to read it (MS-ADTS 3.1.1.3.4.1.11)."""

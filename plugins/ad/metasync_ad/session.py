@@ -1,28 +1,24 @@
-"""The connection: encrypted, verified, bound; searches that are complete or fail; writes that succeed or are `Refused`.
+"""The connection as the other modules use it: searches that are complete or fail; writes that succeed or are `Refused`.
 
-The settings defend against ldap3's traps: referrals are never followed (they would carry the password to the host that they name), the
-certificate is always checked, a silent server ends in an error, and the result of every page is looked at, because a size limit ends a
-paged search without one.
+The result of every page is looked at, because a size limit ends ldap3's paged search without an error.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import ldap3
 from ldap3.core.exceptions import LDAPException, LDAPOperationResult
 
 from metasync.contract import Context, ImportIncomplete, NotTrusted, SignInRefused, Unavailable
 from metasync_ad import dn as names
 from metasync_ad import errors, values
+from metasync_ad.connecting import connect, discard
+from metasync_ad.controllers import Controllers
 from metasync_ad.errors import Refused
-from metasync_ad.options import Settings
-from metasync_ad.tls import VerifiedTls
+from metasync_ad.settings import Settings
 
 Control = tuple[str, bool, bytes | None]
 EXTENDED_DN: Control = ("1.2.840.113556.1.4.529", True, b"\x30\x03\x02\x01\x01")
@@ -67,19 +63,18 @@ class RawEntry:
         return [value.decode("utf-8", "replace") for value in self.attributes.get(name, ())]
 
 
-_answered: dict[tuple[str, ...], str] = {}
-"""The servers of a directory -> the one that answered this process last, and is asked first: another one may be behind."""
-
-
 class Session:
     """Connects when first asked; after an error of the line the next call connects anew: to the same server, if it answers."""
 
     def __init__(self, settings: Settings, context: Context) -> None:
         self.settings = settings
         self.context = context
-        self.server = settings.servers[0]
+        self.controllers = Controllers(settings)
+        self.server = settings.domain or settings.servers[0]
+        """The controller that answers, or whom one would ask for; for messages."""
         self._connection: Any = None
         self._root: RawEntry | None = None
+        self._invocation: str | None = None
 
     # -- line --------------------------------------------------------------------------------------------------------------------------
 
@@ -94,87 +89,32 @@ class Session:
 
     def close(self) -> None:
         """Give the connection back; a line that is dead already is no error."""
-        connection, self._connection, self._root = self._connection, None, None
+        connection, self._connection, self._root, self._invocation = self._connection, None, None, None
         if connection is not None:
-            _discard(connection)
+            discard(connection)
+
+    def prefer(self, host: str) -> None:
+        """Ask this controller, if it answers: what a cursor says is known to it alone."""
+        self.controllers.preferred = host
+        if self._connection is not None and self.server != host:
+            self.close()
 
     def _connect(self) -> Any:
         trouble: Unavailable | None = None
-        servers = tuple(self.settings.servers)
-        for server in sorted(servers, key=lambda one: one != _answered.get(servers)):
+        for controller in self.controllers.in_order():
             try:
-                connection = self._connect_to(server)
+                connection = connect(controller, self.settings, self.context)
             except (SignInRefused, NotTrusted):
                 raise  # another controller would refuse as well, and count the failure towards the lock-out
             except Unavailable as error:
                 trouble = error
                 self.context.logger.warning("%s: %s", self.context.directory, error)
                 continue
-            self.server = _answered[servers] = server
+            self.server = controller.host
+            self.controllers.answered(controller)
             return connection
-        assert trouble is not None  # the schema asks for at least one server
+        assert trouble is not None  # there is at least one controller
         raise trouble
-
-    def _connect_to(self, host: str) -> Any:
-        settings = self.settings
-        try:
-            tls = VerifiedTls(ca_file=settings.ca_file, name=settings.certificate_name or host)
-        except OSError as error:
-            raise NotTrusted(
-                f"the CA file for {host} cannot be read ({error.strerror or 'it holds no certificate'}); correct `ca file`"
-            ) from None
-        server = ldap3.Server(
-            host,
-            port=settings.port,
-            use_ssl=not settings.starttls,
-            tls=tls,
-            get_info="NO_INFO",
-            connect_timeout=settings.connect_timeout,
-            allowed_referral_hosts=[],
-        )
-        connection: Any = ldap3.Connection(
-            server,
-            user=settings.bind,
-            password=self.context.secret(settings.password),
-            auto_bind="NONE",
-            authentication="SIMPLE",
-            auto_referrals=False,
-            auto_range=False,
-            check_names=False,
-            raise_exceptions=True,
-            receive_timeout=settings.receive_timeout,
-            return_empty_attributes=False,
-        )
-        try:
-            self._open_and_bind(connection, host)
-        except BaseException:
-            _discard(connection)
-            raise
-        finally:
-            connection.password = None
-        return connection
-
-    def _open_and_bind(self, connection: Any, host: str) -> None:
-        settings = self.settings
-        try:
-            connection.open(read_server_info=False)
-            if settings.starttls:
-                connection.start_tls(read_server_info=False)
-            if not isinstance(connection.socket, ssl.SSLSocket):
-                raise NotTrusted(f"the connection to {host} is not encrypted; the password was not sent")
-        except (LDAPException, OSError) as error:
-            raise errors.connecting(error, host, settings.port, settings.certificate_name) from None
-        try:
-            connection.bind(read_server_info=False)
-            if connection.result["result"] != 0:
-                raise errors.sign_in(str(connection.result.get("message")), settings.bind, host)
-        except LDAPOperationResult as error:
-            if error.result == 49:
-                raise errors.sign_in(str(error.message), settings.bind, host) from None
-            _, words = errors.outcome(Refused(int(error.result), str(error.description), str(error.message)), "signing in")
-            raise Unavailable(f"{host}: {words}") from None
-        except (LDAPException, OSError) as error:
-            raise errors.connecting(error, host, settings.port, settings.certificate_name) from None
 
     # -- reading -----------------------------------------------------------------------------------------------------------------------
 
@@ -190,6 +130,20 @@ class Session:
             self._root = found[0]
         return self._root
 
+    @property
+    def invocation(self) -> str:
+        """The controller's invocationId: update sequence numbers mean something beside it alone, and it changes when the controller is
+        restored from a backup (MS-ADTS 3.1.1.1.9). Raises `Unavailable`."""
+        if self._invocation is None:
+            service = self.root.text("dsservicename")
+            try:
+                found = self.search(service or "", EVERYTHING, ["invocationId"], BASE, controls=()) if service else []
+            except Refused:
+                found = []
+            raw = found[0].one("invocationid") if found else None
+            self._invocation = values.guid(raw) if raw else f"unknown to {self.settings.bind} at {self.server}"
+        return self._invocation
+
     def search(
         self,
         base: str,
@@ -202,7 +156,14 @@ class Session:
         self._ask(lambda connection: connection.search(base, query, scope, attributes=list(attributes) or ["1.1"], controls=list(controls)))
         return self._entries()
 
-    def pages(self, base: str, query: str, attributes: Sequence[str], size: int) -> Iterator[list[RawEntry]]:
+    def pages(
+        self,
+        base: str,
+        query: str,
+        attributes: Sequence[str],
+        size: int,
+        controls: Sequence[Control] = (EXTENDED_DN, DOMAIN_SCOPE),
+    ) -> Iterator[list[RawEntry]]:
         """A subtree, page by page. It ends normally only when the server said on the last page that nothing is left; otherwise
         `ImportIncomplete` or `Unavailable`."""
         cookie: bytes | None = None
@@ -210,7 +171,7 @@ class Session:
             try:
                 self._ask(
                     lambda connection, cookie=cookie: connection.search(
-                        base, query, SUBTREE, attributes=list(attributes), controls=[EXTENDED_DN, DOMAIN_SCOPE],
+                        base, query, SUBTREE, attributes=list(attributes), controls=list(controls),
                         paged_size=size, paged_criticality=True, paged_cookie=cookie,
                     )
                 )  # fmt: skip
@@ -224,14 +185,25 @@ class Session:
             if not cookie:
                 return
 
-    def _entries(self) -> list[RawEntry]:
+    def changes(self, base: str, query: str, attributes: Sequence[str], control: Control) -> tuple[list[RawEntry], Mapping[str, Any]]:
+        """One answer of DirSync: what changed (an attribute without values was cleared), and the value of the control that came back.
+        Raises `Refused`."""
+        self._ask(lambda connection: connection.search(base, query, SUBTREE, attributes=list(attributes), controls=[control, EXTENDED_DN]))
+        answered = (self._connection.result.get("controls") or {}).get(control[0])
+        if answered is None:
+            raise ImportIncomplete(f"{self.server} answered without saying how far its answer reaches; nothing was deleted")
+        return self._entries(cleared=True), answered["value"]
+
+    def _entries(self, *, cleared: bool = False) -> list[RawEntry]:
         found = []
         for answer in self._connection.response or ():
             if answer["type"] == "searchResRef":
                 raise ImportIncomplete(f"{self.server} refers to another server for a part of the answer; set `base` to a single domain")
             guid, _, plain = names.extended(answer["raw_dn"].decode("utf-8"))
-            raw = {str(name).lower(): held for name, held in answer["raw_attributes"].items() if held}
-            if "objectguid" in raw:
+            raw = answer["raw_attributes"]
+            if not cleared:
+                raw = {name: held for name, held in raw.items() if held}
+            if raw.get("objectguid"):
                 guid = values.guid(raw["objectguid"][0])
             found.append(RawEntry(dn=plain, guid=guid, attributes=raw))
         return found
@@ -273,13 +245,3 @@ class Session:
         result = connection.result
         if result["result"] != 0:  # ldap3 does not raise for size and time limits and referrals
             raise Refused(int(result["result"]), str(result["description"]), str(result.get("message") or ""))
-
-
-def _discard(connection: Any) -> None:
-    """Close a connection, in whatever state; ldap3 leaves the socket of a failed attempt open."""
-    line = connection.socket
-    with contextlib.suppress(LDAPException, OSError, AttributeError):
-        connection.unbind()
-    if line is not None:
-        with contextlib.suppress(OSError):
-            line.close()

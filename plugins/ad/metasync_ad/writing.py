@@ -13,11 +13,11 @@ from metasync_ad import dn as names
 from metasync_ad.attributes import IDENTITY, PROTECTION, Codec, check_length, encode_reference, privileged, same, standard
 from metasync_ad.creating import Creator, check_name
 from metasync_ad.errors import Refused
-from metasync_ad.options import Settings
-from metasync_ad.reading import complete_ranges
+from metasync_ad.ranges import complete_ranges
 from metasync_ad.restoring import Restorer
 from metasync_ad.schema import DirectorySchema, Syntax
 from metasync_ad.session import ADD, DELETE, REPLACE, Modification, RawEntry, Session
+from metasync_ad.settings import Settings
 
 VALUES = frozenset({Operation.UPDATE, Operation.CLEAR, Operation.SIGN_IN})
 PLACES = frozenset({Operation.RENAME, Operation.MOVE})

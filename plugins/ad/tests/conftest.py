@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +50,18 @@ def connect(samba: Samba) -> Iterator[Connect]:
     made: list[ActiveDirectory] = []
 
     def make(
-        account: Account | None = None, *, settings: DirectorySettings | None = None, password: str | None = None, **more: Any
+        account: Account | None = None,
+        *,
+        settings: DirectorySettings | None = None,
+        password: str | None = None,
+        without: Collection[str] = (),
+        **more: Any,
     ) -> ActiveDirectory:
         account = account or samba.service
         context = TestContext(
             samba.domain, secrets={"bind": password or account.password}, settings=settings or DirectorySettings(mark="adminDescription")
         )
-        loaded = ADOptions().load(options_for(samba, account, **more))
+        loaded = ADOptions().load(options_for(samba, account, **more, **dict.fromkeys(without)))
         made.append(ActiveDirectory(loaded, context))
         return made[-1]
 

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from metasync.contract import MetasyncError, NotTrusted, SecretMissing, SignInRefused, Unavailable
+from metasync.contract import Context, MetasyncError, NotTrusted, SecretMissing, SignInRefused, Unavailable
 from metasync.testing.context import TestContext
+from metasync_ad import connecting, session
 from metasync_ad.connector import ActiveDirectory
+from metasync_ad.controllers import Controller
 from metasync_ad.options import ADOptions
+from metasync_ad.settings import Settings
+
+from .certificates import authority
 
 PASSWORD = "Canary-Passw0rd-4711"
 
@@ -27,13 +28,8 @@ PASSWORD = "Canary-Passw0rd-4711"
 @pytest.fixture
 def stranger_ca(tmp_path: Path) -> Path:
     """A certificate authority that nobody knows."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Stranger")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-    certificate = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256())
     path = tmp_path / "stranger.pem"
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    path.write_bytes(authority("Stranger").pem)
     return path
 
 
@@ -44,13 +40,22 @@ def test_a_wrong_password_says_so_and_is_not_repeated(connect: Any, samba: Any) 
     assert PASSWORD not in str(refused.value) and samba.service.name in str(refused.value)
 
 
-def test_a_wrong_password_is_tried_on_one_server_alone(connect: Any, samba: Any) -> None:
-    connector = connect(password=PASSWORD, servers=[samba.address, samba.address])
-    tried: list[str] = []
-    once = connector.session._connect_to
-    connector.session._connect_to = lambda host: (tried.append(host), once(host))[1]
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hosts that were connected to, in order."""
+    hosts: list[str] = []
+
+    def counting(controller: Controller, settings: Settings, context: Context) -> Any:
+        hosts.append(controller.host)
+        return connecting.connect(controller, settings, context)
+
+    monkeypatch.setattr(session, "connect", counting)
+    return hosts
+
+
+def test_a_wrong_password_is_tried_on_one_server_alone(connect: Any, samba: Any, tried: list[str]) -> None:
     with pytest.raises(SignInRefused):
-        connector.check()
+        connect(password=PASSWORD, servers=[samba.address, samba.address]).check()
     assert len(tried) == 1  # each refusal counts towards the lock-out
 
 
@@ -80,15 +85,11 @@ def test_the_next_server_is_asked_where_one_does_not_answer(connect: Any, samba:
     assert connector.session.server == samba.address
 
 
-def test_a_process_stays_with_the_server_that_answered(connect: Any, samba: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_stays_with_the_server_that_answered(connect: Any, samba: Any, tried: list[str]) -> None:
     """Another one may be behind."""
     connect(servers=["127.0.0.78", samba.address]).check()
-    again = connect(servers=["127.0.0.78", samba.address])
-    tried: list[str] = []
-    dial = again.session._connect_to
-    monkeypatch.setattr(again.session, "_connect_to", lambda server: (tried.append(server), dial(server))[1])
-    again.check()
-    assert tried == [samba.address]
+    connect(servers=["127.0.0.78", samba.address]).check()
+    assert tried == ["127.0.0.78", samba.address, samba.address]
 
 
 def test_a_base_that_is_no_domain_is_named(connect: Any, samba: Any) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from metasync_ad.options import ADOptions, Settings
+from metasync_ad.options import ADOptions
+from metasync_ad.settings import Settings
 
 GOOD: dict[str, Any] = {
     "servers": ["dc1.contoso.test"],
@@ -38,6 +39,16 @@ def test_starttls_has_its_own_port() -> None:
         ({"filter": "(|(a=b)"}, "filter"),
         ({"container kinds": ["printQueue"]}, "container kinds"),
         ({"verify": False}, "verify"),
+        ({"domain": "contoso.test"}, "servers"),
+        ({"servers": [], "domain": "contoso"}, "domain"),
+        ({"site": "Zurich"}, "site"),
+        ({"servers": [], "domain": "contoso.test", "site": "a.b"}, "site"),
+        ({"servers": [], "domain": "contoso.test", "name servers": ["dns1"]}, "name servers"),
+        ({"keytab": "svc.keytab"}, "keytab"),
+        ({"sign in": "kerberos", "keytab": "svc.keytab"}, "password"),
+        ({"password": None}, "password"),
+        ({"sign in": "digest"}, "sign in"),
+        ({"changes": "sometimes"}, "changes"),
     ],
 )
 def test_what_cannot_work_or_is_not_safe_is_refused(change: dict[str, Any], key: str) -> None:
@@ -55,4 +66,4 @@ def test_a_literal_password_is_not_repeated_in_the_error() -> None:
 def test_every_option_teaches() -> None:
     for name, field in ADOptions().fields.items():
         assert field.metadata.get("title") and field.metadata.get("help"), name
-    assert ADOptions().fields["ca_file"].metadata["path"] is True
+    assert all(ADOptions().fields[name].metadata["path"] is True for name in ("ca_file", "keytab", "ticket_cache"))

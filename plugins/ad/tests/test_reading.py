@@ -8,9 +8,11 @@ import pytest
 
 from metasync.contract import ImportIncomplete, Kind, Unavailable
 from metasync.testing.context import TestContext
-from metasync_ad.options import ADOptions, Settings
-from metasync_ad.reading import bases, complete_ranges, kind_filter
+from metasync_ad.options import ADOptions
+from metasync_ad.ranges import complete_ranges
+from metasync_ad.scope import bases, kind_filter
 from metasync_ad.session import PAGED, RawEntry, Session
+from metasync_ad.settings import Settings
 
 BASE = "DC=contoso,DC=test"
 GUID = "98546fd3-ef86-40c3-bd07-d2bd25d6e6b0"

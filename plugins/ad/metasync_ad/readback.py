@@ -9,7 +9,7 @@ from metasync_ad import errors, lookup
 from metasync_ad.attributes import Codec, encode_reference, standard
 from metasync_ad.creating import planned_dn
 from metasync_ad.errors import Refused
-from metasync_ad.reading import complete_ranges
+from metasync_ad.ranges import complete_ranges
 from metasync_ad.session import RawEntry, Session
 
 _MEMBERS = (Operation.MEMBER_ADD, Operation.MEMBER_REMOVE)

@@ -1,0 +1,67 @@
+"""Which objects are read: the filter for their kinds, and below which containers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from metasync.contract import ImportIncomplete, Kind
+from metasync_ad import accounts, errors
+from metasync_ad import dn as names
+from metasync_ad.errors import Refused
+from metasync_ad.session import BASE, EVERYTHING, Session
+from metasync_ad.settings import Settings
+
+_PEOPLE = "(objectCategory=person)"
+_USERS = (
+    f"(&{_PEOPLE}(objectClass=user)(!(objectClass=computer))(!(userAccountControl:1.2.840.113556.1.4.803:={accounts.INTERDOMAIN_TRUST})))"
+)
+FILTERS = {Kind.USER: _USERS, Kind.GROUP: "(objectCategory=group)", Kind.CONTACT: f"(&{_PEOPLE}(objectClass=contact))"}
+"""Without computers, managed service accounts and trusts."""
+_NAMED = re.compile(r"\(\s*([A-Za-z][\w-]*)[\w;.:-]*?\s*[~<>]?=")
+
+
+def kind_filter(kinds: Collection[Kind], settings: Settings) -> str:
+    """The filter for these kinds, with the document's own."""
+    parts = [FILTERS[kind] for kind in Kind if kind in kinds and kind in FILTERS]
+    joined = f"(|{''.join(parts)})" if len(parts) > 1 else "".join(parts)
+    if joined and settings.filter:
+        joined = f"(&{joined}{settings.filter})"
+    if Kind.CONTAINER in kinds:
+        # Containers of the system are marked as "advanced view only"; OUs may be too, and count.
+        classes = [
+            "(objectCategory=organizationalUnit)"
+            if name == "organizationalUnit"
+            else f"(&(objectCategory={name})(!(showInAdvancedViewOnly=TRUE)))"
+            for name in settings.container_kinds
+        ]
+        joined = f"(|{joined}{''.join(classes)})"
+    return joined
+
+
+def decisive(settings: Settings) -> frozenset[str]:
+    """The attributes that `kind_filter` looks at, in lower case: where one of them changes, an object may come into the scope or leave."""
+    named = {found.lower() for found in _NAMED.findall(settings.filter or "")}
+    return frozenset(named | {"useraccountcontrol", "objectcategory", "showinadvancedviewonly"})
+
+
+def bases(settings: Settings, under: Sequence[str]) -> list[str]:
+    """Where to read: what the request and the options both allow, none inside another."""
+    options = settings.under or (settings.base,)
+    asked = under or options
+    both = [one for one in asked if any(names.is_under(one, other) for other in options)]
+    both += [one for one in options if any(names.is_under(one, other) for other in asked)]
+    found: list[str] = []
+    for one in sorted(both, key=lambda dn: len(names.split(dn))):
+        if not any(names.is_under(one, other) for other in found):
+            found.append(one)
+    return found
+
+
+def must_exist(session: Session, place: str) -> None:
+    """A scope that was renamed away must not look like everybody having left. Raises `ImportIncomplete`."""
+    try:
+        session.search(place, EVERYTHING, ["objectGUID"], BASE)
+    except Refused as refused:
+        why = "does not exist, or the account may not see it" if refused.code == 32 else errors.outcome(refused, "search")[1]
+        raise ImportIncomplete(f"{place} cannot be read: it {why}; correct the scope, or grant the right. Nothing was deleted") from None
