@@ -5,6 +5,7 @@ from __future__ import annotations
 from metasync.contract import Check, Unavailable
 from metasync_ad import accounts, lookup, values
 from metasync_ad import dn as names
+from metasync_ad.cursor import begin
 from metasync_ad.errors import Refused
 from metasync_ad.session import BASE, EVERYTHING, RawEntry, Session
 from metasync_ad.settings import Settings
@@ -27,6 +28,11 @@ def check(session: Session, settings: Settings, mark: str | None) -> Check:
             "the directory has no `mark:`, so objects made by Metasync are not known as such once the database is lost; "
             "adminDescription is a good one"
         )
+    cursor, why = begin(session, settings, mirrored=False)
+    if cursor is not None:
+        granted.append("follow changes by uSNChanged" if cursor.way == "usn" else "follow changes by DirSync")
+    elif why:
+        warnings.append(f"every import reads everything: {why}")
     excessive = _excessive(session, settings)
     software = "Active Directory, functional level " + (session.root.text("domainfunctionality") or "unknown")
     return Check(
