@@ -19,9 +19,11 @@ from metasync.contract import (
     Schema,
     Unavailable,
 )
+from metasync_ad import cursor as cursors
 from metasync_ad import errors, rights, schema
 from metasync_ad.attributes import Codec
 from metasync_ad.errors import Refused
+from metasync_ad.following import Follower
 from metasync_ad.options import ADOptions
 from metasync_ad.readback import Finder
 from metasync_ad.reading import Reader
@@ -66,7 +68,20 @@ class ActiveDirectory(Connector):
 
     def read(self, request: ReadRequest) -> Iterator[Page]:
         """All kinds in one stream. An interrupted read starts again: its pages' cookies die with their connection."""
-        return Reader(self.session, self.codec, self.settings, self.context).read(request)
+        with _Explained(self, "reading"):
+            follower = Follower(self.session, self.codec, self.settings, self.context, request)
+            cursor, why = cursors.begin(self.session, self.settings, bool(follower.mirrored))
+        if why:
+            self.context.logger.warning("%s: the next import reads everything again: %s", self.context.directory, why)
+        yield from Reader(self.session, self.codec, self.settings, self.context).read(request, cursor)
+
+    def follow(self, request: ReadRequest, cursor: str) -> Iterator[Page]:
+        """What changed since then, as the controller of the cursor tells. See `Follower`."""
+        known = cursors.Cursor.of(cursor)
+        self.session.prefer(known.controller)
+        with _Explained(self, "asking for changes"):
+            cursors.check(self.session, self.settings, known)
+            yield from Follower(self.session, self.codec, self.settings, self.context, request).follow(known)
 
     def write(self, changes: Sequence[Change]) -> Iterator[Result]:
         """See `Writer`."""

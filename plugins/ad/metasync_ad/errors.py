@@ -120,6 +120,15 @@ def sign_in(text: str, who: str, server: str) -> SignInRefused:
     return SignInRefused(f"{server} refused the sign-in of {who}: {words}; {what}, then run again")
 
 
+LATER = frozenset({51, 52})
+"""Busy, unavailable (RFC 4511, A.2): whatever was asked can be asked again."""
+
+
+def later(server: str, words: str) -> Unavailable:
+    """The error for a controller that cannot answer now."""
+    return Unavailable(f"{server}: {words}; run again later")
+
+
 def connecting(error: BaseException, server: str, port: int, name: str | None = None) -> Unavailable:
     """The error for a connection that did not come about. `name`: what the certificate must carry, where it is not the server's."""
     text = str(error)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from metasync.contract import Context, Entry, Item, Kind, Page, ReadRequest, Reject
 from metasync_ad.attributes import IDENTITY, Codec, kind_of
+from metasync_ad.cursor import Cursor
 from metasync_ad.ranges import complete_ranges
 from metasync_ad.scope import bases, kind_filter, must_exist
 from metasync_ad.session import RawEntry, Session
@@ -18,8 +19,8 @@ class Reader:
     def __init__(self, session: Session, codec: Codec, settings: Settings, context: Context) -> None:
         self.session, self.codec, self.settings, self.context = session, codec, settings, context
 
-    def read(self, request: ReadRequest) -> Iterator[Page]:
-        """Pages of entries, the last one complete. Raises `ImportIncomplete`, `Unavailable`."""
+    def read(self, request: ReadRequest, cursor: Cursor | None) -> Iterator[Page]:
+        """Pages of entries, the last one complete and with the cursor. Raises `ImportIncomplete`, `Unavailable`."""
         wanted = {kind: frozenset(request.attributes.get(kind, ())) for kind in request.kinds}
         flat: frozenset[str] = frozenset().union(*wanted.values())
         wire = list(dict.fromkeys([*IDENTITY, *self.codec.wire(sorted(flat))]))
@@ -38,7 +39,7 @@ class Reader:
                 yield Page(items=tuple(items))
                 if self.context.stop.is_set():
                     return  # without having said `complete`, so that nothing counts as gone
-        yield Page(complete=True)
+        yield Page(complete=True, cursor=cursor.text() if cursor else None)
 
     def _item(self, entry: RawEntry, wanted: Mapping[Kind, Collection[str]], seen: set[str]) -> Item | None:
         if entry.guid is None:

@@ -13,6 +13,7 @@ from metasync.contract import Check, Purpose, Right, Unavailable
 from metasync_ad import accounts, lookup, values
 from metasync_ad import descriptor as acl
 from metasync_ad import dn as names
+from metasync_ad.cursor import begin
 from metasync_ad.delegation import (
     CLASSES,
     GET_CHANGES,
@@ -50,6 +51,12 @@ def check(session: Session, settings: Settings, mark: str | None) -> Check:
             "the directory has no `mark:`, so objects made by Metasync are not known as such once the database is lost; "
             "adminDescription is a good one"
         )
+    cursor, why = begin(session, settings, mirrored=False)
+    granted = ["read the domain"]
+    if cursor is not None:
+        granted.append("follow changes by uSNChanged" if cursor.way == "usn" else "follow changes by DirSync")
+    elif why:
+        warnings.append(f"every import reads everything: {why}")
     rights = [Right(purpose=Purpose.IMPORT, right=f"read {settings.base}", granted=places.seen > 0)]
     lists = _Lists(session, ourselves.token)
     rights += _on_head(lists, settings.base, ourselves.trustee)
@@ -59,7 +66,7 @@ def check(session: Session, settings: Settings, mark: str | None) -> Check:
         warnings.append(f"the access control list of {lists.unreadable[0]} may not be read, so that its rights are taken for missing")
     software = "Active Directory, functional level " + (session.root.text("domainfunctionality") or "unknown")
     return Check(
-        identity=values.sid(head.one("objectsid") or b""), software=software, granted=("read the domain",),
+        identity=values.sid(head.one("objectsid") or b""), software=software, granted=tuple(granted),
         excessive=tuple(_excessive(ourselves.token)), warnings=tuple(warnings), rights=tuple(rights),
     )  # fmt: skip
 

@@ -115,6 +115,18 @@ class Attribute:
     multi: bool
     max_length: int | None
     writable: bool
+    link: int = 0
+    """linkID: even for a link, the odd number above it for its other end (MS-ADTS 3.1.1.1.6); 0: no link."""
+
+    @property
+    def forward(self) -> bool:
+        """A link, such as `member`."""
+        return self.link > 0 and self.link % 2 == 0
+
+    @property
+    def backward(self) -> bool:
+        """The other end of one, such as `memberOf`: computed by the directory."""
+        return self.link % 2 == 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,6 +141,10 @@ class DirectorySchema:
     def get(self, name: str) -> Attribute | None:
         """By any spelling of case."""
         return self.attributes.get(name.lower())
+
+    def forward_of(self, other_end: Attribute) -> str | None:
+        """The link, in lower case, that an attribute is the other end of."""
+        return next((name for name, one in self.attributes.items() if one.link == other_end.link - 1), None)
 
 
 _loaded: dict[str, tuple[int, DirectorySchema]] = {}
@@ -187,14 +203,15 @@ def _attribute(entry: RawEntry) -> Attribute | None:
         syntax = Syntax.GUID
     elif low == "distinguishedname":
         syntax = Syntax.DN_TEXT
-    back_link = (entry.number("linkid") or 0) % 2 == 1
+    link = entry.number("linkid") or 0
     upper = entry.number("rangeupper") if syntax in (Syntax.TEXT, Syntax.BYTES) else None
     return Attribute(
         name=name,
         syntax=syntax,
         multi=entry.text("issinglevalued") != "TRUE" and low not in _ONE_VALUE,
         max_length=upper if upper and 0 < upper < 1 << 31 else None,
-        writable=not (entry.text("systemonly") == "TRUE" or back_link or low in _READ_ONLY),
+        writable=not (entry.text("systemonly") == "TRUE" or link % 2 == 1 or low in _READ_ONLY),
+        link=link,
     )
 
 

@@ -27,6 +27,8 @@ DOMAIN_SCOPE: Control = ("1.2.840.113556.1.4.1339", True, None)
 """No continuation references to other partitions (MS-ADTS 3.1.1.3.4.1.2)."""
 SHOW_DELETED: Control = ("1.2.840.113556.1.4.417", True, None)
 PAGED = "1.2.840.113556.1.4.319"
+SIZE_LIMIT = 4
+"""The result where there is more than was asked for (RFC 4511, 4.1.9)."""
 
 BASE, LEVEL, SUBTREE = "BASE", "LEVEL", "SUBTREE"
 EVERYTHING = "(objectClass=*)"
@@ -124,11 +126,15 @@ class Session:
         if self._root is None:
             wanted = ["defaultNamingContext", "configurationNamingContext", "schemaNamingContext", "dnsHostName", "dsServiceName"]
             wanted += ["highestCommittedUSN", "domainFunctionality", "supportedCapabilities", "vendorName"]
-            found = self.search("", EVERYTHING, wanted, BASE, controls=())
-            if not found:
-                raise Unavailable(f"{self.server} does not show its rootDSE; is it a domain controller?")
-            self._root = found[0]
+            self._root = self.fresh_root(wanted)
         return self._root
+
+    def fresh_root(self, wanted: Sequence[str]) -> RawEntry:
+        """The rootDSE as it is at this moment. Raises `Unavailable`."""
+        found = self.search("", EVERYTHING, wanted, BASE, controls=())
+        if not found:
+            raise Unavailable(f"{self.server} does not show its rootDSE; is it a domain controller?")
+        return found[0]
 
     @property
     def invocation(self) -> str:
@@ -184,6 +190,16 @@ class Session:
             cookie = control["value"]["cookie"]
             if not cookie:
                 return
+
+    def any(self, base: str, query: str, scope: str, controls: Sequence[Control]) -> bool:
+        """Whether there is at least one. Raises `Refused`."""
+        try:
+            self._ask(lambda connection: connection.search(base, query, scope, attributes=["1.1"], size_limit=1, controls=list(controls)))
+        except Refused as refused:
+            if refused.code != SIZE_LIMIT:
+                raise
+            return True
+        return bool(self._entries())
 
     def changes(self, base: str, query: str, attributes: Sequence[str], control: Control) -> tuple[list[RawEntry], Mapping[str, Any]]:
         """One answer of DirSync: what changed (an attribute without values was cleared), and the value of the control that came back.

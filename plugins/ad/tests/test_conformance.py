@@ -12,9 +12,10 @@ import pytest
 from metasync.contract import Connector, Context, DirectorySettings, Kind, KindSchema, Unavailable, Values
 from metasync.testing.context import TestContext
 from metasync.testing.suite import ConnectorSuite, Harness
+from metasync.testing.suite.following import FollowingSuite
 from metasync_ad import dn as names
 from metasync_ad import lookup
-from metasync_ad.attributes import encode_reference
+from metasync_ad.attributes import WIRE_NAMES, encode_reference
 from metasync_ad.connector import ActiveDirectory
 from metasync_ad.options import ADOptions
 from metasync_ad.session import REPLACE
@@ -55,6 +56,8 @@ class SambaHarness(Harness):
             ADOptions().load(self._options(samba.administrator.name, "admin", samba.address, 636)), self._context()
         )
         self.opened: list[ActiveDirectory] = []
+        self.hands.session.add(f"OU=Gone,{self.unit}", {"objectClass": ["organizationalUnit"]})
+        self.hands.session.delete(f"OU=Gone,{self.unit}")  # deltas need a deleted object to be seen
         for place in ("One", "Two"):
             self.hands.session.add(f"OU={place},{self.unit}", {"objectClass": ["organizationalUnit"]})
         self.places = (f"OU=One,{self.unit}", f"OU=Two,{self.unit}")  # type: ignore[misc]
@@ -118,7 +121,10 @@ class SambaHarness(Harness):
         return self.hands.codec.encode(name, value)
 
     def change(self, anchor: str, attributes: Mapping[str, Values | None]) -> None:
-        steps = {name: [(REPLACE, [] if value is None else list(self._raw(name, value)))] for name, value in attributes.items()}
+        steps = {
+            WIRE_NAMES.get(name, name): [(REPLACE, [] if value is None else list(self._raw(name, value)))]
+            for name, value in attributes.items()
+        }
         self.hands.session.modify(f"<GUID={anchor}>", steps)
 
     def delete(self, anchor: str) -> None:
@@ -143,6 +149,11 @@ class SambaHarness(Harness):
 
     def mend(self) -> None:
         self.proxy.mend()
+
+    def expire(self) -> None:
+        """As after a restore from a backup: the controller has another invocationId."""
+        for connector in self.opened:
+            connector.session._invocation = str(uuid.uuid4())
 
     def cut_write(self, done: int) -> None:
         session = self.opened[-1].session
@@ -174,6 +185,27 @@ class TestActiveDirectory(ConnectorSuite):
     @pytest.fixture
     def harness(self, samba: Any, tmp_path: Path) -> Iterator[SambaHarness]:  # type: ignore[override]
         harness = SambaHarness(tmp_path, samba)
+        try:
+            yield harness
+        finally:
+            harness.dispose()
+
+
+class AdministratorsHarness(SambaHarness):
+    """Bound as an administrator, whose right Get-Changes opens DirSync without object security."""
+
+    def options(self) -> Mapping[str, Any]:
+        return self._options(self.samba.administrator.name, "admin", "127.0.0.1", self.proxy.port)
+
+
+class TestDirSyncOfEverything(FollowingSuite):
+    """Deltas by the right Get-Changes."""
+
+    Harness = AdministratorsHarness  # type: ignore[assignment]
+
+    @pytest.fixture
+    def harness(self, samba: Any, tmp_path: Path) -> Iterator[AdministratorsHarness]:  # type: ignore[override]
+        harness = AdministratorsHarness(tmp_path, samba)
         try:
             yield harness
         finally:

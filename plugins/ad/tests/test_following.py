@@ -1,0 +1,301 @@
+"""Deltas of a real domain: each ends where a fresh full read stands, whichever way the changes are found."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from metasync.contract import CursorExpired, Entry, Gone, Item, Kind, Operation, Patch, ReadRequest, Reference, Value
+from metasync.testing.suite.bench import Image, image, overlay
+from metasync_ad.connector import ActiveDirectory
+from metasync_ad.session import ADD, DELETE, REPLACE, SHOW_DELETED
+
+from .conftest import Connect
+
+KINDS = frozenset({Kind.USER, Kind.GROUP, Kind.CONTACT, Kind.CONTAINER})
+ATTRIBUTES = frozenset({"name", "path", "dn", "displayName", "title", "manager", "members", "enabled", "sAMAccountName"})
+Comparable = dict[str, dict[str, frozenset[Value]]]
+
+
+def comparable(held: Image) -> Comparable:
+    return {
+        anchor: {name: frozenset(one if isinstance(one, tuple) else (one,)) for name, one in entry.attributes.items()}
+        for anchor, entry in held.items()
+    }
+
+
+class Followed:
+    """A connector that reads below one OU, the picture that it gave, and an administrator's hands to change what is there."""
+
+    def __init__(self, connector: ActiveDirectory, hands: ActiveDirectory, unit: str, attributes: frozenset[str] = ATTRIBUTES) -> None:
+        self.connector, self.unit, self.attributes = connector, unit, attributes
+        self.hands = hands.session
+        self.short = secrets.token_hex(4)
+        self.image: Image = {}
+        self.cursor = ""
+
+    def request(self) -> ReadRequest:
+        return ReadRequest(stream="all", kinds=KINDS, attributes=dict.fromkeys(KINDS, self.attributes), under=(f"OU=In,{self.unit}",))
+
+    def full(self) -> Image:
+        pages = list(self.connector.read(self.request()))
+        assert pages[-1].complete
+        self.cursor = pages[-1].cursor or ""
+        return image(pages)
+
+    def start(self) -> None:
+        self.image = self.full()
+        assert self.cursor, "the full read gave no cursor"
+
+    def delta(self) -> list[Item]:
+        """The items since the last look, once what they lead to equals what a full read shows."""
+        pages = list(self.connector.follow(self.request(), self.cursor))
+        assert [page.complete for page in pages] == [False] * (len(pages) - 1) + [True]
+        items = [item for page in pages for item in page.items]
+        overlay(self.image, items)
+        following = pages[-1].cursor
+        assert comparable(self.image) == comparable(self.full())
+        self.cursor = following or ""
+        return items
+
+    # -- hands -------------------------------------------------------------------------------------------------------------------------
+
+    def dn(self, *names: str) -> str:
+        return ",".join([*names, self.unit])
+
+    def ou(self, *names: str) -> str:
+        self.hands.add(self.dn(*names), {"objectClass": ["organizationalUnit"]})
+        return self.dn(*names)
+
+    def user(self, *names: str) -> str:
+        account = f"{self.short}{secrets.token_hex(4)}"
+        self.hands.add(self.dn(*names), {"objectClass": ["user"], "sAMAccountName": [account], "userAccountControl": ["514"]})
+        return self.dn(*names)
+
+    def group(self, *names: str, members: list[str] | None = None) -> str:
+        more: dict[str, Any] = {"member": members} if members else {}
+        self.hands.add(self.dn(*names), {"objectClass": ["group"], "sAMAccountName": [f"{self.short}{secrets.token_hex(4)}"], **more})
+        return self.dn(*names)
+
+    def anchor(self, dn: str) -> str:
+        (found,) = self.hands.search(dn, "(objectClass=*)", ["objectGUID"], "BASE")
+        return str(found.guid)
+
+
+@pytest.fixture(params=["dirsync", "dirsync as administrator", "usn"])
+def followed(request: pytest.FixtureRequest, connect: Connect, samba: Any, samba_unit: str) -> Followed:
+    """By each way that changes are found."""
+    way, _, administrator = request.param.partition(" as ")
+    made = Followed(connect(samba.administrator if administrator else None, changes=way), connect(samba.administrator), samba_unit)
+    made.ou("OU=In")
+    made.ou("OU=Out")
+    made.hands.delete(made.ou("OU=Gone"))  # there is a deleted object to be seen
+    return made
+
+
+def test_the_children_of_a_renamed_ou_have_another_path(followed: Followed) -> None:
+    followed.ou("OU=A", "OU=In")
+    followed.ou("OU=B", "OU=A", "OU=In")
+    deep = followed.anchor(followed.user("CN=u", "OU=B", "OU=A", "OU=In"))
+    followed.start()
+    followed.hands.rename(followed.dn("OU=A", "OU=In"), "OU=A2")
+    followed.delta()
+    assert followed.image[deep].attributes["path"] == followed.dn("OU=B", "OU=A2", "OU=In")
+
+
+def test_an_ou_that_is_moved_out_of_the_scope_takes_everything_along_and_brings_it_back(followed: Followed) -> None:
+    followed.ou("OU=A", "OU=In")
+    user = followed.anchor(followed.user("CN=u", "OU=A", "OU=In"))
+    group = followed.anchor(followed.group("CN=g", "OU=A", "OU=In", members=[followed.dn("CN=u", "OU=A", "OU=In")]))
+    followed.start()
+    followed.hands.rename(followed.dn("OU=A", "OU=In"), "OU=A", followed.dn("OU=Out"))
+    items = followed.delta()
+    assert {Gone(anchor=user), Gone(anchor=group)} <= {item for item in items if isinstance(item, Gone)}
+    followed.hands.rename(followed.dn("OU=A", "OU=Out"), "OU=A", followed.dn("OU=In"))
+    followed.hands.modify(followed.dn("CN=g", "OU=A", "OU=In"), {"member": [(DELETE, [followed.dn("CN=u", "OU=A", "OU=In")])]})
+    followed.delta()
+    assert {user, group} <= followed.image.keys()
+
+
+def test_whoever_is_moved_into_the_scope_or_out_of_it_comes_or_goes(followed: Followed) -> None:
+    inside, outside = followed.anchor(followed.user("CN=in", "OU=In")), followed.anchor(followed.user("CN=out", "OU=Out"))
+    followed.start()
+    followed.hands.rename(followed.dn("CN=in", "OU=In"), "CN=in", followed.dn("OU=Out"))
+    followed.hands.rename(followed.dn("CN=out", "OU=Out"), "CN=out", followed.dn("OU=In"))
+    followed.delta()
+    assert outside in followed.image and inside not in followed.image
+
+
+def test_whoever_is_moved_into_a_new_ou_is_seen_there(followed: Followed) -> None:
+    user = followed.anchor(followed.user("CN=u", "OU=In"))
+    followed.start()
+    followed.ou("OU=New", "OU=In")
+    followed.hands.rename(followed.dn("CN=u", "OU=In"), "CN=u2", followed.dn("OU=New", "OU=In"))
+    followed.delta()
+    assert followed.image[user].attributes["dn"] == followed.dn("CN=u2", "OU=New", "OU=In")
+
+
+def test_deleted_and_restored_objects(followed: Followed) -> None:
+    user = followed.anchor(followed.user("CN=u", "OU=In"))
+    followed.start()
+    followed.hands.delete(followed.dn("CN=u", "OU=In"))
+    assert Gone(anchor=user) in followed.delta()
+    steps: Any = {"isDeleted": [(DELETE, [])], "distinguishedName": [(REPLACE, [followed.dn("CN=u", "OU=In").encode()])]}
+    (tombstone,) = followed.hands.search(f"<GUID={user}>", "(objectClass=*)", ["name"], "BASE", (SHOW_DELETED,))
+    followed.hands.modify(tombstone.dn, steps, controls=(SHOW_DELETED,))
+    followed.delta()
+    assert user in followed.image
+
+
+def test_values_that_were_cleared_and_flags_that_were_switched(followed: Followed) -> None:
+    one, two = followed.user("CN=one", "OU=In"), followed.user("CN=two", "OU=In")
+    followed.hands.modify(one, {"title": [(REPLACE, ["Manager"])], "manager": [(REPLACE, [two])]})
+    followed.start()
+    followed.hands.modify(one, {"title": [(REPLACE, [])], "manager": [(REPLACE, [])], "userAccountControl": [(REPLACE, ["512"])]})
+    followed.hands.modify(two, {"manager": [(REPLACE, [one])]})
+    followed.delta()
+
+
+def test_members_who_are_deleted_renamed_and_moved(followed: Followed) -> None:
+    people = [followed.user(f"CN=u{number}", "OU=In") for number in range(4)]
+    group = followed.anchor(followed.group("CN=g", "OU=In", members=people))
+    followed.start()
+    followed.hands.rename(people[0], "CN=renamed")
+    followed.hands.rename(people[1], "CN=u1", followed.dn("OU=Out"))
+    followed.hands.modify(followed.dn("CN=g", "OU=In"), {"member": [(DELETE, [people[2]])]})
+    followed.hands.delete(people[2])
+    followed.delta()
+    members = followed.image[group].attributes["members"]
+    assert isinstance(members, tuple) and len(members) == 3
+
+
+# -- what DirSync alone can ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def by_dirsync(connect: Connect, samba: Any, samba_unit: str) -> Iterator[Callable[..., Followed]]:
+    def make(attributes: frozenset[str] = ATTRIBUTES, **options: Any) -> Followed:
+        made = Followed(connect(**options), connect(samba.administrator), samba_unit, attributes)
+        made.ou("OU=In")
+        made.ou("OU=Out")
+        made.hands.delete(made.ou("OU=Gone"))
+        return made
+
+    yield make
+
+
+def test_one_joiner_in_a_large_group_costs_one_member(by_dirsync: Callable[..., Followed]) -> None:
+    followed = by_dirsync()
+    people = [followed.user(f"CN=u{number}", "OU=In") for number in range(30)]
+    group = followed.anchor(followed.group("CN=g", "OU=In", members=people[:29]))
+    followed.start()
+    steps = [(DELETE, [people[0]]), (ADD, [people[29]])]
+    followed.hands.modify(followed.dn("CN=g", "OU=In"), {"member": steps, "displayName": [(REPLACE, ["Everybody"])]})
+    (patch,) = [item for item in followed.delta() if isinstance(item, Patch | Entry) and item.anchor == group]
+    assert isinstance(patch, Patch)
+    assert patch.added == {"members": (Reference(value=followed.anchor(people[29])),)}
+    assert patch.removed == {"members": (Reference(value=followed.anchor(people[0])),)}
+    assert patch.attributes["displayName"] == "Everybody" and "members" not in patch.attributes
+
+
+def test_the_other_end_of_a_link_changes_too(by_dirsync: Callable[..., Followed]) -> None:
+    followed = by_dirsync(frozenset({"name", "memberOf", "directReports"}))
+    people = [followed.user(f"CN=u{number}", "OU=In") for number in range(3)]
+    group = followed.group("CN=g", "OU=In", members=people[:2])
+    followed.start()
+    followed.hands.modify(group, {"member": [(DELETE, [people[0]]), (ADD, [people[2]])]})
+    followed.hands.modify(people[0], {"manager": [(REPLACE, [people[1]])]})
+    followed.delta()
+
+
+def test_what_begins_or_ceases_to_match_the_documents_filter_comes_or_goes(by_dirsync: Callable[..., Followed]) -> None:
+    followed = by_dirsync(frozenset({"name", "members"}), filter="(!(info=service))")
+    one, two = followed.user("CN=one", "OU=In"), followed.user("CN=two", "OU=In")
+    group = followed.group("CN=g", "OU=In", members=[one])
+    for dn in (two, group):
+        followed.hands.modify(dn, {"info": [(REPLACE, ["service"])]})
+    followed.start()
+    followed.hands.modify(one, {"info": [(REPLACE, ["service"])]})
+    for dn in (two, group):
+        followed.hands.modify(dn, {"info": [(REPLACE, [])]})
+    followed.delta()
+    assert {followed.anchor(two), followed.anchor(group)} <= followed.image.keys()
+    assert followed.anchor(one) not in followed.image
+
+
+def test_a_delta_asks_no_more_of_a_large_domain_than_of_a_small_one(by_dirsync: Callable[..., Followed]) -> None:
+    followed = by_dirsync()
+    followed.user("CN=u", "OU=In")
+    followed.start()
+    followed.hands.modify(followed.dn("CN=u", "OU=In"), {"title": [(REPLACE, ["Once"])]})
+    session = followed.connector.session
+    asked: list[object] = []
+    ask = session._ask
+    session._ask = lambda request: (asked.append(request), ask(request))[1]  # type: ignore[method-assign,func-returns-value]
+    pages = list(followed.connector.follow(followed.request(), followed.cursor))
+    (changed,) = [item for page in pages for item in page.items if not isinstance(item, Gone)]
+    assert isinstance(changed, Patch | Entry)
+    # Number, sight of deleted objects, scope, number, DirSync, the one object; and what other tests moved or changed meanwhile.
+    assert len(asked) <= 12
+
+
+# -- when there is no delta, or none any more ----------------------------------------------------------------------------------------------
+
+
+def test_an_account_that_sees_no_deleted_objects_gets_no_cursor_for_it_would_miss_deletions(
+    connect: Connect, samba: Any, samba_unit: str
+) -> None:
+    hands = connect(samba.administrator).session
+    name, password = f"plain{secrets.token_hex(4)}", f"Plain-{secrets.token_hex(8)}!9Z"
+    account = {"objectClass": ["user"], "sAMAccountName": [name], "userPrincipalName": [f"{name}@{samba.domain}"]}
+    secret = {"unicodePwd": [f'"{password}"'.encode("utf-16-le")], "userAccountControl": ["512"]}
+    hands.add(f"CN={name},{samba_unit}", {**account, **secret})
+    connector = connect(bind=f"{name}@{samba.domain}", password=password)
+    request = ReadRequest(stream="all", kinds=KINDS, attributes=dict.fromkeys(KINDS, frozenset({"name"})), under=(samba_unit,))
+    *_, last = connector.read(request)
+    assert last.complete and last.cursor is None
+    assert any("Deleted Objects" in line for line in connector.context.logged)  # type: ignore[attr-defined]
+
+
+def test_changes_full_reads_everything_and_takes_no_older_cursor(by_dirsync: Callable[..., Followed], connect: Connect) -> None:
+    followed = by_dirsync()
+    followed.start()
+    reads_all = connect(changes="full")
+    *_, last = reads_all.read(followed.request())
+    assert last.complete and last.cursor is None
+    with pytest.raises(CursorExpired, match="changes: full"):
+        list(reads_all.follow(followed.request(), followed.cursor))
+
+
+def test_a_controller_that_went_back_in_time_is_not_believed(by_dirsync: Callable[..., Followed]) -> None:
+    from dataclasses import replace
+
+    from metasync_ad.cursor import Cursor
+
+    followed = by_dirsync()
+    followed.start()
+    known = Cursor.of(followed.cursor)
+    for broken, words in (
+        (replace(known, usn=known.usn + 1000), "back in time"),
+        (replace(known, invocation="another"), "restored from a backup"),
+        (replace(known, invocation="another", controller="dc9"), "the last import read dc9"),
+        (replace(known, cookie=b"not a cookie"), "asking for changes"),
+    ):
+        with pytest.raises(CursorExpired, match=words):
+            list(followed.connector.follow(followed.request(), broken.text()))
+
+
+def test_what_metasync_wrote_comes_back_in_the_delta(by_dirsync: Callable[..., Followed], directory: Any) -> None:
+    followed = by_dirsync()
+    followed.start()
+    directory.unit = followed.dn("OU=In")
+    anchor = directory.make("Written", sAMAccountName=f"{followed.short}w")
+    (renamed,) = directory.write(
+        directory.change(Operation.RENAME, anchor, before={"name": "Written"}, after={"name": "Renamed"}),
+    )
+    assert renamed.anchor == anchor
+    followed.delta()
+    assert followed.image[anchor].attributes["name"] == "Renamed"
