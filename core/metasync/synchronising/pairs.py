@@ -27,7 +27,6 @@ from metasync.synchronising.references import UNRESOLVED
 from metasync.synchronising.scope import DISABLED, INSIDE, in_scope
 from metasync.synchronising.setting import Setting
 from metasync.synchronising.unique import UniqueValues, expanded
-from metasync.synchronising.units import WAITING
 
 BULK = 2000
 """Pairs per transaction."""
@@ -107,7 +106,7 @@ class Pairs:
         compare: list[Pair] = []
         for object_id in ids:
             row = found.get(object_id)
-            pair = self._look(row) if row is not None else None
+            pair = self._look(connection, row) if row is not None else None
             if pair is None or row is None:
                 continue
             # What is wrong with somebody may have to do with more than the two digests say.
@@ -128,7 +127,7 @@ class Pairs:
         handled = set(done)
         return [one for one in ids if one not in handled]
 
-    def _look(self, row: pairs.Row) -> Pair | None:
+    def _look(self, connection: Connection, row: pairs.Row) -> Pair | None:
         """What the mappings yield; None where that takes more care."""
         at, program = self.at, self.at.programs.get(row.directory_id)
         if program is None or row.state != State.LIVE or row.target_state != State.LIVE or row.kind != at.profile.source_kind:
@@ -142,7 +141,7 @@ class Pairs:
             program.source: attributes,
             "source": attributes,
             "target": NOTHING,
-            "wave": WAITING,
+            "wave": at.loader.waves(connection).of(row.identity_id, row.id),
             "mv": NOTHING,
         }
         try:
