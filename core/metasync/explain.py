@@ -172,6 +172,8 @@ class _Teller:
         """The verdict, None where it cannot be told, and what it rests on."""
         lines = []
         verdict = None
+        if unit.wave.get("name") is not None:
+            lines.append(Line(topic="wave", words=f"{unit.wave['name']}: {unit.wave['state']}"))
         if unit.source.state is not State.LIVE:
             lines.append(Line(topic="source", words=f"the object is {unit.source.state} in {self.source}"))
         try:

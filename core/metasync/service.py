@@ -69,6 +69,16 @@ from metasync.store.errors import Busy, Corrupt, StoreMissing, Unreachable
 from metasync.store.looking import ProblemRow, Seen
 from metasync.store.runs import RunRow
 from metasync.synchronising.rehearse import rehearse
+from metasync.waves import people
+from metasync.waves.membership import unreadable as unreadable_waves
+from metasync.waves.moving import Moved, Refused
+from metasync.waves.moving import back as wave_back
+from metasync.waves.moving import cut_over as wave_cut_over
+from metasync.waves.moving import move as wave_move
+from metasync.waves.report import Rehearsed, Summary
+from metasync.waves.report import Report as WaveReport
+from metasync.waves.report import report as wave_report
+from metasync.waves.report import summaries as waves
 from metasync.workspace import Report, Workspace
 
 __all__ = [
@@ -78,10 +88,13 @@ __all__ = [
     "Explanation",
     "Finding",
     "Imported",
+    "Moved",
     "NotLoaded",
     "PlanSummary",
     "PluginInfo",
     "ProblemRow",
+    "Refused",
+    "Rehearsed",
     "RunOutcome",
     "RunRow",
     "SecretName",
@@ -91,9 +104,11 @@ __all__ = [
     "ShownPlan",
     "ShownRun",
     "Stage",
+    "Summary",
     "Tour",
     "UsageError",
     "Waits",
+    "WaveReport",
     "Workspace",
     "audit_verify",
     "changes_of",
@@ -111,6 +126,11 @@ __all__ = [
     "show_plan",
     "show_run",
     "test_plugin",
+    "wave_back",
+    "wave_cut_over",
+    "wave_move",
+    "wave_report",
+    "waves",
 ]
 
 
@@ -196,7 +216,10 @@ def check(settings: Settings) -> Checked:
         engagement=engagement,
         plugins=host.plugins,
         notices=engagement.notices,
-        warnings=[f"{read.path}:{read.line_of(one)}: {one}" for one in _imported_warnings(settings, engagement, host)],
+        warnings=[
+            *unreadable_waves(engagement),
+            *(f"{read.path}:{read.line_of(one)}: {one}" for one in _imported_warnings(settings, engagement, host)),
+        ],
     )
 
 
@@ -251,9 +274,13 @@ def import_directories(workspace: Workspace, names: Sequence[str] = (), *, full:
     return running.import_directories(workspace, known_directories(workspace, names), full=full)
 
 
-def plan(workspace: Workspace, profiles: Sequence[str] = (), *, objects: Sequence[str] = ()) -> RunOutcome:
-    """Synchronise and freeze these profiles, or all; with `objects` a pilot of these alone."""
+def plan(workspace: Workspace, profiles: Sequence[str] = (), *, objects: Sequence[str] = (), wave: str | None = None) -> RunOutcome:
+    """Synchronise and freeze these profiles, or all; with `objects` a pilot of these alone, with `wave` of its people."""
     chosen = known_profiles(workspace, profiles)
+    if wave is not None:
+        if objects:
+            raise UsageError("a pilot is of a wave or of objects; give --wave or --object")
+        return running.plan(workspace, chosen, wave=known_wave(workspace, wave))
     ids = [_source_of(workspace, find_object(workspace, name)) for name in objects]
     return running.plan(workspace, chosen, ids if objects else None)
 
@@ -281,6 +308,11 @@ def run(workspace: Workspace, profiles: Sequence[str] = (), *, approve: bool = F
 def undo(workspace: Workspace, run_id: int) -> RunOutcome:
     """Plan the way back from a run."""
     return running.undo(workspace, run_id)
+
+
+def undo_wave(workspace: Workspace, name: str) -> RunOutcome:
+    """Plan the way back from what was written for the people of a wave since they began to move."""
+    return running.undo_wave(workspace, known_wave(workspace, name))
 
 
 def stop(workspace: Workspace, run_id: int) -> RunRow:
@@ -406,6 +438,13 @@ def ignore(workspace: Workspace, name: str, reason: str, *, take_back: bool = Fa
         return found, decisions.withdraw(workspace, found, reason)
     decisions.ignore(workspace, found, reason)
     return found, 1
+
+
+def known_wave(workspace: Workspace, name: str) -> str:
+    """A wave of the document, or one that people still move with. Raises `NoSuchWave`."""
+    with workspace.backend.read() as connection:
+        people.known(workspace, connection, name)
+    return name
 
 
 # --- helpers ---------------------------------------------------------------------------------------------------------------------------

@@ -44,22 +44,22 @@ def import_(session: Session, directory: tuple[str, ...], full: bool) -> None:
     examples=(
         "metasync plan  # what would be changed, of every profile, from what was imported last",
         "metasync plan staff --object hr/E1001 --object hr/E1002  # a pilot of two people",
+        "metasync plan --wave leeds  # a pilot of a wave's people, and of nobody else",
         "metasync plan --json > plan.json  # plan, hash, revision, counts, problems, changes with before, after, rule",
     ),
 )
 @PROFILES
 @click.option("--object", "objects", multiple=True, metavar="OBJECT", help="Freeze a pilot of this object alone; may be repeated.")
-@click.option("--wave", metavar="WAVE", help="Freeze a pilot of a wave. Does not act yet.")
+@click.option("--wave", metavar="WAVE", help="Freeze a pilot of this wave's people alone.")
 def plan(session: Session, profile: tuple[str, ...], objects: tuple[str, ...], wave: str | None) -> None:
     """Work out what would be changed, as plans.
 
     Of each PROFILE, or all, from what was imported last. A plan is frozen: it is written as it stands, or not at all. Writes
     nothing into any directory.
     """
-    _not_yet("--wave", wave)
 
     def work(workspace: service.Workspace) -> tuple[service.RunOutcome, list[service.ShownPlan]]:
-        done = service.plan(workspace, profile, objects=objects)
+        done = service.plan(workspace, profile, objects=objects, wave=wave)
         return done, [service.show_plan(workspace, number) for number in done.plans]
 
     def show(workspace: service.Workspace, worked: tuple[service.RunOutcome, list[service.ShownPlan]]) -> None:
@@ -235,22 +235,23 @@ def stop(session: Session, run: int) -> None:
     examples=(
         "metasync undo 12  # plan the way back from what run 12 exported; approve and export it like any other plan",
         'metasync undo 12 && metasync show 9 && metasync approve 9 --reason "wrong OU" && metasync export 9',
+        "metasync undo --wave leeds  # the way back from all that was written for its people since they began to move",
     ),
 )
 @click.argument("run", required=False, type=int)
-@click.option("--wave", metavar="WAVE", help="Undo everything of a wave. Does not act yet.")
+@click.option("--wave", metavar="WAVE", help="Undo what was written for this wave's people since they began to move.")
 def undo(session: Session, run: int | None, wave: str | None) -> None:
-    """Plan the way back from a run.
+    """Plan the way back from a run, or from a wave.
 
     Each attribute returns to what it was before RUN, where it still is what the run wrote. The rest are problems that name who
     changed it since.
     """
-    _not_yet("--wave", wave)
-    if run is None:
-        raise click.UsageError("name the run to undo; `metasync runs` lists them")
+    if (run is None) == (wave is None):
+        raise click.UsageError("name the run to undo, `metasync runs` lists them; or a wave, with --wave")
+    what = f"run {run}" if wave is None else f"whoever wrote for the wave {wave}"
 
     def work(workspace: service.Workspace) -> tuple[service.RunOutcome, list[service.ShownPlan]]:
-        done = service.undo(workspace, run)
+        done = service.undo_wave(workspace, wave) if wave is not None else service.undo(workspace, run or 0)
         return done, [service.show_plan(workspace, number) for number in done.plans]
 
     def show(workspace: service.Workspace, worked: tuple[service.RunOutcome, list[service.ShownPlan]]) -> None:
@@ -262,7 +263,7 @@ def undo(session: Session, run: int | None, wave: str | None) -> None:
         plan_table(session.out, [one.plan for one in found])
         first = list(islice(problems, 20))
         if not any(one.plan.changes for one in found) and not first:
-            session.out.line(f"run {run} wrote nothing that is still there to be taken back")
+            session.out.line(f"{what} wrote nothing that is still there to be taken back")
         for problem in first:
             session.out.line(f"{problem.object}: {problem.text}", "warning")
         more = service.count_problems(workspace, areas=["undo"]) - len(first)
@@ -306,11 +307,6 @@ def release(session: Session, run_id: int | None, profile: str | None, name: str
     runs = ", ".join(f"{counted(number, 'hold')} of the undo that run {run} wrote" for run, number in left.items())
     session.out.line(f"nothing of that is held. There are {runs}: `metasync release --run {next(iter(left))}`")
     session.worse(Exit.FAILED)
-
-
-def _not_yet(what: str, given: object) -> None:
-    if given:
-        raise click.UsageError(f"{what} is known and does not act yet; name objects with --object, or runs by their number")
 
 
 def _plans_as_json(workspace: service.Workspace, found: Sequence[service.ShownPlan]) -> list[dict[str, Any]]:

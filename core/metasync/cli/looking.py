@@ -1,4 +1,4 @@
-"""Looking and deciding: `explain`, `objects`, `problems`, `runs`, `show`, `join`, `unjoin`, `ignore`, `wave`."""
+"""Looking and deciding: `explain`, `objects`, `problems`, `runs`, `show`, `join`, `unjoin`, `ignore`. Of waves see `waves`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ALL = click.option("--all", "everything", is_flag=True, help="Show all of them."
 LIMIT = click.option("--limit", type=click.IntRange(min=1), default=50, metavar="N", help="Show at most N.")
 KIND = click.Choice([kind.value for kind in Kind])
 STATE = click.Choice(["live", "unread", "gone"])
-AREA = click.Choice(["import", "synchronise", "plan", "export", "undo"])
+AREA = click.Choice(["import", "synchronise", "plan", "export", "undo", "wave"])
 SEVERITY = click.Choice(["error", "warning", "notice"])
 STYLE_OF = {"done": "good", "failed": "error", "stopped": "warning", "waiting": "warning", "running": "notice"}
 
@@ -130,8 +130,8 @@ def _object_fields(one: service.Seen) -> dict[str, object]:
         "metasync problems --object hr/E1001 --json",
     ),
 )
-@click.option("--area", multiple=True, type=AREA, metavar="AREA", help="Of this step: import, synchronise, plan, export, undo.")
-@click.option("--of", multiple=True, metavar="NAME", help="Of this directory or profile.")
+@click.option("--area", multiple=True, type=AREA, metavar="AREA", help="Of this step: import, synchronise, plan, export, undo, wave.")
+@click.option("--of", multiple=True, metavar="NAME", help="Of this directory, profile or wave.")
 @click.option("--severity", multiple=True, type=SEVERITY, metavar="SEVERITY", help="error, warning or notice.")
 @click.option("--code", multiple=True, help="Of this sort.")
 @click.option("--object", "name", metavar="OBJECT", help="Of this object.")
@@ -323,23 +323,3 @@ def ignore(session: Session, name: str, reason: str, take_back: bool) -> None:
             session.worse(Exit.FAILED)
     else:
         session.out.line(f"{found.name} is left alone from now on")
-
-
-@metasync.group("wave")
-def wave() -> None:
-    """People who move together. Waves are read from the document; nobody can be moved yet: everybody is `waiting`."""
-
-
-@verb(wave, "list", examples=("metasync wave list  # the waves of the document",))
-def wave_list(session: Session) -> None:
-    """List the waves of the document.
-
-    They do not act yet: everybody is `waiting`.
-    """
-    found = session.ask(lambda workspace: list(workspace.engagement.waves.values()))
-    session.out.json([{"wave": one.name, "file": one.file, "key": one.key, "acts": False} for one in found])
-    if not found:
-        session.out.line("the document has no waves; they do not act yet")
-        return
-    session.out.table(("Wave", "File", "Key", "State"), [(one.name, one.file, one.key, "waiting") for one in found])
-    session.out.say("waves do not act yet: everybody is waiting", "notice")

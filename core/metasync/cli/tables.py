@@ -113,6 +113,7 @@ def plan_as_json(workspace: service.Workspace, found: service.ShownPlan, changes
         "hash": plan.hash,
         "revision": plan.revision,
         "undoes": plan.undoes,
+        "note": plan.note,
         "counts": plan.counts,
         "writes": found.states,
         "joined": plan.joined,
@@ -197,7 +198,7 @@ def _writes(plan: service.PlanSummary, states: Mapping[str, int]) -> str:
 
 
 def _purpose(plan: service.PlanSummary) -> str:
-    return f"undo of run {plan.undoes}" if plan.purpose == "undo" else plan.purpose
+    return (f"undo of run {plan.undoes}" if plan.undoes is not None else plan.note) if plan.purpose == "undo" else plan.purpose
 
 
 def _quoted(text: str) -> str:

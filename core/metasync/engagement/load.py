@@ -203,7 +203,6 @@ def _exporters(checker: Checker, given: Mapping[str, Any], directories: Mapping[
 def _waves(checker: Checker, given: Mapping[str, Any]) -> Iterator[tuple[str, Wave]]:
     for name, data in given.items():
         if "file" in data and "key" in data:
-            checker.notice(("waves", name), "is accepted and does not act yet: everybody is waiting")
             yield name, Wave(name=name, file=checker.file(data["file"]), key=data["key"])
 
 

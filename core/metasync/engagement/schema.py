@@ -382,7 +382,7 @@ class DocumentSection(Section):
     waves = option(
         Table(Part(WaveSection), "wave names", key=name_key),
         title="Waves",
-        help="People who move together: waiting (also who is in none), moving or cut over. Not yet acting: everybody is waiting.",
+        help="People who move together: waiting (also who is in none), moving or cut over.",
     )
     exporters = option(
         Table(OneOrMany(Part(ExporterSection)), "exporter names"),

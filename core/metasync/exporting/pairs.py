@@ -10,12 +10,11 @@ from sqlalchemy import Connection
 from metasync.contract import Kind, MetasyncError, Pair
 from metasync.engagement.model import ExporterUse
 from metasync.expressions import Expression, ExpressionError, compile_expression
-from metasync.store import codec
+from metasync.store import codec, waves
 from metasync.store import exporters as exporter_rows
 from metasync.workspace import Workspace
 
 ROOTS = frozenset({"wave", "source", "target"})
-WAITING: Mapping[str, Any] = {"state": "waiting"}
 CURSOR = ""
 """The name under which an exporter's cursor is kept among the states of its pairs."""
 KINDS = (Kind.USER, Kind.GUEST)
@@ -46,6 +45,7 @@ def pages(
     `Pair.changed` names all wanted attributes of an object that an import changed after `since_run`: it may name too many, never too few.
     """
     when = compile_expression(use.when, rewrites=workspace.host.rewrites, roots=ROOTS) if use.when else None
+    book = waves.book(connection, workspace.engagement_id) if when is not None else waves.Book()
     after = 0
     name = use_name(use)
     while rows := exporter_rows.pairs(
@@ -63,7 +63,8 @@ def pages(
         for row in rows:
             source, target = codec.decode(row.source_blob), codec.decode(row.target_blob) if row.target_blob else {}
             try:
-                if when is not None and not _holds(when, {"source": source, "target": target, "wave": WAITING}):
+                wave = book.of(row.identity_id, row.source_id)
+                if when is not None and not _holds(when, {"source": source, "target": target, "wave": wave}):
                     continue
             except MetasyncError as error:
                 problems.append(_problem(row, str(error)))

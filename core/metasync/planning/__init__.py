@@ -5,7 +5,7 @@ from metasync.planning.exporters import freeze_exporter
 from metasync.planning.holds import release
 from metasync.planning.limits import Exceeded
 from metasync.planning.plan import PlanSummary, freeze
-from metasync.planning.undo import plan_undo
+from metasync.planning.undo import plan_undo, plan_undo_for
 
 __all__ = [
     "ApprovalRefused",
@@ -17,5 +17,6 @@ __all__ = [
     "freeze",
     "freeze_exporter",
     "plan_undo",
+    "plan_undo_for",
     "release",
 ]

@@ -111,6 +111,7 @@ def frozen(
     fill: Callable[[Connection, Freezer], None],
     objects: frozenset[int] | None = None,
     undoes: int | None = None,
+    note: str = "",
     after: Callable[[Connection, int], None] | None = None,
 ) -> PlanSummary:
     """Make one plan in one transaction: `fill` hands the drafts to the freezer. What stands already is found again instead."""
@@ -123,7 +124,7 @@ def frozen(
     try:
         with workspace.backend.write("undo.freeze" if purpose == "undo" else "plan.freeze", durable=True) as connection:
             row, problems = _write(
-                workspace, connection, run_id, profile, purpose, directory, configuration, limits, joined, fill, objects, undoes
+                workspace, connection, run_id, profile, purpose, directory, configuration, limits, joined, fill, objects, undoes, note
             )
             problem_rows.replace(connection, workspace.engagement_id, area, profile, problems, objects=objects)
             if after is not None:
@@ -160,6 +161,7 @@ def _write(
     fill: Callable[[Connection, Freezer], None],
     objects: frozenset[int] | None,
     undoes: int | None,
+    note: str,
 ) -> tuple[plans.PlanRow, list[dict[str, Any]]]:
     now = workspace.backend.now(connection)
     revision = workspace.engagement.revision
@@ -179,7 +181,7 @@ def _write(
             "joined": 0,
             "exceeded": [],
             "undoes": undoes,
-            "note": "" if objects is None else f"a pilot of {len(objects)} objects",
+            "note": note if objects is None else f"a pilot of {len(objects)} objects",
         },
     )
     freezer = Freezer(connection, workspace, plan_id=plan_id, profile=profile, directory=directory, revision=revision)

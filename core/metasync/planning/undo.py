@@ -6,8 +6,9 @@ was restored is held until `release`, so that the next run does not do again wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -20,7 +21,8 @@ from metasync.exporting.order import EXPORTED, is_reference, split_references
 from metasync.exporting.shown import Showing, Shown
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.plan import PlanSummary, frozen, joined_by
-from metasync.store import joins, ledger, runs
+from metasync.planning.undone import OfPeople, OfRun, Undone, in_one_step
+from metasync.store import joins, ledger
 from metasync.store import written as written_rows
 from metasync.store.joins import JoinRow
 from metasync.store.ledger import ChangeRow
@@ -44,16 +46,28 @@ LOST = "its security identifier, memberships and password cannot return"
 def plan_undo(workspace: Workspace, run_id: int, undone: int) -> list[PlanSummary]:
     """Plan the way back from everything that the run `undone` wrote, one plan per profile. `run_id` is the run that plans it."""
     with workspace.backend.read() as connection:
-        if runs.get(connection, workspace.engagement_id, undone) is None:
-            raise MetasyncError(f"there is no run {undone}; see `metasync runs`")
-        written = written_rows.profiles_of_run(connection, workspace.engagement_id, undone)
-        in_flight = ledger.count_of_run(connection, workspace.engagement_id, undone).get("in_flight", 0)
-    if in_flight:
-        raise MetasyncError(f"run {undone} left {in_flight} changes whose outcome is not known; export its plans again first, then undo it")
+        every = OfRun(workspace, connection, undone)
+        written = every.profiles(connection)
+    return _plans(workspace, run_id, every, written)
+
+
+def plan_undo_for(workspace: Workspace, run_id: int, words: str, since: Mapping[int, datetime]) -> list[PlanSummary]:
+    """The same from what was written for some people (identity -> since when), who are called `words`."""
+    with workspace.backend.read() as connection:
+        every = OfPeople(workspace, connection, words, since)
+        written = every.profiles(connection)
+    return _plans(workspace, run_id, every, written)
+
+
+def _plans(workspace: Workspace, run_id: int, undone: Undone, written: Sequence[tuple[str, int]]) -> list[PlanSummary]:
+    if undone.in_flight:
+        raise MetasyncError(
+            f"{undone.words} left {undone.in_flight} changes whose outcome is not known; export its plans again first, then undo it"
+        )
     return [_plan(workspace, run_id, undone, profile, workspace.directory_name(directory)) for profile, directory in written]
 
 
-def _plan(workspace: Workspace, run_id: int, undone: int, name: str, directory: str) -> PlanSummary:
+def _plan(workspace: Workspace, run_id: int, undone: Undone, name: str, directory: str) -> PlanSummary:
     profile = workspace.engagement.profiles.get(name)
     restorable = _restorable(workspace, undone, name, directory)
 
@@ -70,26 +84,20 @@ def _plan(workspace: Workspace, run_id: int, undone: int, name: str, directory: 
         limits=profile.limits if profile else {},
         joined=lambda connection: joined_by(workspace, connection, profile) if profile else 0,
         fill=fill,
-        undoes=undone,
+        undoes=undone.run,
+        note="" if undone.run is not None else f"undo of {undone.words}",
     )
 
 
-def _restorable(workspace: Workspace, undone: int, profile: str, directory: str) -> Mapping[str, str]:
+def _restorable(workspace: Workspace, undone: Undone, profile: str, directory: str) -> Mapping[str, str]:
     """Anchor -> what cannot return with it, of what the run deleted and can be restored. Asked before the plan's transaction."""
     anchors: list[str] = []
     after = (-1, 0)
     directory_id = workspace.directory_ids[directory]
     while True:
         with workspace.backend.read() as connection:
-            rows = written_rows.written_by(
-                connection,
-                workspace.engagement_id,
-                undone,
-                profile=profile,
-                directory_id=directory_id,
-                members=False,
-                after=after,
-                operation=Operation.DELETE,
+            rows = undone.rows(
+                connection, profile=profile, directory_id=directory_id, members=False, after=after, operation=Operation.DELETE
             )
         if not rows:
             break
@@ -120,7 +128,7 @@ class _Way:
         connection: Connection,
         freezer: Freezer,
         *,
-        undone: int,
+        undone: Undone,
         profile: str,
         directory: str,
         restorable: Mapping[str, str],
@@ -136,6 +144,8 @@ class _Way:
         self._marks = workspace.engagement.directories[directory].mark is not None
         self._joins: Mapping[str, JoinRow] = {}
         """Of what was created, on the present page, where there are no marks."""
+        self._looked_at: set[tuple[str | None, str, str]] = set()
+        """Members (group, attribute, anchor) of whom it is decided."""
         self._gone: set[int] = set()
         """Source objects whose target is deleted by this undo."""
 
@@ -158,15 +168,7 @@ class _Way:
         after = (-1, 0)
         rest: list[ChangeRow] = []
         while True:
-            rows = written_rows.written_by(
-                self._connection,
-                self._workspace.engagement_id,
-                self._undone,
-                profile=self._profile,
-                directory_id=self._directory_id,
-                members=members,
-                after=after,
-            )
+            rows = self._undone.rows(self._connection, profile=self._profile, directory_id=self._directory_id, members=members, after=after)
             done = written_rows.taken_back(self._connection, [row.id for row in rows])
             page = rest + [row for row in rows if row.id not in done]
             if not rows:
@@ -199,8 +201,10 @@ class _Way:
         rows = [row for row in rows if row.operation not in EXPORTED]
         if not rows:
             return
+        # Of an object that went and was made anew meanwhile only the present one counts.
+        rows = [row for row in rows if row.anchor == rows[-1].anchor]
         present = self._present(rows, showing, written)
-        later = [one for one in written if one.run_id != self._undone and _when(one) > _when(rows[-1])]
+        later = [one for one in written if not self._undone.covers(one) and _when(one) > _when(rows[-1])]
         made = next((row for row in rows if row.operation in (Operation.CREATE, Operation.RESTORE)), None)
         deleted = next((row for row in rows if row.operation is Operation.DELETE), None)
         if deleted is not None and made is None:
@@ -229,7 +233,7 @@ class _Way:
         if not present.there:
             self._problem(rows[-1], "changed since", f"{rows[-1].label} is not there any more: {self._who(later, None)} deleted it")
             return
-        drafts = [draft for row in reversed(rows) for draft in self._reversed(row, showing, present, later)]
+        drafts = in_one_step([draft for row in reversed(rows) for draft in self._reversed(row, showing, present, later)])
         if drafts:
             self._freezer.add(self._subject(rows[-1], present.shown), drafts)
 
@@ -250,7 +254,7 @@ class _Way:
             return []
         was = {name: present.values[name] for name in back if present.values.get(name) is not None}
         present.values.update(back)
-        rules = dict.fromkeys(back, f"undo of run {self._undone}")
+        rules = dict.fromkeys(back, f"undo of {self._undone.words}")
         if row.operation not in (Operation.UPDATE, Operation.CLEAR):
             operation = OPPOSITE.get(row.operation, row.operation)
             return [Draft(operation=operation, before=was, after=back, rules=rules, undoes=(row.id,))]
@@ -298,7 +302,7 @@ class _Way:
         }
         self._gone.add(made.object_id)
         draft = Draft(
-            operation=Operation.DELETE, before=before, rules={"": f"undo of run {self._undone}"}, undoes=tuple(row.id for row in rows)
+            operation=Operation.DELETE, before=before, rules={"": f"undo of {self._undone.words}"}, undoes=tuple(row.id for row in rows)
         )
         self._freezer.add(self._subject(made, shown), [draft])
 
@@ -323,7 +327,7 @@ class _Way:
                 f"{deleted.label} cannot be restored in {self._directory}; created anew it would be another object: {LOST}",
             )
             return
-        rule = f"undo of run {self._undone}"
+        rule = f"undo of {self._undone.words}"
         plain: dict[str, Any] = {}
         references: dict[str, Any] = {}
         if missing := self._restorable[anchor]:
@@ -344,6 +348,10 @@ class _Way:
             return
         added = row.operation is Operation.MEMBER_ADD
         for name, member in showing.members(row):
+            if (row.anchor, name, member.value) in self._looked_at:
+                continue  # what was there before the first of several changes is what comes back
+            if self._undone.run is None:
+                self._looked_at.add((row.anchor, name, member.value))
             is_member = shown is not None and showing.is_member(shown, name, member.value)
             # What no import has shown yet.
             for operation, state in ((row.operation, row.state), *later.of(row, member.value)):
@@ -356,7 +364,7 @@ class _Way:
                 operation=OPPOSITE[row.operation],
                 before=image if added else {},
                 after={} if added else image,
-                rules={name: f"undo of run {self._undone}"},
+                rules={name: f"undo of {self._undone.words}"},
                 undoes=(row.id,),
             )
             self._freezer.add(self._subject(row, shown), [draft])

@@ -13,7 +13,7 @@ from enum import StrEnum
 from metasync.contract import MetasyncError, Stopped
 from metasync.exporting import confirm_import, home, let_go_of_lost, settle
 from metasync.importing import import_directory
-from metasync.planning import PlanSummary, auto_approve, freeze, plan_undo
+from metasync.planning import PlanSummary, auto_approve, freeze, plan_undo, plan_undo_for
 from metasync.planning import approve as approve_plan
 from metasync.runs.dispatch import write_plans
 from metasync.runs.record import ActiveRun, recorded
@@ -23,6 +23,7 @@ from metasync.store.errors import StoreError
 from metasync.store.rows import Problem, Severity
 from metasync.synchronising import synchronise
 from metasync.synchronising.needs import profiles_reading
+from metasync.waves import membership, people
 from metasync.words import counted, writes
 from metasync.workspace import Workspace
 
@@ -102,10 +103,10 @@ def import_directories(workspace: Workspace, directories: Sequence[str], *, full
         return RunOutcome(run=run.id, state=run.state, imports=imports, errors=_errors(run))
 
 
-def plan(workspace: Workspace, profiles: Sequence[str], objects: Collection[int] | None = None) -> RunOutcome:
-    """Synchronise and freeze these profiles, from what was imported last."""
+def plan(workspace: Workspace, profiles: Sequence[str], objects: Collection[int] | None = None, *, wave: str | None = None) -> RunOutcome:
+    """Synchronise and freeze these profiles, from what was imported last: all, or a pilot of these objects, or of the people of a wave."""
     with recorded(workspace, "plan", profiles) as run:
-        frozen, left_out = _plan(run, profiles, objects)
+        frozen, left_out = _plan(run, profiles, objects, wave)
         _settle(run, left_out=left_out)
         return RunOutcome(run=run.id, state=run.state, plans=[one.id for one in frozen], left_out=left_out, errors=_errors(run))
 
@@ -133,6 +134,17 @@ def undo(workspace: Workspace, run_id: int) -> RunOutcome:
     with recorded(workspace, "undo", [f"run {run_id}"]) as run:
         with run.step("plan", f"undo of run {run_id}") as (step, inside):
             frozen = plan_undo(inside, run.id, run_id)
+            step.text = _planned(frozen)
+        return RunOutcome(run=run.id, state=run.state, plans=[one.id for one in frozen])
+
+
+def undo_wave(workspace: Workspace, name: str) -> RunOutcome:
+    """Plan the way back from what was written for the people of a wave, by whatever run, since each of them began to move."""
+    with recorded(workspace, "undo", [f"wave {name}"]) as run:
+        with run.step("plan", f"undo of the wave {name}") as (step, inside):
+            with inside.backend.read() as connection:
+                since = people.since(inside, connection, name)
+            frozen = plan_undo_for(inside, run.id, f"the wave {name}", since)
             step.text = _planned(frozen)
         return RunOutcome(run=run.id, state=run.state, plans=[one.id for one in frozen])
 
@@ -262,17 +274,23 @@ def _without_import(workspace: Workspace, profiles: Sequence[str], imports: Sequ
     }
 
 
-def _plan(run: ActiveRun, profiles: Sequence[str], objects: Collection[int] | None) -> tuple[list[PlanSummary], dict[str, str]]:
+def _plan(
+    run: ActiveRun, profiles: Sequence[str], objects: Collection[int] | None, wave: str | None = None
+) -> tuple[list[PlanSummary], dict[str, str]]:
     """(plans, profiles that were not ready and why)."""
     if not profiles:
         return [], {}
     with run.step("synchronise", ", ".join(profiles)) as (step, inside):
+        membership.refresh(inside, run.id)
         outcome = synchronise(inside, run.id, profiles)
         step.text = f"{outcome.looked_at} looked at, {outcome.pending} with changes, {counted(outcome.problems, 'problem')}"
     ready = [name for name in profiles if name not in outcome.not_ready]
     if not ready:
         return [], dict(outcome.not_ready)
     with run.step("plan", ", ".join(ready)) as (step, inside):
+        if wave is not None:
+            with inside.backend.read() as connection:
+                objects = people.source_ids(inside, connection, wave)
         frozen = freeze(inside, run.id, ready, objects=objects)
         step.text = _planned(frozen)
     for one in frozen:

@@ -1,4 +1,4 @@
-"""Queries of problems: what a person should know, by area (import, synchronise, ...) and of what (a directory or profile)."""
+"""Queries of problems: what a person should know, by area (import, synchronise, ...) and of what (a directory, profile or wave)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from metasync.store.tables import change, directory, pending, pending_member, pr
 IMPORT = "import"
 SYNCHRONISE = "synchronise"
 EXPORT = "export"
-AREAS = (IMPORT, SYNCHRONISE, "plan", EXPORT, "undo")
+AREAS = (IMPORT, SYNCHRONISE, "plan", EXPORT, "undo", "wave")
 NOT_IMPORTED = "not imported"
 """Code of the problem of a directory whose last import did not come to its end."""
 REFUSED = ("rejected", "conflict", "not begun", "retried", "unknown", "not_reimported")

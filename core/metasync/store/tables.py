@@ -552,8 +552,8 @@ problem = Table(
     metadata,
     _id(),
     _engagement(),
-    Column("area", String(20), nullable=False, comment="import, synchronise, plan, export or undo"),
-    Column("of", String(200), nullable=False, comment="the directory or profile"),
+    Column("area", String(20), nullable=False, comment="import, synchronise, plan, export, undo or wave"),
+    Column("of", String(200), nullable=False, comment="the directory, profile or wave"),
     Column("object_id", Id, nullable=False, default=0),
     Column("anchor", Text, nullable=False, default="", comment="or where in the directory"),
     Column("attribute", Text, nullable=False, default=""),
@@ -610,9 +610,32 @@ wave = Table(
     "wave",
     metadata,
     _engagement(key=True),
-    Column("name", String(200), primary_key=True),
-    Column("key", Text, primary_key=True, comment="normalised"),
+    Column("identity_id", Id, primary_key=True, autoincrement=False, comment="whose state it is; who has no row is waiting"),
+    Column(
+        "object_id",
+        Id,
+        nullable=False,
+        comment="by which the file named him: should his identity be made anew, he is found by it",
+    ),
+    Column("name", String(200), nullable=False, comment="of the wave that he moves with, whatever its file says since"),
+    Column("key", Text, nullable=False, comment="as the file has it"),
     Column("state", String(20), nullable=False, comment="waiting, moving or cut over"),
+    Column("reason", Text, nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("began", UtcTime, nullable=False, comment="when he last began to move: `undo --wave` goes back to there"),
+)
+
+wave_member = Table(
+    "wave_member",
+    metadata,
+    _engagement(key=True),
+    Column("name", String(200), primary_key=True, comment="of the wave"),
+    Column("key", Text, primary_key=True, comment="normalised"),
+    Column("shown", Text, nullable=False, comment="the key as the file has it"),
+    Column("object_id", Id, comment="the source object that has the key; NULL: nobody is sure to be meant"),
+    Column("identity_id", Id, comment="of that object, where it has one"),
+    Column("code", String(40), nullable=False, comment="why nobody is meant; empty where somebody is"),
 )
 
 exporter_state = Table(

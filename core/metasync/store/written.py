@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Connection, select, tuple_, update
+from sqlalchemy import Connection, or_, select, tuple_, update
 
-from metasync.contract import Operation
+from metasync.contract import Operation, Reference
 from metasync.store import codec, ledger
 from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.rows import State
-from metasync.store.tables import change, link, object_
+from metasync.store.tables import change, join, link, object_, plan
 
 UNCONFIRMED = ("in_flight", "written")
 
@@ -189,6 +189,59 @@ def written_by(
     if operation is not None:
         query = query.where(change.c.operation == operation.value)
     return [ledger.as_change_row(row) for row in connection.execute(query.order_by(change.c.object_id, change.c.id).limit(limit))]
+
+
+class For(NamedTuple):
+    """A change that was written for somebody, or sent."""
+
+    id: int
+    profile: str
+    object_id: int
+    directory_id: int
+    members: bool
+    state: str
+
+
+def for_people(connection: Connection, engagement_id: int, since: Mapping[int, datetime], names: Mapping[int, str]) -> list[For]:
+    """What was written for these identities, each from its own time on: their objects, and their memberships. What undos wrote is left
+    out. `names`: directory id -> name."""
+    if not since:
+        return []
+    began = min(since.values())
+    where = (
+        change.c.engagement_id == engagement_id,
+        change.c.state.in_((*ledger.DONE, "in_flight")),
+        or_(change.c.written_at.is_(None), change.c.written_at >= began),
+        plan.c.purpose != "undo",
+    )
+    columns = (change.c.id, change.c.profile, change.c.object_id, change.c.directory_id, change.c.state, change.c.written_at)
+    found: list[For] = []
+    people: dict[tuple[int, str], int] = {}
+    """(directory, anchor), or (0, `directory/anchor`) of whom they were created for, -> identity."""
+    for part in portions(since):
+        query = select(*columns, change.c.identity_id).join(plan, plan.c.id == change.c.plan_id).where(*where)
+        query = query.where(change.c.identity_id.in_(part), change.c.operation.not_in(ledger.MEMBER_OPERATIONS))
+        for row in cast(Iterable[Any], connection.execute(query)):
+            if row.written_at is None or row.written_at >= since[row.identity_id]:
+                found.append(For(row.id, row.profile, row.object_id, row.directory_id, False, row.state))
+        known = select(join.c.identity_id, join.c.directory_id, join.c.anchor).where(join.c.identity_id.in_(part))
+        for identity_id, directory_id, anchor in connection.execute(known):
+            people[directory_id, anchor] = people[0, f"{names.get(directory_id, '')}/{anchor}"] = identity_id
+    of_members = select(*columns, change.c.before, change.c.after).join(plan, plan.c.id == change.c.plan_id).where(*where)
+    for row in cast(Iterable[Any], connection.execute(of_members.where(change.c.operation.in_(ledger.MEMBER_OPERATIONS)))):
+        for member in _members(row.before, row.after):
+            key = (row.directory_id, member.value) if member.key == "anchor" else (0, member.value)
+            identity_id = people.get(key)
+            if identity_id is not None and (row.written_at is None or row.written_at >= since[identity_id]):
+                found.append(For(row.id, row.profile, row.object_id, row.directory_id, True, row.state))
+                break
+    return found
+
+
+def _members(*images: bytes) -> Iterator[Reference]:
+    for image in images:
+        for value in codec.decode(image).values():
+            yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Reference))
 
 
 def taken_back(connection: Connection, ids: Collection[int]) -> set[int]:

@@ -143,7 +143,7 @@ class Joining:
         again = {unit.id: unit for unit in self.at.loader.load(connection, [unit.id for unit in units])}
         for unit in units:
             new = again[unit.id]
-            unit.identity_id, unit.joins, unit.partners = new.identity_id, new.joins, new.partners
+            unit.identity_id, unit.joins, unit.partners, unit.wave = new.identity_id, new.joins, new.partners, new.wave
             unit.target_join, unit.target, unit.cleared = new.target_join, new.target, new.cleared
             unit.target_digest = new.target_digest
         marks = []

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 STANDARD = ("name", "path", "enabled", "displayName", "mail", "privileged", "adminCount")
 """Always wanted where the directory has them: for labels, places, protection and leaving."""
 
+PEOPLE = (Kind.USER, Kind.GUEST, Kind.CONTACT)
+"""Kinds that stand for people, who may move in waves."""
+
 BETWEEN = "\x1f"
 
 KeyFunction = Callable[[Mapping[str, Values]], Sequence[str]]
@@ -119,6 +122,18 @@ def profiles_reading(engagement: Engagement, host: Host) -> Mapping[str, tuple[s
     return {directory: tuple(sorted(names)) for directory, names in found.items()}
 
 
+def profiles_of_waves(engagement: Engagement, host: Host) -> frozenset[str]:
+    """The profiles that read `wave`: who moves on is looked at again by these."""
+    roots = expression_roots(engagement)
+
+    def reads(profile: Profile) -> bool:
+        texts = texts_of(profile)
+        texts += [text for _, matcher in prepare_matchers(profile, host) for text in matcher.sources if not is_bare(text)]
+        return any(root == "wave" for text in texts for root, _ in compile_expression(text, rewrites=host.rewrites, roots=roots).arguments)
+
+    return frozenset(name for name, profile in engagement.profiles.items() if engagement.waves and reads(profile))
+
+
 def prepare_matchers(profile: Profile, host: Host) -> list[tuple[MatchRule, Matcher]]:
     """The rules of `match:` with their matchers."""
     return [(rule, host.matchers[rule.matcher](rule.options)) for rule in profile.match]
@@ -183,6 +198,8 @@ def directory_needs(engagement: Engagement, host: Host, schema: Schema, director
         if directory in (use.source, use.target):
             for kind in tuple(collect.attributes):
                 collect.read(kind, host.exporters[use.name].attributes)
+    for wave in engagement.waves.values():
+        collect.wave(wave.key)
     return collect.result()
 
 
@@ -245,6 +262,19 @@ class _Collector:
         if as_target:
             self.read(profile.target_kind, profile.map)
             self.unique(profile)
+
+    def wave(self, attribute: str) -> None:
+        """People are found by what the files of waves name."""
+        kinds = [kind for kind in PEOPLE if kind in self.attributes and self.knows(kind, attribute)]
+        for kind in kinds:
+            self.read(kind, [attribute])
+        if kinds:
+            self.key(attribute, kinds, PlainKey(canonical(self.schema.kinds[kinds[0]], attribute)))
+
+    def knows(self, kind: Kind, attribute: str) -> bool:
+        """Can an object of this kind have the attribute?"""
+        schema = self.schema.kinds[kind]
+        return attribute != ANCHOR and (schema.open or canonical(schema, attribute) in self.standard[kind].attributes)
 
     def pair(self, profile: Profile, source: str, target: str, *, as_source: bool, as_target: bool) -> None:
         """What a pairing file names."""

@@ -32,7 +32,7 @@ from metasync.synchronising.program import NOTHING, Program
 from metasync.synchronising.scope import Verdict, in_scope, judge
 from metasync.synchronising.setting import Setting
 from metasync.synchronising.unique import UniqueValues, expanded
-from metasync.synchronising.units import WAITING, ranked_values
+from metasync.synchronising.units import ranked_values
 from metasync.synchronising.working import to_be_created
 from metasync.synchronising.writing import Writing
 
@@ -171,7 +171,7 @@ class Newcomers:
         careful: set[int] = set()
         for object_id in ids:
             row = rows.get(object_id)
-            found = self._look(row) if row is not None else None
+            found = self._look(connection, row) if row is not None else None
             if isinstance(found, Verdict) and row is not None:
                 outside.append((row, found))
                 continue
@@ -197,7 +197,7 @@ class Newcomers:
             joined -= rivals
             refused |= rivals
 
-    def _look(self, row: newcomers.Row) -> Newcomer | Claim | Verdict | None:
+    def _look(self, connection: Connection, row: newcomers.Row) -> Newcomer | Claim | Verdict | None:
         """What is to become of one; where that takes more care, what it looks for, or None: for nothing."""
         at, program = self.at, self.at.programs.get(row.directory_id)
         plain = row.state == State.LIVE.value and row.kind == at.profile.source_kind.value
@@ -211,7 +211,7 @@ class Newcomers:
             program.source: attributes,
             "source": attributes,
             "target": NOTHING,
-            "wave": WAITING,
+            "wave": at.loader.waves(connection).of(None, row.id),
             "mv": NOTHING,
         }
         if self._rankings:
@@ -358,7 +358,7 @@ class Newcomers:
             careful |= {one.id for one in again}
             if in_the_way:
                 earlier = newcomers.rows(backend, connection, sorted(in_the_way)).values()
-                looked = [self._look(row) for row in earlier]
+                looked = [self._look(connection, row) for row in earlier]
                 again += [one.claim for one in looked if isinstance(one, Newcomer)]
         for number in careful & partners.keys():
             del partners[number]

@@ -27,7 +27,6 @@ from metasync.synchronising.references import UNRESOLVED
 from metasync.synchronising.scope import DISABLED, INSIDE, in_scope
 from metasync.synchronising.setting import Setting
 from metasync.synchronising.unique import UniqueValues, expanded
-from metasync.synchronising.units import WAITING
 
 BULK = 2000
 """Pairs per transaction."""
@@ -111,7 +110,7 @@ class Pairs:
         same: list[pairs.Row] = []
         compare: list[Pair] = []
         for row in found:
-            pair = self._look(row)
+            pair = self._look(connection, row)
             if pair is None:
                 continue
             # What is wrong with somebody may have to do with more than the two digests say.
@@ -132,7 +131,7 @@ class Pairs:
         at.outcome.looked_at += len(done)
         return done
 
-    def _look(self, row: pairs.Row) -> Pair | None:
+    def _look(self, connection: Connection, row: pairs.Row) -> Pair | None:
         """What the mappings yield; None where that takes more care."""
         at, program = self.at, self.at.programs.get(row.directory_id)
         if program is None or row.state != LIVE or row.target_state != LIVE or row.kind != at.profile.source_kind:
@@ -146,7 +145,7 @@ class Pairs:
             program.source: attributes,
             "source": attributes,
             "target": NOTHING,
-            "wave": WAITING,
+            "wave": at.loader.waves(connection).of(row.identity_id, row.id),
             "mv": NOTHING,
         }
         try:

@@ -117,24 +117,36 @@ def prepare(workspace: Workspace, run_id: int, profile: Profile, schemas: Mappin
     if wrong := unknown_names(workspace.engagement, workspace.host, schemas, profile):
         raise MetasyncError("; ".join(wrong))
     with workspace.backend.write() as connection:
-        programs = {}
-        for source in profile.sources:
-            places = resolve_places(connection, workspace, profile, source)
-            programs[workspace.directory_ids[source]] = compile_program(
-                workspace.engagement, workspace.host, schemas, profile, source, places
-            )
-        setting = Setting(
-            workspace=workspace,
-            run_id=run_id,
-            profile=profile,
-            schemas=schemas,
-            outcome=outcome,
-            now=workspace.backend.now(connection),
-            programs=programs,
-            hand=by_hand(workspace.engagement, profile, joins.decisions(connection, workspace.engagement_id)),
-        )
+        setting = compiled(connection, workspace, run_id, profile, schemas, outcome)
         setting.marked_whole = _mark_whole(connection, setting)
     return setting
+
+
+def compiled(
+    connection: Connection,
+    workspace: Workspace,
+    run_id: int,
+    profile: Profile,
+    schemas: Mapping[str, Schema],
+    outcome: SyncOutcome,
+    *,
+    pin: bool = True,
+) -> Setting:
+    """A profile with its programs. Raises `MetasyncError`."""
+    programs = {}
+    for source in profile.sources:
+        places = resolve_places(connection, workspace, profile, source, pin=pin)
+        programs[workspace.directory_ids[source]] = compile_program(workspace.engagement, workspace.host, schemas, profile, source, places)
+    return Setting(
+        workspace=workspace,
+        run_id=run_id,
+        profile=profile,
+        schemas=schemas,
+        outcome=outcome,
+        now=workspace.backend.now(connection),
+        programs=programs,
+        hand=by_hand(workspace.engagement, profile, joins.decisions(connection, workspace.engagement_id)),
+    )
 
 
 def _mark_whole(connection: Connection, setting: Setting) -> bool:
@@ -170,6 +182,7 @@ class MainPass:
 
     def run(self) -> int:
         """Scope, merge, match, map, unique, difference, of all that is dirty now; how many that were."""
+        self.at.loader.look_at_waves_again()
         due = self._due()
         number = len(due)
         if not due:
@@ -212,18 +225,26 @@ class MainPass:
             claims, _ = self._claims(due)
         for number, ids in enumerate(self.at.portions(due)):
             with garbage.paused(), self.at.workspace.backend.write("synchronise.unit") as connection:
-                unique = UniqueValues(
-                    backend=self.at.workspace.backend,
-                    connection=connection,
-                    engagement_id=self.at.engagement_id,
-                    directory_id=self.at.target_id,
-                    reserve=self.at.engagement.directories[self.at.profile.target].reserve_names,
-                    now=self.at.now,
-                    connector=connector,
-                    others=self.at.other_kinds,
-                )
-                self._portion(connection, ids, claims, unique)
+                self._portion(connection, ids, claims, self._unique(connection, connector))
             self.at.workspace.report(min((number + 1) * PORTION, len(due)), len(due), f"synchronise {self.at.profile.name}")
+
+    def once(self, connection: Connection, ids: Sequence[int]) -> None:
+        """These alone, dirty or not, in the caller's transaction."""
+        claims, _ = self._claims(ids)
+        for some in self.at.portions(ids):
+            self._portion(connection, some, claims, self._unique(connection, None))
+
+    def _unique(self, connection: Connection, connector: Taken | None) -> UniqueValues:
+        return UniqueValues(
+            backend=self.at.workspace.backend,
+            connection=connection,
+            engagement_id=self.at.engagement_id,
+            directory_id=self.at.target_id,
+            reserve=self.at.engagement.directories[self.at.profile.target].reserve_names,
+            now=self.at.now,
+            connector=connector,
+            others=self.at.other_kinds,
+        )
 
     def _established(self, ids: Collection[int]) -> set[int]:
         """Those of these source objects that have a partner in the target, but whoever is gone: another one may take his place."""

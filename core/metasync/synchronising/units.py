@@ -12,12 +12,13 @@ from sqlalchemy import Connection
 from metasync.contract import Kind, Operation, Reference, Schema, Type
 from metasync.engagement.model import Cause
 from metasync.expressions import Expression
-from metasync.store import codec, holds, joins, objects, states
+from metasync.store import codec, holds, joins, objects, states, waves
 from metasync.store import links as link_rows
 from metasync.store import written as written_rows
 from metasync.store.joins import JoinRow
 from metasync.store.rows import ObjectRow, PendingOperation, Problem, State
 from metasync.synchronising.images import Image, Written, overlay
+from metasync.synchronising.needs import profiles_of_waves
 from metasync.synchronising.program import Program
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 PREFERENCE = (Kind.USER, Kind.GROUP, Kind.GUEST, Kind.CONTACT, Kind.CONTAINER)
 """Which of an identity's objects in one directory stands for it, where a kind is not asked for."""
-
-WAITING: Mapping[str, Any] = {"state": "waiting"}
 
 
 @dataclass(kw_only=True, slots=True)
@@ -44,6 +43,8 @@ class Unit:
     """By directory: the identity's object there; in the target, of the target's kind."""
     target_join: JoinRow | None = None
     target: Image | None = None
+    wave: waves.Seen = field(default_factory=lambda: waves.IN_NONE)
+    """The person's wave, and how far he is."""
     held: frozenset[str] = frozenset()
     in_flight: bool = False
     cleared: frozenset[str] = frozenset()
@@ -98,7 +99,7 @@ class Unit:
         found[self.source.directory] = self.source.attributes
         found["source"] = self.source.attributes
         found["target"] = self.target.attributes if self.target is not None and self.target.state is not State.GONE else {}
-        found["wave"] = WAITING
+        found["wave"] = self.wave
         rankings = engagement.metaverse.get(profile.source_kind, {})
         found["mv"] = ranked_values(rankings, found)
         return found
@@ -132,6 +133,23 @@ class Loader:
         kept = {name: known for kind in kinds for name, known in kind.attributes.items() if known.type is Type.REFERENCE}
         self.reference_attributes = frozenset(kept) & _read(programs.values())
         self.several = {name for name, known in kept.items() if known.multi}
+        self._reads_waves = profile.name in profiles_of_waves(workspace.engagement, workspace.host)
+        self._book: waves.Book | None = None
+
+    def look_at_waves_again(self) -> None:
+        """Somebody may have come to be another one's partner since."""
+        self._book = None
+
+    def suppose(self, book: waves.Book) -> None:
+        """As if this were so."""
+        self._book = book
+
+    def waves(self, connection: Connection) -> waves.Book:
+        """Who is in which wave; read once, and only where the profile reads `wave`."""
+        if self._book is None:
+            workspace = self.workspace
+            self._book = waves.book(connection, workspace.engagement_id) if self._reads_waves else waves.Book()
+        return self._book
 
     def load(self, connection: Connection, object_ids: Collection[int]) -> list[Unit]:
         """Units in the order of the ids given; what is no object any more, or is of another kind and always was, is left out."""
@@ -146,6 +164,7 @@ class Loader:
         links = link_rows.of_objects(connection, partners, self.reference_attributes)
         anchors = {one.anchor for rows_ in by_identity.values() for one in rows_ if one.directory_id == self.target_id}
         written = written_rows.unconfirmed(connection, self.target_id, anchors)
+        book = self.waves(connection)
         units = []
         for object_id in object_ids:
             row = rows.get(object_id)
@@ -157,6 +176,7 @@ class Loader:
             if object_id in own:
                 unit.identity_id = own[object_id].identity_id
                 self.attach(unit, by_identity[own[object_id].identity_id], partners, links, written)
+            unit.wave = book.of(unit.identity_id, object_id)
             units.append(unit)
         return units
 

@@ -30,7 +30,8 @@ def test_every_verb_of_the_design_is_there() -> None:
     wanted = {
         *("init", "check", "load", "test", "doctor", "demo", "migrate"),
         *("import", "plan", "approve", "export", "confirm", "run", "pause", "resume", "stop", "undo", "release"),
-        *("explain", "objects", "problems", "runs", "show", "join", "unjoin", "ignore", "wave list"),
+        *("explain", "objects", "problems", "runs", "show", "join", "unjoin", "ignore"),
+        *("wave list", "wave move", "wave cut-over", "wave back", "wave report"),
         *("plugin list", "plugin verify", "plugin new", "plugin test", "plugin lock"),
         *("secrets set", "secrets rotate", "secrets list", "audit verify"),
     }

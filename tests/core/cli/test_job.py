@@ -226,16 +226,12 @@ def test_undo_of_an_unknown_run_says_so(in_step: Shell) -> None:
     assert "there is no run 99" in in_step("undo", "99", code=2).err
 
 
-def test_waves_say_that_they_do_not_act_yet(in_step: Shell) -> None:
-    assert "does not act yet" in in_step("undo", "--wave", "one", code=2).err
-    assert "does not act yet" in in_step("plan", "--wave", "one", code=2).err
-    assert in_step("wave", "list").out == "the document has no waves; they do not act yet\n"
-    text = (in_step.folder / "metasync.yaml").read_text(encoding="utf-8")
-    in_step.write(f"{text}\nwaves: {{leeds: {{file: leeds.csv, key: mail}}}}\n")
-    in_step("load")
-    listed = in_step("wave", "list")
-    assert "leeds" in listed.out
-    assert "do not act yet" in listed.err
+def test_an_undo_is_of_a_run_or_of_a_wave_and_a_pilot_of_a_wave_or_of_objects(in_step: Shell) -> None:
+    assert "or a wave, with --wave" in in_step("undo", code=2).err
+    assert "or a wave, with --wave" in in_step("undo", "1", "--wave", "leeds", code=2).err
+    assert "the document has no waves" in in_step("undo", "--wave", "leeds", code=2).err
+    assert "give --wave or --object" in in_step("plan", "--wave", "leeds", "--object", "Person 1", code=2).err
+    assert "there is no wave 'leeds'" in in_step("plan", "--wave", "leeds", code=2).err
 
 
 def test_a_run_that_is_not_running_cannot_be_stopped(in_step: Shell) -> None:

@@ -160,8 +160,8 @@ def test_waves_and_exporters(example: Engagement) -> None:
 
 def test_what_does_not_act_yet_is_named_with_its_line(example: Engagement) -> None:
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    assert [notice.key for notice in example.notices] == ["profiles.staff.schedule", "waves.wave1"]
-    assert [lines[notice.line - 1].strip().split(":")[0] for notice in example.notices] == ["schedule", "waves"]
+    assert [notice.key for notice in example.notices] == ["profiles.staff.schedule"]
+    assert [lines[notice.line - 1].strip().split(":")[0] for notice in example.notices] == ["schedule"]
 
 
 FURTHER = """\
