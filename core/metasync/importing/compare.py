@@ -136,16 +136,17 @@ class Comparison:
         new: list[Packed] = []
         stale: list[tuple[Known, Packed]] = []
         unchanged = 0
-        full, seen = self._full, self.seen
+        full, see = self._full, self.seen.add
         for entry in entries:
-            row = known.get(entry.anchor)
+            anchor, kind, _, _, digest, _ = entry
+            row = known.get(anchor)
             if row is None:
                 new.append(entry)
                 continue
-            if not seen.add(row.id) and full:
+            object_id, _, known_kind, state, known_digest = row
+            if not see(object_id) and full:
                 self._repeated(connection, row, entry, touched)
-                continue
-            if row.digest == entry.digest and row.state == "live" and row.kind == entry.kind:
+            elif digest == known_digest and state == "live" and kind == known_kind:
                 unchanged += 1
             else:
                 stale.append((row, entry))

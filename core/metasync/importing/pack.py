@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -53,11 +53,12 @@ def batches(items: Sequence[Item], request: Request, link_keys: set[str], *, fir
 
 def _batch(items: Iterable[Item], request: Request, link_keys: set[str]) -> Batch:
     batch = Batch()
+    entries, kinds = batch.entries, request.kinds
     for item in items:
         if isinstance(item, Entry):
-            packed = _pack(item, request, link_keys)
+            packed = _pack(item, kinds, link_keys)
             if isinstance(packed, Packed):
-                batch.entries.append(packed)
+                entries.append(packed)
             else:
                 batch.rejects.append(packed)
         elif isinstance(item, Patch):
@@ -69,21 +70,19 @@ def _batch(items: Iterable[Item], request: Request, link_keys: set[str]) -> Batc
     return batch
 
 
-def _pack(entry: Entry, request: Request, link_keys: set[str]) -> Packed | Reject:
-    anchor = entry.anchor
+def _pack(entry: Entry, kinds: Collection[Kind], link_keys: set[str]) -> Packed | Reject:
+    anchor, kind = entry.anchor, entry.kind
     if not anchor or storable(anchor) != anchor:
         return Reject(where=storable(anchor) or "an entry", reason="its anchor is empty or is no text; correct it in the directory")
     if len(anchor) > LONGEST:
         reason = f"its anchor has {len(anchor):,} characters, and none may have more than {LONGEST}; make another attribute the anchor"
         return Reject(where=short(anchor), anchor=anchor, reason=reason)
-    if entry.kind not in request.kinds:
-        return Reject(
-            where=anchor, anchor=anchor, reason=f"it is a {entry.kind}, which was not asked for; report this to the connector's author"
-        )
+    if kind not in kinds:
+        return Reject(where=anchor, anchor=anchor, reason=f"it is a {kind}, which was not asked for; report this to the connector's author")
     try:
         plain, blob, digest, links = codec.pack(entry.attributes)
     except (TypeError, ValueError) as error:
         return Reject(where=anchor, anchor=anchor, reason=f"one of its values cannot be stored: {error}")
-    if links:
-        link_keys.update(key for _, key, _ in links)
-    return Packed(anchor, entry.kind, plain, blob, digest, links)
+    for _, key, _ in links:
+        link_keys.add(key)
+    return Packed(anchor, kind, plain, blob, digest, links)

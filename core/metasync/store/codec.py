@@ -17,8 +17,9 @@ inside, where each value that is not plain is an object with one tag:
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -39,7 +40,7 @@ from metasync.contract import (
     Value,
     Values,
 )
-from metasync.store.normalise import normalise, short, storable
+from metasync.store.normalise import LONGEST, normalise, short, storable
 from metasync.store.rows import PendingOperation
 
 VERSION = 1
@@ -93,7 +94,8 @@ def pack(
     image = dict(attributes)
     plain: Mapping[str, Values | None] = image
     marks: dict[str, str] = {}
-    references: Sequence[tuple[str, str, str]] = ()
+    references: Collection[tuple[str, str, str]] = ()
+    found: dict[tuple[str, str, str], None] = {}
     for name in [name for name, value in attributes.items() if value.__class__ not in _PLAIN]:
         value: Any = attributes[name]
         kind = value.__class__
@@ -103,8 +105,12 @@ def pack(
             if len(value) > 1:
                 image[name] = tuple(sorted(value))
             marks[name] = "m"
-        elif kind is Reference and not references:
-            references = (stored_reference(name, value),)
+        elif kind is tuple and {*map(type, value)} == {Reference}:
+            # A value counts once, however often it is told; so also in the digest.
+            found.update(dict.fromkeys([stored_reference(name, one) for one in value]))
+            del image[name]
+        elif kind is Reference:
+            found[stored_reference(name, value)] = None
             del image[name]
         else:
             # Anything else takes the longer way, and all of it.
@@ -112,10 +118,10 @@ def pack(
             form = _form(plain)
             break
     else:
-        form = _joined(image, marks)
+        form, references = _joined(image, marks), found
     if not references:
         return plain, _PREFIX + form, xxhash.xxh3_128_digest(form), ()
-    return plain, _PREFIX + form, combine(weight(form), [reference_weight(*one) for one in references]), references
+    return plain, _PREFIX + form, combine(weight(form), [reference_weight(*one) for one in references]), list(references)
 
 
 def split(attributes: Mapping[str, Values | None]) -> tuple[Mapping[str, Values | None], Sequence[tuple[str, str, str]]]:
@@ -138,7 +144,7 @@ def _taken_out(
             del plain[name]
         elif isinstance(value, tuple) and Reference in map(type, value):
             # A value counts once, however often it is told; so also in the digest.
-            references.update((stored_reference(name, one), None) for one in value if isinstance(one, Reference))
+            references.update(dict.fromkeys([stored_reference(name, one) for one in value if isinstance(one, Reference)]))
             if rest := tuple([one for one in value if not isinstance(one, Reference)]):
                 plain[name] = rest
             else:
@@ -148,8 +154,11 @@ def _taken_out(
 
 def stored_reference(attribute: str, reference: Reference) -> tuple[str, str, str]:
     """(attribute, key, value) of a link: an anchor as it is, any other key in the form in which keys are looked up."""
-    value = short(storable(reference.value)) if reference.key == "anchor" else normalise(reference.value)
-    return attribute, reference.key, value
+    key, value = reference.key, reference.value
+    if key != "anchor":
+        return attribute, key, normalise(value)
+    # Nearly all of them are short and plain: nothing to escape or to shorten.
+    return attribute, key, value if value.isascii() and value.isprintable() and len(value) <= LONGEST else short(storable(value))
 
 
 def weight(canonical: bytes) -> int:
@@ -310,7 +319,13 @@ def _joined(image: Mapping[str, Any], marks: dict[str, str]) -> bytes:
         tagged = {name: _tagged(value) for name, value in image.items()}
         marks |= {name: "x" for name, value in image.items() if tagged[name] is not value}
         text = orjson.dumps(tagged, option=orjson.OPT_SORT_KEYS)
-    return b"%b\n%b" % (text, orjson.dumps(marks, option=orjson.OPT_SORT_KEYS)) if marks else text
+    return b"%b\n%b" % (text, _marked(*marks.items())) if marks else text
+
+
+@lru_cache(maxsize=1024)
+def _marked(*marks: tuple[str, str]) -> bytes:
+    """The marks of an image, which are the same for most objects of a kind."""
+    return orjson.dumps(dict(marks), option=orjson.OPT_SORT_KEYS)
 
 
 def _several(values: tuple[Value, ...]) -> tuple[list[Any], str]:

@@ -41,6 +41,11 @@ def normalise(value: Value | None) -> str:
     raise TypeError(f"a value of type {type(value).__name__} cannot be a match key")
 
 
+def differ(one: str, other: str) -> bool:
+    """Are these two keys? Mostly they are the very same text."""
+    return one != other and normalise(one) != normalise(other)
+
+
 def short(text: str) -> str:
     """Text that every index takes; different texts stay different."""
     if len(text) <= LONGEST:

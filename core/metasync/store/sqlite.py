@@ -31,7 +31,9 @@ APPLICATION_ID = 0x4D657473
 MAGIC = b"SQLite format 3\0"
 BUSY_MILLISECONDS = 10_000
 CACHE_KIB = 16_384
-CHECKPOINT_PAGES = 4_000
+PAGE_BYTES = 8192
+"""Of a new file: an object takes about 1 kB, and with pages of 4 kB everything costs 5 to 10% more."""
+CHECKPOINT_PAGES = 2_000
 AMONG = "IN (SELECT value FROM json_each(?))"
 """A list as one parameter: no limit on its length, and nothing to prepare anew."""
 NOT_A_DATABASE = "is not a database, or its first page is damaged; give `--database` another path, or restore it"
@@ -193,6 +195,7 @@ def _engine(path: Path, *, synchronous: str) -> Engine:
         cursor = connection.cursor()
         for pragma in (
             f"busy_timeout = {BUSY_MILLISECONDS}",
+            f"page_size = {PAGE_BYTES}",
             "journal_mode = WAL",
             f"synchronous = {synchronous}",
             "foreign_keys = ON",

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
 )
@@ -208,21 +209,22 @@ match_key = Table(
     Column("object_id", Id, nullable=False),
     Column("name", Text, nullable=False, comment="an attribute, or `=` and an expression"),
     Column("value", Text, nullable=False, comment="normalised"),
-    Index("ix_match_key_value", "directory_id", "name", "value"),
+    PrimaryKeyConstraint("directory_id", "name", "value", "object_id"),
     Index("ix_match_key_object", "object_id"),
+    sqlite_with_rowid=False,
 )
 
 link = Table(
     "link",
     metadata,
     _directory(),
-    Column("object_id", Id, nullable=False, comment="the object that holds the reference"),
-    Column("attribute", Text, nullable=False),
-    Column("key", Text, nullable=False, comment="anchor, or the attribute whose value names the target"),
-    Column("value", Text, nullable=False, comment="normalised unless key is anchor"),
+    Column("object_id", Id, primary_key=True, autoincrement=False, comment="the object that holds the reference"),
+    Column("attribute", Text, primary_key=True),
+    Column("key", Text, primary_key=True, comment="anchor, or the attribute whose value names the target"),
+    Column("value", Text, primary_key=True, comment="normalised unless key is anchor"),
     Column("target_id", Id, comment="the object referred to, once it was imported"),
-    Index("uq_link", "object_id", "attribute", "key", "value", unique=True),
     Index("ix_link_value", "directory_id", "key", "value"),
+    sqlite_with_rowid=False,
 )
 
 # Without what is unresolved: at a first load that is everything, and each row would enter the index twice.
@@ -247,7 +249,7 @@ join = Table(
     metadata,
     _id(),
     _engagement(),
-    Column("identity_id", Id, ForeignKey("identity.id"), nullable=False, index=True),
+    Column("identity_id", Id, ForeignKey("identity.id"), nullable=False),
     _directory(),
     Column("kind", String(20), nullable=False),
     Column("anchor", Text, nullable=False),
@@ -296,8 +298,9 @@ wanted = Table(
     _directory(),
     Column("name", Text, nullable=False),
     Column("value", Text, nullable=False),
-    Index("ix_wanted_value", "directory_id", "name", "value"),
+    PrimaryKeyConstraint("directory_id", "name", "value", "profile", "object_id"),
     Index("ix_wanted_object", "object_id", "profile"),
+    sqlite_with_rowid=False,
 )
 
 sync_state = Table(

@@ -84,11 +84,12 @@ def difference(
     cause."""
     out = Difference(agreed=agreed)
     grouped: dict[Operation, PendingOperation] = {}
+    attributes, present = program.target_schema.attributes, image.attributes
     for name, value in desired.items():
         if value is KEEP or name in held:
             continue
-        known = attribute_schema(program.target_schema, name)
-        current = image.attributes.get(name)
+        known = attributes.get(name) or attribute_schema(program.target_schema, name)
+        current = present.get(name)
         if known.role is not Role.ENABLED and value.__class__ is current.__class__ and value == current:
             continue
         if known.role is Role.ENABLED:

@@ -101,9 +101,11 @@ class Newcomer(NamedTuple):
     claim: Claim
     """The same together, and its unique values."""
     label: str
-    operations: bytes
+    after: Mapping[str, Any]
+    """What a new object for it would begin with."""
     agreed: bool | None
-    desired: bytes
+    values: Mapping[str, Any]
+    """What is wanted, unique values given out."""
     computed: bytes
     words: str
 
@@ -256,12 +258,17 @@ class Newcomers:
             rules=rules,
             claim=claim,
             label=label,
-            operations=codec.join_frames([codec.Frame(CREATE, EMPTY, codec.encode(after), self._rules_of(program, after))]),
+            after=after,
             agreed=enabled if isinstance(enabled, bool) else None,
-            desired=desired(values),
+            values=values,
             computed=digest,
             words=verdict.words,
         )
+
+    def _operations(self, one: Newcomer) -> bytes:
+        """What is pending for somebody who is to be created."""
+        rules = self._rules_of(self.at.programs[one.row.directory_id], one.after)
+        return codec.join_frames([codec.Frame(CREATE, EMPTY, codec.encode(one.after), rules)])
 
     def _rules_of(self, program: Program, after: Mapping[str, Any]) -> bytes:
         """As they are stored: the same for all that begin with the same attributes."""
@@ -318,7 +325,9 @@ class Newcomers:
             asked = [unique for one in coming.values() for unique in one.claim.unique if unique.key not in bearers]
             elsewhere = _elsewhere(connector, asked)
         partners: dict[int, tuple[newcomers.Candidate, str]] = {}
-        refused = self._refused
+        refused, joined = self._refused, self._joined
+        contested = {key for key, number in sought.items() if number > 1 or key in refused.sought or key in waiting or key in joined}
+        contested_values = {key for key, number in stand.items() if number > 1 or key in refused.stand or key in joined}
         for number, newcomer in coming.items():
             claim = newcomer.claim
             mine = found.get(number, set())
@@ -328,11 +337,9 @@ class Newcomers:
             own = {partner[0].id} if partner is not None else set()
             disputed = (
                 (mine and partner is None)
-                or any(sought[key] > 1 or key in refused.sought or key in waiting or key in self._joined for key in claim.sought)
+                or not contested.isdisjoint(claim.sought)
                 or any(
-                    stand[unique.key] > 1
-                    or unique.key in refused.stand
-                    or unique.key in self._joined
+                    unique.key in contested_values
                     or not bearers.get(unique.key, own) <= own
                     or (value := (unique.attribute, unique.key[1])) in held
                     or value in elsewhere
@@ -487,7 +494,7 @@ class Newcomers:
         """Plan to create them."""
         at, backend, name, engagement_id = self.at, self.backend, self.at.profile.name, self.at.engagement_id
         numbered = self._identities(connection, coming)
-        creates = ((one.row.id, identity, one.label, one.operations) for identity, one in numbered)
+        creates = ((one.row.id, identity, one.label, self._operations(one)) for identity, one in numbered)
         pending.add_creates(backend, connection, engagement_id, name, at.run_id, at.target_id, at.profile.target_kind, creates)
         waiting = ((one.row.id, at.target_id, *key) for one in coming for key in sorted(one.claim.sought))
         waits.add(backend, connection, engagement_id, name, waiting)
@@ -522,7 +529,7 @@ class Newcomers:
             reason=to_be_created(one.words, self.at.profile.target),
             computed=one.computed,
             enabled=one.agreed,
-            desired=one.desired,
+            desired=desired(one.values),
         )
 
     @cached_property

@@ -16,7 +16,7 @@ from metasync.contract import Kind
 from metasync.engagement.model import Action, Cause, Leave, Origin, Strength
 from metasync.expressions import CLEAR
 from metasync.store import codec, dirty, holders, pairs, problems, reservations, waits
-from metasync.store.normalise import normalise
+from metasync.store.normalise import differ
 from metasync.store.rows import State, Status
 from metasync.synchronising import diff
 from metasync.synchronising.computed import computed, desired
@@ -244,11 +244,11 @@ def _stays(
     known = kept.get((pair.row.identity_id, stand.attribute))
     if known is None:
         value = expanded(stand.pattern, stand.base, 2, stand.limit) if stand.pattern else stand.base
-        if normalise(value) != normalise(stand.current) or (stand.attribute, stand.key[1]) in held:
+        if differ(value, stand.current) or (stand.attribute, stand.key[1]) in held:
             return False
     else:
         mine = [one for one in known if one.released is None]
-        if len(mine) != 1 or len(known) != 1 or mine[0].base != stand.base or normalise(mine[0].shown) != normalise(stand.current):
+        if len(mine) != 1 or len(known) != 1 or mine[0].base != stand.base or differ(mine[0].shown, stand.current):
             return False
         value = mine[0].shown if stand.pattern else stand.base
     pair.values[stand.attribute] = value

@@ -205,6 +205,8 @@ class MainPass:
                 self._carefully(first, connector)
                 joined, refused = self.newcomers.run(fresh, rest, connector)
                 if joined and self.pairs.possible():
+                    # The tables of joins and states were empty when the pass began: nobody would look things up in them by an index.
+                    self.at.workspace.backend.gather_statistics()
                     joined = set(self.pairs.run(sorted(joined)))
                 others = refused.union(rest)
                 self._carefully([*(one for one in due if one in joined), *(one for one in due if one in others)], connector)

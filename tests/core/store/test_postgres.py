@@ -264,6 +264,15 @@ def test_the_planner_learns_of_a_table_that_was_just_filled(postgres_url: str) -
         assert seen(backend, "identity") == {"id", "engagement_id", "kind"}
         backend.gather_statistics()
         assert seen(backend, "engagement") == set(), "one row more changes no plan"
+        with backend.read() as connection:
+            counted = "SELECT analyze_count FROM pg_stat_user_tables WHERE relname = 'identity'"
+            assert connection.exec_driver_sql(counted).scalar_one() == 1, "what did not grow since is not looked at again"
+
+
+def test_no_statistics_are_kept_of_images(postgres_url: str) -> None:
+    asked = "SELECT attname FROM pg_attribute WHERE attrelid = 'object'::regclass AND attnum > 0 AND attstattarget = 0"
+    with closing(open_store(postgres_url)) as backend, backend.read() as connection:
+        assert set(connection.exec_driver_sql(asked).scalars()) == {"digest", "blob"}
 
 
 def seen(backend: Backend, table: str) -> set[str]:

@@ -35,6 +35,13 @@ def upgrade() -> None:
             "$$ BEGIN RAISE EXCEPTION 'the audit log can only be added to' USING ERRCODE = 'integrity_constraint_violation'; END $$"
         )
         op.execute("CREATE TRIGGER audit_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON audit EXECUTE FUNCTION audit_only_grows()")
+        # No query asks for a part of an image, and to read images for the planner's statistics takes long.
+        images = op.get_bind().exec_driver_sql(
+            "SELECT table_name, column_name FROM information_schema.columns "
+            "WHERE table_schema = current_schema() AND data_type IN ('bytea', 'json')"
+        )
+        for table, column in images.all():
+            op.execute(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" SET STATISTICS 0')
 
 
 def create_tables() -> None:
@@ -432,7 +439,6 @@ def create_tables() -> None:
         sa.UniqueConstraint("directory_id", "anchor", name=op.f("uq_join_directory_id_anchor")),
         sa.UniqueConstraint("identity_id", "directory_id", "kind", name=op.f("uq_join_identity_id_directory_id_kind")),
     )
-    op.create_index(op.f("ix_join_identity_id"), "join", ["identity_id"], unique=False)
     op.create_index(op.f("ix_join_object_id"), "join", ["object_id"], unique=False)
     op.create_index(
         "ix_join_provisional",
@@ -451,6 +457,8 @@ def create_tables() -> None:
         sa.Column("value", TEXT, nullable=False),
         sa.Column("target_id", ID, nullable=True),
         sa.ForeignKeyConstraint(["directory_id"], ["directory.id"], name=op.f("fk_link_directory_id_directory")),
+        sa.PrimaryKeyConstraint("object_id", "attribute", "key", "value", name=op.f("pk_link")),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         "ix_link_target",
@@ -461,7 +469,6 @@ def create_tables() -> None:
         postgresql_where=sa.text("target_id IS NOT NULL"),
     )
     op.create_index("ix_link_value", "link", ["directory_id", "key", "value"], unique=False)
-    op.create_index("uq_link", "link", ["object_id", "attribute", "key", "value"], unique=True)
     op.create_table(
         "match_key",
         sa.Column("directory_id", ID, nullable=False),
@@ -469,9 +476,10 @@ def create_tables() -> None:
         sa.Column("name", TEXT, nullable=False),
         sa.Column("value", TEXT, nullable=False),
         sa.ForeignKeyConstraint(["directory_id"], ["directory.id"], name=op.f("fk_match_key_directory_id_directory")),
+        sa.PrimaryKeyConstraint("directory_id", "name", "value", "object_id", name=op.f("pk_match_key")),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_match_key_object", "match_key", ["object_id"], unique=False)
-    op.create_index("ix_match_key_value", "match_key", ["directory_id", "name", "value"], unique=False)
     op.create_table(
         "object",
         sa.Column("id", ID, autoincrement=True, nullable=False),
@@ -588,9 +596,10 @@ def create_tables() -> None:
         sa.Column("directory_id", ID, nullable=False),
         sa.Column("name", TEXT, nullable=False),
         sa.Column("value", TEXT, nullable=False),
-        sa.ForeignKeyConstraint(["directory_id"], ["directory.id"], name=op.f("fk_wanted_directory_id_directory")),
         sa.ForeignKeyConstraint(["engagement_id"], ["engagement.id"], name=op.f("fk_wanted_engagement_id_engagement")),
+        sa.ForeignKeyConstraint(["directory_id"], ["directory.id"], name=op.f("fk_wanted_directory_id_directory")),
+        sa.PrimaryKeyConstraint("directory_id", "name", "value", "profile", "object_id", name=op.f("pk_wanted")),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_wanted_object", "wanted", ["object_id", "profile"], unique=False)
-    op.create_index("ix_wanted_value", "wanted", ["directory_id", "name", "value"], unique=False)
     # ### end Alembic commands ###
