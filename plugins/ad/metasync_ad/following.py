@@ -132,7 +132,7 @@ class Follower:
     def _entry(self, entry: RawEntry) -> Item:
         kind = kind_of(entry)
         assert entry.guid is not None and kind is not None  # the filter asked for both
-        return decoded(self.session, self.codec, entry, kind, self.wanted)
+        return decoded(self.codec, complete_ranges(self.session, entry), kind, self.wanted)
 
     def _patch(self, entry: RawEntry, change: Touched) -> Item | None:
         """The plain attributes as they are now, and the links that came and went. None: the object must be read whole."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 
 from metasync.contract import Context, Entry, ImportIncomplete, Kind, Page, ReadRequest, Reject, SignInRefused, Unavailable
@@ -68,11 +68,9 @@ class Reader:
         while True:
             try:
                 with closing(Ahead(self._pages(place))) as pages:
-                    for items in pages:
+                    for entries in pages:
                         attempts = ATTEMPTS
-                        fresh = [item for item in items if item.anchor not in self.seen]
-                        self.seen.update(item.anchor for item in fresh if item.anchor)
-                        yield fresh
+                        yield list(self._items(entries))
                 return
             except SignInRefused:
                 raise
@@ -87,10 +85,11 @@ class Reader:
                         "for it may know more or less; what was read is kept, and nothing was deleted. Run the import again"
                     ) from None
 
-    def _pages(self, place: str) -> Generator[list[Entry | Reject], None, None]:
+    def _pages(self, place: str) -> Generator[list[RawEntry], None, None]:
+        """All that needs the line. It runs a page ahead of what is made of the entries."""
         size = min(self.request.page_size, self.settings.page_size)
         for entries in self.session.pages(place, self.query, self.wire, size):
-            yield [item for entry in entries if (item := self._item(entry)) is not None]
+            yield [complete_ranges(self.session, entry) for entry in entries]
 
     # -- a read that was interrupted ---------------------------------------------------------------------------------------------------
 
@@ -110,20 +109,21 @@ class Reader:
 
     # -- what is read ------------------------------------------------------------------------------------------------------------------
 
-    def _item(self, entry: RawEntry) -> Entry | Reject | None:
-        if entry.guid is None:
-            return Reject(where=entry.dn, reason="its objectGUID may not be read; grant the account the right to read it")
-        kind = kind_of(entry)
-        if kind is None or kind not in self.wanted:
-            return None
-        self.unnumbered += "usnchanged" not in entry.attributes
-        return decoded(self.session, self.codec, entry, kind, self.wanted)
+    def _items(self, entries: Iterable[RawEntry]) -> Iterator[Entry | Reject]:
+        for entry in entries:
+            kind = kind_of(entry)
+            if entry.guid is None:
+                yield Reject(where=entry.dn, reason="its objectGUID may not be read; grant the account the right to read it")
+            elif kind is not None and kind in self.wanted and entry.guid not in self.seen:
+                self.seen.add(entry.guid)
+                self.unnumbered += "usnchanged" not in entry.attributes
+                yield decoded(self.codec, entry, kind, self.wanted)
 
 
-def decoded(session: Session, codec: Codec, entry: RawEntry, kind: Kind, wanted: Mapping[Kind, Collection[str]]) -> Entry | Reject:
-    """The whole object, or why it cannot be taken. `entry` has a GUID."""
+def decoded(codec: Codec, entry: RawEntry, kind: Kind, wanted: Mapping[Kind, Collection[str]]) -> Entry | Reject:
+    """The whole object, or why it cannot be taken. `entry` has a GUID, and all values of each attribute."""
     anchor = entry.guid or ""
     try:
-        return Entry(anchor=anchor, kind=kind, attributes=codec.decode(complete_ranges(session, entry), wanted.get(kind, ())))
+        return Entry(anchor=anchor, kind=kind, attributes=codec.decode(entry, wanted.get(kind, ())))
     except ValueError as error:
         return Reject(where=entry.dn, reason=str(error), anchor=anchor)
