@@ -67,13 +67,13 @@ class ActiveDirectory(Connector):
             return schema.describe(self.codec.schema)
 
     def read(self, request: ReadRequest) -> Iterator[Page]:
-        """All kinds in one stream. An interrupted read starts again: its pages' cookies die with their connection."""
+        """All kinds in one stream. See `Reader` for what becomes of a read that is interrupted."""
         with _Explained(self, "reading"):
             follower = Follower(self.session, self.codec, self.settings, self.context, request)
             cursor, why = cursors.begin(self.session, self.settings, bool(follower.mirrored))
         if why:
             self.context.logger.warning("%s: the next import reads everything again: %s", self.context.directory, why)
-        yield from Reader(self.session, self.codec, self.settings, self.context).read(request, cursor)
+        yield from Reader(self.session, self.codec, self.settings, self.context, request).read(cursor)
 
     def follow(self, request: ReadRequest, cursor: str) -> Iterator[Page]:
         """What changed since then, as the controller of the cursor tells. See `Follower`."""

@@ -82,7 +82,7 @@ def begin(session: Session, settings: Settings, mirrored: bool) -> tuple[Cursor 
         return None, why
     if mirrored:
         return None, "by uSNChanged attributes such as memberOf cannot be followed: leave them out, or grant Get-Changes on the domain"
-    if not sees_deleted(session, settings.base):
+    if not sees_deleted(session, settings.base, numbered=True):
         return None, BLIND
     return _cursor(session, number, way="usn"), ""
 
@@ -91,10 +91,12 @@ def _cursor(session: Session, number: int, *, way: str, cookie: bytes = b"", sec
     return Cursor(way=way, controller=session.server, invocation=session.invocation, usn=number, cookie=cookie, secured=secured)
 
 
-def sees_deleted(session: Session, base: str) -> bool:
-    """Whether at least one deleted object can be seen: the only proof that deletions will be (DirSync leaves them out silently)."""
+def sees_deleted(session: Session, base: str, *, numbered: bool = False) -> bool:
+    """Whether at least one deleted object can be seen, `numbered`: with its uSNChanged. It is the only proof that deletions will be seen;
+    DirSync leaves out silently what the account may not see."""
+    query = "(&(isDeleted=TRUE)(uSNChanged>=1))" if numbered else "(isDeleted=TRUE)"
     try:
-        return session.any(f"CN=Deleted Objects,{base}", "(isDeleted=TRUE)", LEVEL, (SHOW_DELETED,))
+        return session.any(f"CN=Deleted Objects,{base}", query, LEVEL, (SHOW_DELETED,))
     except Refused:
         return False
 
@@ -109,5 +111,5 @@ def check(session: Session, settings: Settings, cursor: Cursor) -> None:
         raise CursorExpired(f"the last import read {cursor.controller}, and {session.server} answers now")
     if usn.highest(session) < cursor.usn:
         raise CursorExpired(f"{session.server} went back in time: its highest number is below that of the last import")
-    if (cursor.way == "usn" or cursor.secured) and not sees_deleted(session, settings.base):
+    if (cursor.way == "usn" or cursor.secured) and not sees_deleted(session, settings.base, numbered=cursor.way == "usn"):
         raise CursorExpired(BLIND)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from metasync.contract import Context, CursorExpired, Entry, Gone, Item, Kind, Page, Patch, ReadRequest, Reference, Reject
+from metasync.contract import Context, CursorExpired, Gone, Item, Kind, Page, Patch, ReadRequest, Reference, Reject
 from metasync_ad import dirsync, lookup, usn, values
 from metasync_ad import dn as names
 from metasync_ad.attributes import COMPUTED, IDENTITY, WIRE_NAMES, Codec, kind_of, standard
 from metasync_ad.cursor import Cursor
 from metasync_ad.ranges import complete_ranges
+from metasync_ad.reading import decoded
 from metasync_ad.scope import bases, decisive, kind_filter, must_exist
 from metasync_ad.session import RawEntry, Session
 from metasync_ad.settings import Settings
@@ -131,11 +132,7 @@ class Follower:
     def _entry(self, entry: RawEntry) -> Item:
         kind = kind_of(entry)
         assert entry.guid is not None and kind is not None  # the filter asked for both
-        try:
-            attributes = self.codec.decode(complete_ranges(self.session, entry), self.wanted.get(kind, ()))
-            return Entry(anchor=entry.guid, kind=kind, attributes=attributes)
-        except ValueError as error:
-            return Reject(where=entry.dn, reason=str(error), anchor=entry.guid)
+        return decoded(self.codec, complete_ranges(self.session, entry), kind, self.wanted)
 
     def _patch(self, entry: RawEntry, change: Touched) -> Item | None:
         """The plain attributes as they are now, and the links that came and went. None: the object must be read whole."""

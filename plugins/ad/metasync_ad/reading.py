@@ -1,54 +1,129 @@
-"""Reading everything, page by page."""
+"""Reading everything, page by page, over a line that may break."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import json
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 
-from metasync.contract import Context, Entry, Item, Kind, Page, ReadRequest, Reject
+from metasync.contract import Context, Entry, ImportIncomplete, Kind, Page, ReadRequest, Reject, SignInRefused, Unavailable
 from metasync_ad.attributes import IDENTITY, Codec, kind_of
 from metasync_ad.cursor import Cursor
+from metasync_ad.prefetch import Ahead
 from metasync_ad.ranges import complete_ranges
 from metasync_ad.scope import bases, kind_filter, must_exist
 from metasync_ad.session import RawEntry, Session
 from metasync_ad.settings import Settings
 
+ATTEMPTS = 3
+"""How often a broken line is made anew before the read gives up, counted from the last page that came."""
+
 
 class Reader:
     """One read."""
 
-    def __init__(self, session: Session, codec: Codec, settings: Settings, context: Context) -> None:
-        self.session, self.codec, self.settings, self.context = session, codec, settings, context
+    def __init__(self, session: Session, codec: Codec, settings: Settings, context: Context, request: ReadRequest) -> None:
+        self.session, self.codec, self.settings, self.context, self.request = session, codec, settings, context, request
+        self.wanted = {kind: frozenset(request.attributes.get(kind, ())) for kind in request.kinds}
+        flat: frozenset[str] = frozenset().union(*self.wanted.values())
+        self.wire = list(dict.fromkeys([*IDENTITY, *codec.wire(sorted(flat))]))
+        self.query = kind_filter(request.kinds, settings)
+        self.places = bases(settings, request.under)
+        self.seen: set[str] = set()
+        """Anchors of what was delivered; never of what was only asked for."""
+        self.unnumbered = 0
+        """Objects whose uSNChanged may not be read: a delta by that number would miss them silently."""
 
-    def read(self, request: ReadRequest, cursor: Cursor | None) -> Iterator[Page]:
-        """Pages of entries, the last one complete and with the cursor. Raises `ImportIncomplete`, `Unavailable`."""
-        wanted = {kind: frozenset(request.attributes.get(kind, ())) for kind in request.kinds}
-        flat: frozenset[str] = frozenset().union(*wanted.values())
-        wire = list(dict.fromkeys([*IDENTITY, *self.codec.wire(sorted(flat))]))
-        query = kind_filter(request.kinds, self.settings)
-        seen: set[str] = set()
-        places = bases(self.settings, request.under)
-        if not query or not places:
-            yield Page(complete=True)
-            return
-        for place in places:
-            size = min(request.page_size, self.settings.page_size)
+    def read(self, cursor: Cursor | None) -> Iterator[Page]:
+        """Pages of entries, the last one complete and with the cursor, which was taken before. Raises `ImportIncomplete`, `Unavailable`."""
+        done, cursor = self._resumed(cursor)
+        numbered = cursor is not None and cursor.way == "usn"
+        self.wire += ["uSNChanged"] if numbered and "uSNChanged" not in self.wire else []
+        for number, place in enumerate(self.places if self.query else ()):
+            if number < done:
+                continue
             must_exist(self.session, place)
-            for entries in self.session.pages(place, query, wire, size):
-                items = [item for entry in entries if (item := self._item(entry, wanted, seen)) is not None]
-                self.context.progress(len(seen), None, place)
-                yield Page(items=tuple(items))
+            for items in self._place(place):
+                self.context.progress(len(self.seen), None, place)
+                yield Page(items=tuple(items), resume=self._resume(number, cursor))
                 if self.context.stop.is_set():
                     return  # without having said `complete`, so that nothing counts as gone
+        if numbered and self.unnumbered:
+            self.context.logger.warning(
+                "%s: the next import reads everything again: of %d objects uSNChanged may not be read; grant that, or Get-Changes on the "
+                "domain", self.context.directory, self.unnumbered,
+            )  # fmt: skip
+            cursor = None
         yield Page(complete=True, cursor=cursor.text() if cursor else None)
 
-    def _item(self, entry: RawEntry, wanted: Mapping[Kind, Collection[str]], seen: set[str]) -> Item | None:
-        if entry.guid is None:
-            return Reject(where=entry.dn, reason="its objectGUID may not be read; grant the account the right to read it")
-        kind = kind_of(entry)
-        if kind is None or kind not in wanted or entry.guid in seen:
-            return None
-        seen.add(entry.guid)
-        try:
-            return Entry(anchor=entry.guid, kind=kind, attributes=self.codec.decode(complete_ranges(self.session, entry), wanted[kind]))
-        except ValueError as error:
-            return Reject(where=entry.dn, reason=str(error), anchor=entry.guid)
+    # -- a line that breaks ------------------------------------------------------------------------------------------------------------
+
+    def _place(self, place: str) -> Iterator[list[Entry | Reject]]:
+        """A broken line is made anew, and the place read again without what was seen: but from the same controller alone.
+
+        Another one may be behind or ahead. What of it was read here and there would be neither's state, and no later delta would tell.
+        """
+        server, invocation = self.session.server, self.session.invocation
+        attempts = ATTEMPTS
+        while True:
+            try:
+                with closing(Ahead(self._pages(place))) as pages:
+                    for entries in pages:
+                        attempts = ATTEMPTS
+                        yield list(self._items(entries))
+                return
+            except SignInRefused:
+                raise
+            except Unavailable as broken:
+                attempts -= 1
+                if not attempts:
+                    raise
+                self.context.logger.warning("%s: %s; connecting again", self.context.directory, broken)
+                if self.session.invocation != invocation:
+                    raise ImportIncomplete(
+                        f"{server} went away after {len(self.seen):,} objects, and {self.session.server} cannot go on where it stopped, "
+                        "for it may know more or less; what was read is kept, and nothing was deleted. Run the import again"
+                    ) from None
+
+    def _pages(self, place: str) -> Generator[list[RawEntry], None, None]:
+        """All that needs the line. It runs a page ahead of what is made of the entries."""
+        size = min(self.request.page_size, self.settings.page_size)
+        for entries in self.session.pages(place, self.query, self.wire, size):
+            yield [complete_ranges(self.session, entry) for entry in entries]
+
+    # -- a read that was interrupted ---------------------------------------------------------------------------------------------------
+
+    def _resume(self, number: int, cursor: Cursor | None) -> str | None:
+        """Goes on with the place of this number: places are read one after the other, and the server's own marks die with the line."""
+        return json.dumps([number, self.places, cursor.text()]) if number and cursor else None
+
+    def _resumed(self, cursor: Cursor | None) -> tuple[int, Cursor | None]:
+        """How many places were read by then, and the cursor of that time, whose delta tells what happened since."""
+        if self.request.resume is None:
+            return 0, cursor
+        done, places, text = json.loads(self.request.resume)
+        earlier = Cursor.of(text)
+        if places != self.places or earlier.invocation != self.session.invocation:
+            return 0, earlier  # the delta from there will be refused, and everything read once more
+        return int(done), earlier
+
+    # -- what is read ------------------------------------------------------------------------------------------------------------------
+
+    def _items(self, entries: Iterable[RawEntry]) -> Iterator[Entry | Reject]:
+        for entry in entries:
+            kind = kind_of(entry)
+            if entry.guid is None:
+                yield Reject(where=entry.dn, reason="its objectGUID may not be read; grant the account the right to read it")
+            elif kind is not None and kind in self.wanted and entry.guid not in self.seen:
+                self.seen.add(entry.guid)
+                self.unnumbered += "usnchanged" not in entry.attributes
+                yield decoded(self.codec, entry, kind, self.wanted)
+
+
+def decoded(codec: Codec, entry: RawEntry, kind: Kind, wanted: Mapping[Kind, Collection[str]]) -> Entry | Reject:
+    """The whole object, or why it cannot be taken. `entry` has a GUID, and all values of each attribute."""
+    anchor = entry.guid or ""
+    try:
+        return Entry(anchor=anchor, kind=kind, attributes=codec.decode(entry, wanted.get(kind, ())))
+    except ValueError as error:
+        return Reject(where=entry.dn, reason=str(error), anchor=anchor)

@@ -183,6 +183,9 @@ class Session:
                 )  # fmt: skip
                 control = (self._connection.result.get("controls") or {}).get(PAGED)
             except Refused as refused:
+                if refused.code in errors.LATER:
+                    self.close()
+                    raise errors.later(self.server, errors.outcome(refused, f"reading {base}")[1]) from None
                 raise ImportIncomplete(f"reading {base} stopped: {errors.outcome(refused, 'search')[1]}; nothing was deleted") from None
             if control is None:
                 raise ImportIncomplete(f"{self.server} did not say whether {base} was read to its end; nothing was deleted")
