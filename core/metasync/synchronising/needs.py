@@ -123,15 +123,16 @@ def profiles_reading(engagement: Engagement, host: Host) -> Mapping[str, tuple[s
 
 
 def profiles_of_waves(engagement: Engagement, host: Host) -> frozenset[str]:
-    """The profiles that read `wave`: who moves on is looked at again by these."""
+    """The profiles that read `wave`, also where the document names no wave any more: who moves on is looked at again by these."""
     roots = expression_roots(engagement)
 
     def reads(profile: Profile) -> bool:
         texts = texts_of(profile)
         texts += [text for _, matcher in prepare_matchers(profile, host) for text in matcher.sources if not is_bare(text)]
-        return any(root == "wave" for text in texts for root, _ in compile_expression(text, rewrites=host.rewrites, roots=roots).arguments)
+        named = [text for text in texts if "wave" in text]
+        return any(root == "wave" for text in named for root, _ in compile_expression(text, rewrites=host.rewrites, roots=roots).arguments)
 
-    return frozenset(name for name, profile in engagement.profiles.items() if engagement.waves and reads(profile))
+    return frozenset(name for name, profile in engagement.profiles.items() if reads(profile))
 
 
 def prepare_matchers(profile: Profile, host: Host) -> list[tuple[MatchRule, Matcher]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import insert, select
+
 from metasync.contract import Operation
 from metasync.exporting import export
 from metasync.planning import approve, freeze, freeze_exporter
@@ -65,6 +67,12 @@ def test_the_condition_decides_and_a_broken_one_is_a_problem(bench: Any) -> None
     bench.carry(when='wave.state != "waiting"')
     [use] = bench.engagement.exporters
     assert freeze_exporter(bench.workspace, bench.run(), use).state == "empty"
+    with bench.backend.write() as connection:
+        (identity,) = connection.execute(select(t.identity.c.id)).scalars()
+        told = {"name": "one", "key": "anna", "state": "moving", "reason": "", "author": "anna", "at": bench.backend.now(connection)}
+        about = {"engagement_id": bench.engagement_id, "identity_id": identity, "object_id": 0, "began": told["at"]}
+        connection.execute(insert(t.wave).values(**about, **told))
+    assert freeze_exporter(bench.workspace, bench.run(), use).changes == 1
     bench.carry(when='target.name == "anna"')
     [use] = bench.engagement.exporters
     assert freeze_exporter(bench.workspace, bench.run(), use).changes == 1

@@ -9,7 +9,7 @@ import pytest
 from metasync.engagement.model import Wave
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
-from metasync.testing.staff import anchor, person
+from metasync.testing.staff import anchor, person, values
 from metasync.waves import files, moving
 from metasync.waves.people import NoSuchWave, of_wave
 
@@ -119,6 +119,19 @@ def test_a_wave_that_the_document_has_no_more_can_still_be_taken_back(engine: En
     assert codes(engine) == []
     with engine.backend.read() as connection, pytest.raises(NoSuchWave, match="there is no wave 'three'; the document has: one"):
         of_wave(engine.workspace, connection, "three")
+
+
+def test_whoever_moves_goes_on_moving_although_the_document_names_no_wave_any_more(engine: Engine, new: MemoryDirectory) -> None:
+    moving.move(engine.workspace, "one", reason="a test")
+    engine.cycle()
+    text = engine.path.read_text(encoding="utf-8")
+    engine.load(text.partition("waves:")[0])
+    engine.cycle()
+    assert values(new, "Person 1")["department"] == "moving"
+    assert moving.back(engine.workspace, "one", to="waiting", reason="it is over").done
+    engine.cycle()
+    assert values(new, "Person 1")["department"] == "waiting"
+    assert codes(engine) == []
 
 
 def test_a_key_that_changes_in_the_directory_leaves_who_moves_where_he_is(engine: Engine, old: MemoryDirectory) -> None:
