@@ -235,9 +235,12 @@ class Patch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gone:
-    """An object that the directory says was deleted."""
+    """An object that the directory says was deleted, or that left the scope."""
 
     anchor: str
+    unlinked: bool = False
+    """True where nothing refers to it any more, although the delta does not say so of those that did: Active Directory takes a deleted
+    user out of all groups, and reports none of them as changed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -108,6 +108,10 @@ class Comparison:
         if new or changed:
             self._write(connection, new, changed, touched)
         self._marks.write(connection, touched)
+        if batch.unlinked:
+            gone = {known[anchor].id: anchor for anchor in batch.unlinked if anchor in known}
+            if patches := references.released(connection, self._directory_id, gone, self._request.kinds):
+                self.store(connection, Batch(patches=patches))
 
     def problem(self, connection: Connection, *rows: Problem) -> None:
         """Add problems of this import."""

@@ -30,6 +30,8 @@ class Batch:
     entries: list[Packed] = field(default_factory=list)
     patches: list[Patch] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    unlinked: list[str] = field(default_factory=list)
+    """Those of `gone` that nothing refers to any more."""
     rejects: list[Reject] = field(default_factory=list)
 
 
@@ -65,6 +67,8 @@ def _batch(items: Iterable[Item], request: Request, link_keys: set[str]) -> Batc
             batch.patches.append(item)
         elif isinstance(item, Gone):
             batch.gone.append(item.anchor)
+            if item.unlinked:
+                batch.unlinked.append(item.anchor)
         else:
             batch.rejects.append(item)
     return batch

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import Connection
 
+from metasync.contract import Kind, Patch, Reference
 from metasync.importing.marks import Touched
 from metasync.store import links, objects
 from metasync.store.backend import Backend
 from metasync.store.links import Link
-from metasync.store.rows import LinkRow
+from metasync.store.rows import LinkRow, State
 
 ANCHOR = "anchor"
 RANGE = 5000
@@ -82,3 +83,17 @@ def _touch(connection: Connection, touched: Touched, rows: Collection[LinkRow]) 
     for row in rows:
         if row.object_id in kinds:
             touched.reference(row.object_id, kinds[row.object_id], row.attribute, row.target_id)
+
+
+def released(connection: Connection, directory_id: int, gone: Mapping[int, str], kinds: Collection[Kind]) -> list[Patch]:
+    """What a delta leaves unsaid (`Gone.unlinked`): whoever referred to these objects (id -> anchor) does so no more."""
+    held: dict[int, dict[str, tuple[Reference, ...]]] = {}
+    for holder, attribute, target, of_directory, _ in links.holders(connection, gone):
+        if of_directory == directory_id:
+            lost = held.setdefault(holder, {})
+            lost[attribute] = (*lost.get(attribute, ()), Reference(value=gone[target]))
+    return [
+        Patch(anchor=row.anchor, kind=row.kind, removed=held[row.id])
+        for row in objects.get(connection, held).values()
+        if row.state != State.GONE and row.kind in kinds
+    ]

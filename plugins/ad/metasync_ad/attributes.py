@@ -66,6 +66,20 @@ def _category(entry: RawEntry) -> Values | None:
     return None if number is None else accounts.group_category(number)
 
 
+def _foreign(entry: RawEntry) -> Values | None:
+    """SIDs of members from other domains: their places are taken by foreign security principals, which are named by them."""
+    found = [
+        names.leaf(plain)[1] for raw in entry.attributes.get("member", ()) if is_foreign(plain := names.extended(raw.decode("utf-8"))[2])
+    ]
+    return tuple(dict.fromkeys(found)) or None
+
+
+def is_foreign(dn: str) -> bool:
+    """Whether it is a foreign security principal (MS-ADTS 6.1.1.4.10)."""
+    return names.parent(dn).lower().startswith(FOREIGN)
+
+
+FOREIGN = "cn=foreignsecurityprincipals,"
 COMPUTED: Mapping[str, Computed] = {
     "name": Computed(("name",), lambda entry: entry.text("name") or names.leaf(entry.dn)[1] or None),
     "path": Computed((), lambda entry: names.parent(entry.dn) or None),
@@ -73,6 +87,7 @@ COMPUTED: Mapping[str, Computed] = {
     "privileged": Computed(PROTECTION, privileged),
     "enabled": Computed(("userAccountControl",), _enabled),
     "mustChangePassword": Computed(("pwdLastSet",), _must_change),
+    "foreignMembers": Computed(("member",), _foreign),
     "groupScope": Computed(("groupType",), _scope),
     "groupCategory": Computed(("groupType",), _category),
     **{name: Computed(("userAccountControl",), _flag(bit)) for name, bit in accounts.FLAGS.items()},

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from metasync.contract import Context, CursorExpired, Gone, Item, Kind, Page, Patch, ReadRequest, Reference, Reject
 from metasync_ad import dirsync, lookup, usn, values
 from metasync_ad import dn as names
-from metasync_ad.attributes import COMPUTED, IDENTITY, WIRE_NAMES, Codec, kind_of, standard
+from metasync_ad.attributes import COMPUTED, IDENTITY, WIRE_NAMES, Codec, is_foreign, kind_of, standard
 from metasync_ad.cursor import Cursor
 from metasync_ad.ranges import complete_ranges
 from metasync_ad.reading import decoded
@@ -93,7 +93,7 @@ class Follower:
         alive = [one for one in changed if not one.deleted]
         for dn in self._moved_containers([one for one in alive if one.moved]):
             yield from self._below(dn)
-        yield from (Gone(anchor=one.guid) for one in changed if one.deleted)
+        yield from (Gone(anchor=one.guid, unlinked=True) for one in changed if one.deleted)
         known = {one.guid for one in changed}
         mirrors = [Touched(guid=guid, dn="") for guid in self._other_ends(changed) if guid not in known]
         for portion in _portions([*alive, *mirrors]):
@@ -146,6 +146,9 @@ class Follower:
         came = {name: _references(change.came.get(WIRE_NAMES.get(name, name).lower(), ()), alive=True) for name in named & links}
         went = {name: _references(change.went.get(WIRE_NAMES.get(name, name).lower(), ()), alive=False) for name in named & links}
         if any(held is None for held in (*came.values(), *went.values())):
+            return None
+        plain -= {name for name in plain if name in COMPUTED and self.links.intersection(need.lower() for need in COMPUTED[name].needs)}
+        if "foreignMembers" in named and any(is_foreign(dn) for dn in change.linked()):
             return None
         try:
             present = self.codec.decode(complete_ranges(self.session, entry), plain)

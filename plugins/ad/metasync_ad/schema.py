@@ -323,6 +323,12 @@ def _computed(kind: Kind) -> Iterable[AttributeSchema]:
         yield AttributeSchema(
             name="member", alias="members", type=Type.REFERENCE, multi=True, help="Direct members, without those by primary group."
         )
+        yield AttributeSchema(
+            name="foreignMembers",
+            multi=True,
+            allow=READ_ONLY,
+            help="SIDs of direct members that come from other domains. In `members` they stand as foreign security principals.",
+        )
         yield AttributeSchema(name="groupScope", allow=_NO_CLEAR, help=f"{', '.join(accounts.SCOPES)}; Global where nothing is said.")
         yield AttributeSchema(
             name="groupCategory", allow=_NO_CLEAR, help=f"{' or '.join(accounts.CATEGORIES)}; Security where nothing is said."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from metasync_ad import dn as names
@@ -25,6 +25,12 @@ class Touched:
     came: Links = field(default_factory=dict)
     """Link values that were added."""
     went: Links = field(default_factory=dict)
+    """Link values that were removed."""
+
+    def linked(self) -> Iterator[str]:
+        """The names of all whose links came or went."""
+        for held in (*self.came.values(), *self.went.values()):
+            yield from (names.extended(value.decode("utf-8", "replace"))[2] for value in held)
 
 
 def merged(found: Iterable[Touched]) -> list[Touched]:

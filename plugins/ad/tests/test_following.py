@@ -142,7 +142,7 @@ def test_deleted_and_restored_objects(followed: Followed) -> None:
     user = followed.anchor(followed.user("CN=u", "OU=In"))
     followed.start()
     followed.hands.delete(followed.dn("CN=u", "OU=In"))
-    assert Gone(anchor=user) in followed.delta()
+    assert Gone(anchor=user, unlinked=True) in followed.delta()
     steps: Any = {"isDeleted": [(DELETE, [])], "distinguishedName": [(REPLACE, [followed.dn("CN=u", "OU=In").encode()])]}
     (tombstone,) = followed.hands.search(f"<GUID={user}>", "(objectClass=*)", ["name"], "BASE", (SHOW_DELETED,))
     followed.hands.modify(tombstone.dn, steps, controls=(SHOW_DELETED,))
@@ -165,11 +165,14 @@ def test_members_who_are_deleted_renamed_and_moved(followed: Followed) -> None:
     followed.start()
     followed.hands.rename(people[0], "CN=renamed")
     followed.hands.rename(people[1], "CN=u1", followed.dn("OU=Out"))
-    followed.hands.modify(followed.dn("CN=g", "OU=In"), {"member": [(DELETE, [people[2]])]})
-    followed.hands.delete(people[2])
+    followed.hands.delete(people[2])  # the directory takes him out of the group, and says nothing of the group
     followed.delta()
     members = followed.image[group].attributes["members"]
     assert isinstance(members, tuple) and len(members) == 3
+    followed.hands.modify(people[3], {"manager": [(REPLACE, [people[3].replace("u3", "renamed")])]})
+    followed.delta()
+    followed.hands.delete(followed.dn("CN=renamed", "OU=In"))
+    followed.delta()
 
 
 # -- what DirSync alone can ---------------------------------------------------------------------------------------------------------------
@@ -209,6 +212,23 @@ def test_the_other_end_of_a_link_changes_too(by_dirsync: Callable[..., Followed]
     followed.hands.modify(group, {"member": [(DELETE, [people[0]]), (ADD, [people[2]])]})
     followed.hands.modify(people[0], {"manager": [(REPLACE, [people[1]])]})
     followed.delta()
+
+
+def test_members_from_other_domains_are_told_by_their_sid(by_dirsync: Callable[..., Followed], samba: Any) -> None:
+    followed = by_dirsync(frozenset({"name", "members", "foreignMembers"}))
+    user = followed.user("CN=u", "OU=In")
+    everybody, network = (f"CN={sid},CN=ForeignSecurityPrincipals,{samba.base}" for sid in ("S-1-5-11", "S-1-5-4"))
+    group = followed.group("CN=g", "OU=In", members=[everybody, user])
+    anchor = followed.anchor(group)
+    followed.start()
+    assert followed.image[anchor].attributes["foreignMembers"] == ("S-1-5-11",)
+    followed.hands.modify(group, {"member": [(DELETE, [user])]})
+    followed.delta()
+    followed.hands.modify(group, {"member": [(ADD, [network])]})
+    followed.delta()
+    followed.hands.modify(group, {"member": [(DELETE, [everybody, network])]})
+    followed.delta()
+    assert "foreignMembers" not in followed.image[anchor].attributes
 
 
 def test_what_begins_or_ceases_to_match_the_documents_filter_comes_or_goes(by_dirsync: Callable[..., Followed]) -> None:

@@ -129,6 +129,22 @@ def test_a_reference_to_one_who_left_still_names_him_and_a_new_one_does_not(worl
     assert world.stored() == {"1": {"manager": ["2"]}, "3": {"manager": ["[2]"]}}
 
 
+def test_one_whom_the_directory_unlinked_is_named_by_nobody_although_the_delta_says_so_of_him_alone(world: World) -> None:
+    world.user("1", manager=Reference(value="2"))
+    world.user("2")
+    world.user("3", manager=Reference(value="1"))
+    world.group("g", "1", "2", "3")
+    world.run()
+    world.hr.delta = [Gone(anchor="2", unlinked=True), Patch(anchor="3", kind=Kind.USER, attributes={"manager": Reference(value="3")})]
+    world.run()
+    assert world.stored() == {"1": {}, "3": {"manager": ["3"]}, "g": {"members": ["1", "3"]}}
+    del world.hr.entries["2"]
+    world.user("1")
+    world.user("3", manager=Reference(value="3"))
+    world.group("g", "1", "3")
+    assert world.counts(full=True) == {"unchanged": 3}, "a full read finds everything as the delta left it"
+
+
 def test_references_do_not_cross_directories(world: World) -> None:
     world.user("1", manager=Reference(value="2"))
     world.user("2", directory="ad")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from metasync.contract import (
@@ -297,6 +298,8 @@ def overlay(base: Image, items: Sequence[Item], *, everything: Collection[Kind] 
                 listed.add(item.anchor)
             case Gone():
                 base.pop(item.anchor, None)
+                if item.unlinked:
+                    unlink(base, item.anchor)
             case Patch():
                 old = base.get(item.anchor)
                 attributes: dict[str, Any] = dict(old.attributes) if old else {"anchor": item.anchor}
@@ -312,6 +315,18 @@ def overlay(base: Image, items: Sequence[Item], *, everything: Collection[Kind] 
                 listed.add(known)
     for anchor in [anchor for anchor, entry in base.items() if entry.kind in everything and anchor not in listed]:
         del base[anchor]
+
+
+def unlink(base: Image, anchor: str) -> None:
+    """Take an object out of whatever refers to it."""
+    lost = Reference(value=anchor)
+    for holder, entry in list(base.items()):
+        if any(lost in as_tuple(held) for held in entry.attributes.values()):
+            kept = {
+                name: tuple(one for one in held if one != lost) if isinstance(held, tuple) else held
+                for name, held in entry.attributes.items()
+            }
+            base[holder] = replace(entry, attributes={name: held for name, held in kept.items() if held not in ((), lost)})
 
 
 def in_order(changes: Sequence[Change], results: Iterable[Result]) -> list[Result]:
