@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,7 +17,7 @@ from metasync.words import counted
 
 NAME = click.argument("name", metavar="WAVE")
 ONLY = click.option(
-    "--object", "objects", multiple=True, metavar="OBJECT", help="Only this person: his key in the file, or an object; may be repeated."
+    "--object", "objects", multiple=True, metavar="OBJECT", help="Only this person: his key, his name, or an object; may be repeated."
 )
 EXCEPT = click.option("--except", "but", multiple=True, metavar="OBJECT", help="Leave this person out; may be repeated.")
 READY = click.option("--ready", is_flag=True, help="Let those go who can, and leave the others where they are.")
@@ -46,7 +47,7 @@ def wave_list(session: Session) -> None:
         session.out.line("the document has no waves; write `waves: {NAME: {file: NAME.csv, key: ATTRIBUTE}}`")
         return
     columns = ("Wave", "Keys", "Found", "Waiting", "Moving", "Cut over", "Problems", "File")
-    rows = [(one.wave, one.keys, one.meant, one.waiting, one.moving, one.cut_over, one.problems, one.file) for one in found]
+    rows = [(one.wave, one.keys, one.meant, one.waiting, one.moving, one.cut_over, one.problems, Path(one.file).name) for one in found]
     session.out.table(columns, rows, right=columns[1:-1])
     if any(one.problems for one in found):
         session.out.say("see `metasync problems --area wave`", "warning")
@@ -204,7 +205,7 @@ def report(session: Session, name: str, everything: bool) -> None:
         ("file", f"{found.file}, by {found.key}" if found.file else "the document does not have it any more"),
         ("people", f"{len(found.people)}: " + (", ".join(f"{number} {state}" for state, number in states.items()) or "nobody")),
         *((f"in {where}", f"{there} found, {missing} missing") for where, (there, missing) in found.found_in().items()),
-        *((profile, words) for profile, words in _sums(found)),
+        *((f"profile {profile}", words) for profile, words in _sums(found)),
         ("ready", f"{ready} of {len(found.people)} for the cut-over"),
         ("imported", ", ".join(f"{where} {when(at) or 'never'}" for where, at in found.imported.items())),
     ]

@@ -98,7 +98,8 @@ def of_wave(workspace: Workspace, connection: Connection, name: str) -> list[Per
 
 
 def chosen(workspace: Workspace, people: Sequence[Person], wave: str, objects: Collection[str], but: Collection[str]) -> list[Person]:
-    """Those of them whom these names mean (all, where there are none), but the others. A name is a key of the file, or an object's.
+    """Those of them whom these names mean (all, where there are none), but the others. A name is a key of the file, what
+    only one of them is called, or an object's.
     Raises `MetasyncError` for a name that is nobody's of the wave."""
     taken = {id(one) for name in objects for one in _named(workspace, people, wave, name)}
     left = {id(one) for name in but for one in _named(workspace, people, wave, name)}
@@ -122,6 +123,10 @@ def _named(workspace: Workspace, people: Iterable[Person], wave: str, name: str)
     by_key = [one for one in people if normalise(one.key) == normalise(name)]
     if by_key:
         return by_key
+    # His objects in several directories are called the same; within a wave that is one person.
+    by_label = [one for one in people if one.label and normalise(one.label) == normalise(name)]
+    if len(by_label) == 1:
+        return by_label
     try:
         seen = find_object(workspace, name)
     except NoSuchObject as error:

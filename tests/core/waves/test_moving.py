@@ -76,9 +76,11 @@ def _anchor(engine: Engine, name: str) -> str:
     return anchor(engine.directories["old"], name)
 
 
-def test_one_person_can_be_named_by_his_key_or_by_any_of_his_objects(engine: Engine, new: MemoryDirectory) -> None:
+def test_one_person_can_be_named_by_his_key_his_name_or_any_of_his_objects(engine: Engine, new: MemoryDirectory) -> None:
     assert moving.move(engine.workspace, "one", objects=["new/" + anchor(new, "Person 2")], reason="a test").done
     assert states(engine) == {"E2": ("one", "moving")}
+    assert moving.back(engine.workspace, "one", objects=["person 2"], to="waiting", reason="a test").done
+    assert states(engine) == {"E2": ("one", "waiting")}
     with pytest.raises(MetasyncError, match="is not in the wave one"):
         moving.move(engine.workspace, "one", objects=["old/" + _anchor(engine, "Person 5")], reason="a test")
     with pytest.raises(MetasyncError, match="nobody of the wave one has the key 'E98'"):
