@@ -92,7 +92,6 @@ _HIDDEN = frozenset(
 
 FLAG_NAMES = tuple(accounts.FLAGS)
 _NO_CLEAR = ALL - {Allow.CLEAR}
-_AT_CREATION = frozenset({Allow.READ, Allow.CREATE})
 
 _CLASSES = {Kind.USER: ("user",), Kind.GROUP: ("group",), Kind.CONTACT: ("contact",), Kind.CONTAINER: ("organizationalUnit",)}
 _OPERATIONS = frozenset(
