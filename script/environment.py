@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import venv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -27,7 +28,9 @@ TOOLS = [
 
 def tools() -> list[str]:
     """TOOLS, and the sign-ins of Active Directory that can be built here: Kerberos needs the system's headers."""
-    return [*TOOLS, "pyspnego[kerberos]>=0.11" if shutil.which("krb5-config") else "pyspnego>=0.11"]
+    headers = Path(sysconfig.get_paths()["include"], "Python.h")
+    builds = headers.exists() and all(shutil.which(program) for program in ("gcc", "krb5-config"))
+    return [*TOOLS, "pyspnego[kerberos]>=0.11,<0.13" if builds else "pyspnego>=0.11,<0.13"]
 
 
 def need_python() -> None:
