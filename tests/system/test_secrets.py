@@ -18,6 +18,7 @@ from lab.samba import Account
 from metasync.workspace import EngineContext
 
 from .office import Office, office
+from .product import Answer
 
 if TYPE_CHECKING:
     from lab.samba import Samba
@@ -83,7 +84,9 @@ def test_i7_neither_the_bind_password_nor_a_generated_one_is_in_any_file(samba: 
         watched(place, made)
 
 
-def test_i7_a_crash_tells_where_and_no_secret(samba: Samba, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_i7_what_a_connector_raises_is_told_as_its_mistake_without_the_secret_in_it(
+    samba: Samba, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """I7: an error that nobody foresaw, with the password in its text, at the worst place."""
     from metasync_ad.session import Session
 
@@ -93,11 +96,30 @@ def test_i7_a_crash_tells_where_and_no_secret(samba: Samba, tmp_path: Path, monk
     with office(samba, tmp_path / "work", 3) as place:
         monkeypatch.setattr(Session, "connection", fail)
         answer = place.product.ask("import", "domain")
+        assert answer.code == 4 and "a mistake in the plugin" in " ".join(answer.out.split()), answer
+        told_nothing(place, samba, answer)
+
+
+def test_i7_a_crash_tells_where_and_no_secret(samba: Samba, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I7: an error of our own, with the password in its text."""
+    from metasync.importing.compare import Comparison
+
+    def fail(*_: object) -> None:
+        raise RuntimeError(f"cannot store {samba.service.password}")
+
+    with office(samba, tmp_path / "work", 3) as place:
+        monkeypatch.setattr(Comparison, "prepare", fail)
+        answer = place.product.ask("import", "domain")
         assert answer.code == 5, answer
         assert list(place.product.folder.glob("*.log")), "the details are in a file"
-        assert samba.service.password not in answer.out + answer.err, answer
-        assert "Traceback" not in answer.err
-        assert leaks(place.product.folder, [samba.service.password]) == []
+        told_nothing(place, samba, answer)
+
+
+def told_nothing(place: Office, samba: Samba, answer: Answer) -> None:
+    """Neither on the screen nor in any file does the password stand."""
+    assert samba.service.password not in answer.out + answer.err, answer
+    assert "Traceback" not in answer.err
+    assert leaks(place.product.folder, [samba.service.password]) == []
 
 
 def assert_is_the_password(place: Office, made: list[str]) -> None:
