@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import trust
 from .forest import LAYOUT, SERVICE_ACCOUNT, Forest, Plan
 from .packages import LabError, install
 
@@ -56,18 +55,17 @@ def free_address() -> str:
     raise LabError("every loopback address that was tried is in use; stop the labs that nobody needs with `script/lab down`")
 
 
-def pristine_folder(plan: Plan, *, addressed: bool) -> Path:
-    """Where the untouched copy of such a forest is kept, for every lab of this repository. `addressed`: one of this very address, which
-    its DNS tells to others."""
+def pristine_folder(plan: Plan) -> Path:
+    """Where the untouched copy of such a forest is kept, for every lab of this repository."""
     sources = b"".join((Path(__file__).with_name(name)).read_bytes() for name in ("seed.py", "forest.py"))
-    key = hashlib.sha256(sources + f"{LAYOUT} {plan.name} {plan.people} {plan.address if addressed else ''}".encode()).hexdigest()[:12]
+    key = hashlib.sha256(sources + f"{LAYOUT} {plan.name} {plan.people}".encode()).hexdigest()[:12]
     return DEFAULT_FOLDER / "pristine" / key
 
 
-def make(plan: Plan, folder: Path, *, addressed: bool) -> Forest:
+def make(plan: Plan, folder: Path) -> Forest:
     """A forest in its first state: a copy of the pristine one, which is made where there is none."""
     forest = Forest(plan, folder)
-    store = pristine_folder(plan, addressed=addressed)
+    store = pristine_folder(plan)
     original = Forest.load(store, plan.name)
     if original is None:
         say(f"provisioning {plan.domain} ...")
@@ -84,15 +82,13 @@ def make(plan: Plan, folder: Path, *, addressed: bool) -> Forest:
     return forest
 
 
-def up(
-    folder: Path, *, two: bool = False, first: str = FIRST_ADDRESS, people: int = PEOPLE, fresh: bool = False, trusting: bool = False
-) -> list[Forest]:
-    """Have the forests running. `fresh` puts them back into their first state before; `trusting`: two, that trust each other."""
+def up(folder: Path, *, two: bool = False, first: str = FIRST_ADDRESS, people: int = PEOPLE, fresh: bool = False) -> list[Forest]:
+    """Have the forests running. `fresh` puts them back into their first state before."""
     install(say)
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     forests: list[Forest] = []
-    for plan in plans(first, two or trusting, people):
+    for plan in plans(first, two, people):
         forest = Forest.load(folder, plan.name)
         if forest is not None and fresh:
             forest.stop()
@@ -100,12 +96,9 @@ def up(
         if (forest is None or not forest.running()) and in_use(forest.plan.address if forest else plan.address):
             raise LabError(f"{plan.address} is in use by another lab; stop that one, or choose another address with `--address`")
         if forest is None:
-            forest = make(plan, folder, addressed=trusting)
+            forest = make(plan, folder)
         forest.start()
         forests.append(forest)
-    if trusting:
-        say(f"{forests[0].plan.domain} and {forests[1].plan.domain} shall trust each other ...")
-        trust.trust(*forests)
     return forests
 
 
@@ -147,7 +140,6 @@ def arguments() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="up | down | status")
     verb_up = verbs.add_parser("up", help="install what is missing, provision, seed and start; prints how to bind")
     verb_up.add_argument("--two", action="store_true", help="also fabrikam.test, on the next address")
-    verb_up.add_argument("--trust", action="store_true", help="both, with a forest trust in both directions")
     verb_up.add_argument("--seed", type=int, default=PEOPLE, metavar="N", help=f"people in each new forest (default {PEOPLE})")
     verb_up.add_argument("--address", default=FIRST_ADDRESS, help=f"loopback address of contoso.test (default {FIRST_ADDRESS})")
     verb_up.add_argument("--fresh", action="store_true", help="put the forests back into their first state")
@@ -168,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     code = 0
     try:
         if options.verb == "up":
-            up(options.folder, two=options.two, first=options.address, people=options.seed, fresh=options.fresh, trusting=options.trust)
+            up(options.folder, two=options.two, first=options.address, people=options.seed, fresh=options.fresh)
         elif options.verb == "down":
             down(options.folder, remove=options.remove)
         forests = standing(options.folder)

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from . import command, packages, trust
-
 LAB = Path(__file__).resolve().parents[2] / "script/lab"
 
 
@@ -36,17 +34,3 @@ def test_an_address_of_the_network_is_refused(address: str, tmp_path: Path) -> N
     said = lab("up", "--folder", str(tmp_path / "lab"), "--address", address)
     assert said.returncode == 1 and said.stderr.startswith("script/lab: ")
     assert not (tmp_path / "lab" / "contoso").exists()
-
-
-@pytest.mark.lab
-@pytest.mark.skipif(packages.why_not() is not None, reason=str(packages.why_not()))
-def test_two_forests_trust_each_other_and_asking_twice_does_no_harm(tmp_path: Path) -> None:
-    folder, address = tmp_path / "lab", command.free_address()
-    try:
-        for _ in range(2):
-            said = lab("up", "--trust", "--seed", "1", "--folder", str(folder), "--address", address)
-            assert said.returncode == 0, said.stderr
-        trust.validate(*command.standing(folder))
-        trust.validate(*reversed(command.standing(folder)))
-    finally:
-        assert lab("down", "--remove", "--folder", str(folder)).returncode == 0
