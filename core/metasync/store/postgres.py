@@ -213,7 +213,7 @@ class Postgres(Backend):
                 starting = getattr(error.orig, "sqlstate", None) == "57P03" or "is starting up" in str(error.orig)
                 if not (self._answered or starting) or time.monotonic() > until or not _away(error.orig):
                     raise
-            time.sleep(0.2)
+            time.sleep(0.2)  # a server that is being restarted tells nobody when it is back
         with connection:
             yield connection
 

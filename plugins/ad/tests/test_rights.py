@@ -138,7 +138,8 @@ def test_the_service_account_lacks_nothing_for_an_export(connect: Any, samba: Sa
     found = connect().check()
     assert lacking(found, Purpose.EXPORT) == []
     assert {one.purpose for one in found.rights} == set(Purpose)
-    assert any(one.right.startswith("create user below") and "OU=" in one.right for one in found.rights)
+    below = connect(under=[samba.tests]).check().rights
+    assert any(one.right == f"create user below {samba.tests}" and one.granted for one in below)
     assert [one.right.partition(" on ")[0] for one in lacking(found, Purpose.SID_HISTORY)] == ["Migrate SID History"]
 
 
