@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -27,12 +28,18 @@ HEARTBEAT = 3.0
 _log = logging.getLogger(__name__)
 
 
+class LeaseLost(MetasyncError):
+    """Another process took over what this one works on; this one stops and records nothing more."""
+
+
 class Lease:
     """Held while its context lasts; `lost` is set as soon as it is known that somebody else holds it."""
 
-    def __init__(self, backend: Backend, name: str) -> None:
+    def __init__(self, backend: Backend, name: str, on_beat: Callable[[Lease], None] | None = None) -> None:
+        """`on_beat` is called in the lease's thread after every beat, also after the one that found it lost."""
         self._backend = backend
         self.name = name
+        self._on_beat = on_beat
         self.owner = liveness.owner()
         self.fence = 0
         self.lost = threading.Event()
@@ -43,12 +50,7 @@ class Lease:
     def __enter__(self) -> Self:
         asked = time.monotonic()
         with self._backend.write(durable=True) as connection:
-            now = self._backend.now(connection)
-            held = leases.get(connection, self.name)
-            if held is not None and held.until > now and not liveness.is_dead(held.owner):
-                machine, _, rest = held.owner.partition(":")
-                raise self._busy(f"process {rest.partition(':')[0]} on {machine.partition('/')[0]}")
-            self.fence = leases.take(connection, self.name, owner=self.owner, until=now + TTL)
+            self.fence = self._take(connection, self._backend.now(connection) + TTL)
         self._until = asked + TTL.total_seconds()
         self._thread = threading.Thread(target=self._beat, name=f"lease {self.name}", daemon=True)
         self._thread.start()
@@ -59,14 +61,14 @@ class Lease:
         if self._thread is not None:
             self._thread.join()
         with self._backend.write() as connection:
-            leases.give_back(connection, self.name, fence=self.fence, at=self._backend.now(connection))
+            self._give_back(connection, self._backend.now(connection))
 
     def renew(self) -> bool:
         """Hold it for another `TTL`; False once somebody else holds it."""
         asked = time.monotonic()
         with self._backend.write() as connection:
             until = self._backend.now(connection) + TTL
-            if not leases.renew(connection, self.name, fence=self.fence, until=until):
+            if not self._hold(connection, until):
                 self.lost.set()
                 return False
             self._renewed(connection, until)
@@ -77,21 +79,49 @@ class Lease:
         """For how many seconds it is ours at least, whatever became of the database."""
         return self._until - time.monotonic()
 
+    def check(self, connection: Connection) -> None:
+        """In a transaction that records something: it is still ours. Raises what `_taken_over` gives."""
+        if not self._ours(connection):
+            self.lost.set()
+            raise self._taken_over()
+
+    def _take(self, connection: Connection, until: datetime) -> int:
+        """Become the holder; the new fence. Raises what `_busy` gives where another process holds it."""
+        held = leases.get(connection, self.name)
+        if held is not None and held.until > self._backend.now(connection) and not liveness.is_dead(held.owner):
+            raise self._busy(liveness.words(held.owner))
+        return leases.take(connection, self.name, owner=self.owner, until=until)
+
+    def _hold(self, connection: Connection, until: datetime) -> bool:
+        """Hold it longer; False: somebody else has it by now."""
+        return leases.renew(connection, self.name, fence=self.fence, until=until)
+
+    def _ours(self, connection: Connection) -> bool:
+        """Nobody else took it."""
+        held = leases.get(connection, self.name)
+        return held is not None and held.fence == self.fence
+
+    def _give_back(self, connection: Connection, at: datetime) -> None:
+        """Let it run out now."""
+        leases.give_back(connection, self.name, fence=self.fence, at=at)
+
     def _busy(self, holder: str) -> MetasyncError:
         """What to raise where another process holds it."""
         return MetasyncError(f"{holder} holds {self.name}; wait for it to end")
 
+    def _taken_over(self) -> MetasyncError:
+        """What to raise where another process took it."""
+        return LeaseLost(f"another process took over {self.name}; this one stops and records nothing more")
+
     def _renewed(self, connection: Connection, until: datetime) -> None:
         """In the transaction that renews it."""
-
-    def _after_beat(self) -> None:
-        """In the lease's thread, after every beat, also after the one that found it lost."""
 
     def _beat(self) -> None:
         while not self._end.wait(HEARTBEAT):
             try:
                 held = self.renew()
-                self._after_beat()
+                if self._on_beat is not None:
+                    self._on_beat(self)
                 if not held:
                     return
             except Exception as error:  # a busy database: the next beat tries again, and the lease outlives two missed beats

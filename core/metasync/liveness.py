@@ -30,6 +30,12 @@ def owner() -> str:
     return f"{machine()}:{os.getpid()}:{_started(os.getpid()) or ''}"
 
 
+def words(of: str) -> str:
+    """An owner, for people."""
+    where, _, rest = of.partition(":")
+    return f"process {rest.partition(':')[0]} on {where.partition('/')[0]}"
+
+
 def is_dead(of: str) -> bool:
     """True only where the owner was a process of this machine and is certainly gone."""
     where, _, rest = of.partition(":")

@@ -49,6 +49,8 @@ class Settings:
     database: str = ""
     """Empty: metasync.db beside the document."""
     dispatch: str = "inline"
+    broker: str = ""
+    """Of a dispatcher that needs one: its URL."""
     author: str = ""
     """Who acts; empty: the account that runs this process."""
     report: Report = quiet
@@ -119,6 +121,7 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
             stop=settings.stop,
             report=settings.report,
             dispatch=settings.dispatch,
+            queue={"broker": settings.broker},
             witness=settings.witness,
         )
 

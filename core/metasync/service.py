@@ -62,7 +62,9 @@ from metasync.planning import approve as approve_plan
 from metasync.planning import release as release_holds
 from metasync.runs import run as running
 from metasync.runs.lease import EngineBusy
-from metasync.runs.run import Imported, RunOutcome, Waits
+from metasync.runs.outcome import Imported, RunOutcome, Waits
+from metasync.runs.queue import stop as stop_run
+from metasync.runs.worker import serve
 from metasync.store import audit, directories, holds, looking, revisions
 from metasync.store import runs as run_rows
 from metasync.store.errors import Busy, Corrupt, StoreMissing, Unreachable
@@ -123,6 +125,7 @@ __all__ = [
     "reference_name",
     "secret_names",
     "secret_store",
+    "serve",
     "show_plan",
     "show_run",
     "test_plugin",
@@ -316,15 +319,15 @@ def undo_wave(workspace: Workspace, name: str) -> RunOutcome:
 
 
 def stop(workspace: Workspace, run_id: int) -> RunRow:
-    """Ask a running run to stop after what it has begun."""
-    with workspace.backend.write() as connection:
-        row = run_rows.get(connection, workspace.engagement_id, run_id)
+    """Ask a run to stop after what it has begun; one that waits on the queue ends at once."""
+    stopped = stop_run(workspace, run_id)
+    if stopped is None:
+        with workspace.backend.read() as connection:
+            row = run_rows.get(connection, workspace.engagement_id, run_id)
         if row is None:
             raise UsageError(f"there is no run {run_id}; see `metasync runs`")
-        if not run_rows.ask_to_stop(connection, workspace.engagement_id, run_id):
-            raise UsageError(f"run {run_id} is {row.state}, not running; there is nothing to stop")
-        audit.append(connection, workspace.engagement_id, workspace.author, "stop", f"run {run_id}")
-        return row
+        raise UsageError(f"run {run_id} is {row.state}, not running; there is nothing to stop")
+    return stopped
 
 
 def pause(workspace: Workspace, profiles: Sequence[str] = (), *, paused: bool = True) -> list[str]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from metasync.blame import blamed
 from metasync.contract import Connector, DirectorySettings, MetasyncError, Schema, SecretReference, Stopped
@@ -54,6 +54,8 @@ class Workspace:
     report: Report = quiet
     dispatch: str = "inline"
     """Which dispatcher has batches worked."""
+    queue: Mapping[str, Any] = field(default_factory=dict)
+    """What a dispatcher needs to know: `broker`, a URL."""
     witness: Path | None = None
     """The file beside the document that tells a restored database from the present one: `exporting.home`."""
 

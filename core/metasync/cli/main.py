@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from metasync import service
-from metasync.cli import demo, job, keeping, looking, setup, waves  # noqa: F401  each registers its verbs with the group
+from metasync.cli import demo, job, keeping, looking, setup, waves, working  # noqa: F401  each registers its verbs with the group
 from metasync.cli.crash import no_core_file, write_crash
 from metasync.cli.group import metasync
 from metasync.cli.session import COMMON, ENVIRONMENT, Exit, Session, code_of

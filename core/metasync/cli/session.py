@@ -44,6 +44,7 @@ class Session:
     engagement: Path = Path(service.DOCUMENT_NAME)
     database: str = ""
     dispatch: str = "inline"
+    broker: str = ""
     as_json: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     code: Exit = Exit.DONE
@@ -61,7 +62,9 @@ class Session:
     @property
     def settings(self) -> service.Settings:
         """For the service."""
-        return service.Settings(engagement=self.engagement, database=self.database, dispatch=self.dispatch, stop=self.stop)
+        return service.Settings(
+            engagement=self.engagement, database=self.database, dispatch=self.dispatch, broker=self.broker, stop=self.stop
+        )
 
     @contextmanager
     def workspace(self) -> Iterator[service.Workspace]:
@@ -120,13 +123,18 @@ def common_options() -> list[click.Option]:
         click.Option(
             ["--database"], metavar="URL", help="The central database (METASYNC_DATABASE; default metasync.db beside the document)."
         ),
-        click.Option(["--dispatch"], metavar="inline", help="How batches are worked (METASYNC_DISPATCH; default inline)."),
+        click.Option(
+            ["--dispatch"],
+            metavar="HOW",
+            help="Who works: inline, this process, or a worker: database, celery (METASYNC_DISPATCH; default inline).",
+        ),
+        click.Option(["--broker"], metavar="URL", help="Of the queue, where a dispatcher needs one (METASYNC_BROKER)."),
         click.Option(["--json", "as_json"], is_flag=True, default=None, help="Results as JSON."),
     ]
 
 
-COMMON = ("engagement", "database", "dispatch", "as_json")
-ENVIRONMENT = {"engagement": "METASYNC_ENGAGEMENT", "database": "METASYNC_DATABASE", "dispatch": "METASYNC_DISPATCH"}
+COMMON = ("engagement", "database", "dispatch", "broker", "as_json")
+ENVIRONMENT = {name: f"METASYNC_{name.upper()}" for name in ("engagement", "database", "dispatch", "broker")}
 
 
 def take_common(context: click.Context) -> Session:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,16 +19,17 @@ from sqlalchemy import Connection
 
 from metasync.contract import Connector, MetasyncError, RunNotice, Stopped, Unavailable, Writes
 from metasync.exporting import home
-from metasync.exporting.lease import DirectoryBusy, DirectoryLease, LeaseLost
+from metasync.exporting.lease import DirectoryBusy, DirectoryLease
 from metasync.exporting.order import Stage
 from metasync.exporting.pairs import use_name
 from metasync.exporting.targets import ConnectorTarget, ExporterTarget
-from metasync.exporting.write import LAST, Worker
+from metasync.exporting.write import LAST, Later, Worker
 from metasync.identity import check_identity
-from metasync.lease import TTL
-from metasync.store import audit, ledger, plans
+from metasync.lease import TTL, LeaseLost
+from metasync.store import audit, ledger, plans, queue
 from metasync.store import batches as batch_rows
 from metasync.store import problems as problem_rows
+from metasync.store import runs as run_rows
 from metasync.store.errors import StoreError
 from metasync.store.plans import PlanRow
 from metasync.store.rows import Problem
@@ -61,6 +63,8 @@ class ExportOutcome:
     exporters: tuple[PlanSummary, ...] = ()
     """Plans of exporters that were made behind the attributes."""
     stopped: bool = False
+    later: float | None = None
+    """Of a slice: the batch is not done, and goes on after so many seconds."""
 
     @property
     def written(self) -> int:
@@ -127,25 +131,40 @@ def prepare(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> lis
                 raise MetasyncError("a plan writes to a directory that the document does not have any more; make a new plan")
             nonce = secrets.token_hex(16)
             now = workspace.backend.now(connection)
-            batch_id = batch_rows.add(connection, workspace.engagement_id, run_id=run_id, directory_id=directory_id, nonce=nonce, at=now)
+            batch_id = batch_rows.add(
+                connection,
+                workspace.engagement_id,
+                run_id=run_id,
+                of=names[directory_id],
+                directory_id=directory_id,
+                nonce=nonce,
+                at=now,
+            )
             batch_rows.assign(connection, batch_id, run_id=run_id, directory_id=directory_id, plan_ids=chosen)
             tickets.append(Ticket(batch_id=batch_id, directory=names[directory_id], nonce=nonce))
     home.remember(workspace)
     return tickets
 
 
-def work(workspace: Workspace, batch_id: int, nonce: str, *, patience: timedelta = PATIENCE) -> ExportOutcome:
-    """Work one batch. Safe to call twice, late, or with a nonce that was forged: it takes only what the ledger allows."""
+def work(
+    workspace: Workspace, batch_id: int, nonce: str, *, patience: timedelta = PATIENCE, slice_seconds: float | None = None
+) -> ExportOutcome:
+    """Work one batch. Safe to call twice, late, or with a nonce that was forged: it takes only what the ledger allows.
+
+    `slice_seconds`: give it back after so long, committed and ready for whoever comes next, instead of working it to its end; it is given
+    back, too, where it waits for what may be tried again."""
     with workspace.backend.read() as connection:
         batch = batch_rows.get(connection, batch_id)
         if batch is None or batch.nonce != nonce or batch.state == "done":
             return ExportOutcome()
         chosen = plans.of_ids(connection, workspace.engagement_id, batch_rows.plans_of(connection, batch_id))
+    assert batch.directory_id is not None
     directory = workspace.directory_name(batch.directory_id)
     try:
         with DirectoryLease(workspace.backend, workspace.engagement.name, directory) as lease:
             workspace.backend.gather_statistics()
-            return _Batch(workspace, batch, directory, chosen, lease, patience).work()
+            until = time.monotonic() + slice_seconds if slice_seconds is not None else None
+            return _Batch(workspace, batch, directory, chosen, lease, patience, until).work()
     except (DirectoryBusy, LeaseLost) as error:
         return ExportOutcome(unavailable={directory: str(error)})
 
@@ -164,7 +183,15 @@ def settle(workspace: Workspace, directory: str, run_id: int) -> None:
                 left = ledger.left_in_flight(connection, directory_id, now)
                 chosen = plans.of_ids(connection, workspace.engagement_id, left)
                 nonce = secrets.token_hex(16)
-                number = batch_rows.add(connection, workspace.engagement_id, run_id=run_id, directory_id=directory_id, nonce=nonce, at=now)
+                number = batch_rows.add(
+                    connection,
+                    workspace.engagement_id,
+                    run_id=run_id,
+                    of=directory,
+                    directory_id=directory_id,
+                    nonce=nonce,
+                    at=now,
+                )
                 batch = batch_rows.get(connection, number)
             assert batch is not None
             _Batch(workspace, batch, directory, chosen, lease, timedelta(0)).settle()
@@ -183,14 +210,17 @@ class _Batch:
         chosen: Sequence[PlanRow],
         lease: DirectoryLease,
         patience: timedelta,
+        until: float | None = None,
     ) -> None:
+        self._until = until
         self._workspace = workspace
         self._batch = batch
         self._directory = directory
+        self._directory_id = workspace.directory_ids[directory]
         self._chosen = [row for row in chosen if row.purpose != "exporter"]
         self._carried = [row for row in chosen if row.purpose == "exporter"]
         self._lease = lease
-        self._patience = patience
+        self._patience = patience - timedelta(seconds=batch.what.get("waited", 0))
         self._made: list[PlanSummary] = []
 
     def work(self) -> ExportOutcome:
@@ -202,7 +232,13 @@ class _Batch:
         except Unavailable as error:
             unavailable[self._directory] = str(error)
         except Stopped:
+            if self._until is not None and not self._asked_to_stop():
+                self._lay_aside(0)  # this worker leaves; somebody else goes on
+                return ExportOutcome(later=0)
             stopped = True
+        except Later as later:
+            self._lay_aside(later.seconds)
+            return ExportOutcome(later=later.seconds)
         except (LeaseLost, StoreError):
             # Without the database nothing is to be said of the directory: whoever takes over reads back, as behind a process that died.
             raise
@@ -241,13 +277,18 @@ class _Batch:
                 # What the connector did wrong in an earlier export; if it does so again, that is told again.
                 problem_rows.clear(connection, self._workspace.engagement_id, "export", self._directory, [0], codes=["connector"])
             now = self._workspace.backend.now(connection)
-            for left in batch_rows.not_done(connection, self._workspace.engagement_id, self._batch.directory_id):
+            for left in batch_rows.not_done(connection, self._workspace.engagement_id, self._directory_id):
                 if left.id != self._batch.id and left.state == "leased":
                     _audit(self._workspace, connection, left, self._directory, "its process ended before it did")
                     batch_rows.change_batch(connection, left.id, state="done")
+                    queue.wake(connection, left.run_id)
             batch_rows.change_batch(
                 connection, self._batch.id, state="leased", owner=self._lease.owner, fence=self._lease.fence, lease_until=now + TTL
             )
+            self._lease.batch_id = self._batch.id
+            if self._batch.what.get("begun"):
+                return  # a further slice of it
+            batch_rows.change_batch(connection, self._batch.id, what={**self._batch.what, "begun": True})
             detail = {"plans": [row.id for row in (*self._chosen, *self._carried)], "fence": self._lease.fence}
             audit.append(
                 connection,
@@ -257,7 +298,19 @@ class _Batch:
                 f"batch {self._batch.id} to {self._directory}",
                 detail,
             )
-        self._lease.batch_id = self._batch.id
+
+    def _asked_to_stop(self) -> bool:
+        with self._workspace.backend.read() as connection:
+            return run_rows.asked_to_stop(connection, self._batch.run_id)
+
+    def _lay_aside(self, seconds: float) -> None:
+        """The end of a slice: everything that was written is recorded, and the rest goes on after so many seconds."""
+        with self._workspace.backend.write("queue.slice", durable=True) as connection:
+            self._lease.check(connection)
+            due = self._workspace.backend.now(connection) + timedelta(seconds=seconds)
+            what = {**self._batch.what, "begun": True, "waited": self._batch.what.get("waited", 0) + seconds}
+            queue.lay_aside(connection, self._batch.id, due_at=due, what=what)
+        self._lease.batch_id = None
 
     def _write(self) -> None:
         """Everything up to the members; then exporters; then moves out and deletes (law 10)."""
@@ -288,7 +341,7 @@ class _Batch:
         text = ""
         try:
             yield
-        except (Stopped, LeaseLost):
+        except (Stopped, Later, LeaseLost):
             raise
         except (Exception, SystemExit) as error:
             text = f"the exporter {name} failed: {failure(error)}; what it did not carry is planned again by the next export"
@@ -315,6 +368,7 @@ class _Batch:
             chosen=chosen,
             lease=self._lease,
             target=target,
+            until=self._until,
         )
 
     def _exporter_plans(self) -> list[PlanRow]:
@@ -350,7 +404,7 @@ class _Batch:
                 connection,
                 self._batch.id,
                 run_id=self._batch.run_id,
-                directory_id=self._batch.directory_id,
+                directory_id=self._directory_id,
                 plan_ids=[row.id for row in live],
             )
         self._carried = live
@@ -368,7 +422,9 @@ class _Batch:
         with self._workspace.backend.write("export.close", durable=True) as connection:
             self._lease.check(connection)
             _audit(self._workspace, connection, self._batch, self._directory, why or "")
-            batch_rows.change_batch(connection, self._batch.id, state="done", lease_until=None)
+            # Where a run waits for it, that it goes on is told by the queue.
+            batch_rows.change_batch(connection, self._batch.id, state="done", lease_until=None, result={"error": why} if why else {})
+            queue.wake(connection, self._batch.run_id)
             ledger.close_plans(connection, [row.id for row in (*self._chosen, *self._carried)])
             now = self._workspace.backend.now(connection)
             problem_rows.clear(connection, self._workspace.engagement_id, "export", self._directory, [0], codes=["unavailable"])

@@ -7,9 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from metasync.contract import MetasyncError
-from metasync.lease import TTL, Lease
+from metasync.lease import TTL, Lease, LeaseLost
 from metasync.store import batches as batch_rows
-from metasync.store import leases
 from metasync.store.backend import Backend
 from metasync.store.errors import StoreError
 
@@ -24,10 +23,6 @@ class DirectoryBusy(MetasyncError):
     """Another process exports to this directory; wait for it to end, or stop it with `metasync stop RUN`."""
 
 
-class LeaseLost(MetasyncError):
-    """Another process took over the export to this directory; this one stops and records nothing more."""
-
-
 class DirectoryLease(Lease):
     """Held while changes are written to one directory.
 
@@ -40,13 +35,6 @@ class DirectoryLease(Lease):
         self._directory = directory
         self.batch_id: int | None = None
         """The batch whose row shows until when it is leased."""
-
-    def check(self, connection: Connection) -> None:
-        """In a transaction that claims or records: it is still ours. Raises `LeaseLost`."""
-        held = leases.get(connection, self.name)
-        if held is None or held.fence != self.fence:
-            self.lost.set()
-            raise self._taken_over()
 
     def ensure(self) -> None:
         """Before a write: it is ours, with time left. Raises `LeaseLost`."""
@@ -69,5 +57,5 @@ class DirectoryLease(Lease):
         if self.batch_id is not None:
             batch_rows.change_batch(connection, self.batch_id, lease_until=until)
 
-    def _taken_over(self) -> LeaseLost:
+    def _taken_over(self) -> MetasyncError:
         return LeaseLost(f"another process took over the export to {self._directory}; this one stops and records nothing more")

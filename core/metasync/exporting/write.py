@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,12 +19,13 @@ from metasync import faults as fault
 from metasync.contract import Change, Operation, Outcome, Reference, Result, Unavailable
 from metasync.equality import Attributes
 from metasync.exporting.gate import Gate
-from metasync.exporting.lease import DirectoryLease, LeaseLost
+from metasync.exporting.lease import DirectoryLease
 from metasync.exporting.order import MEMBERS, PLACES
 from metasync.exporting.readback import Decision, Verdict, decide
 from metasync.exporting.record import ATTEMPTS, Recorder, Report, backoff
 from metasync.exporting.references import Resolver, Unresolved
 from metasync.exporting.targets import Item, Target
+from metasync.lease import LeaseLost
 from metasync.store import directories, ledger
 from metasync.store.errors import StoreError
 from metasync.store.ledger import ChangeRow
@@ -43,6 +45,14 @@ LAST = 1_000_000
 _log = logging.getLogger(__name__)
 
 
+class Later(Exception):
+    """Whoever works in slices has worked for long enough, or waits for what may be tried again: the rest comes after so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
 class Worker:
     """Exports the given plans to one directory, as long as its lease holds."""
 
@@ -56,7 +66,10 @@ class Worker:
         chosen: Sequence[PlanRow],
         lease: DirectoryLease,
         target: Target,
+        until: float | None = None,
     ) -> None:
+        """`until`: of a slice, by the process's own clock; whatever was begun by then is finished, and `Later` is raised."""
+        self._until = until
         self._workspace = workspace
         self._backend = workspace.backend
         self._run_id = run_id
@@ -87,7 +100,7 @@ class Worker:
     def work(self, *, above: int = 0, below: int = LAST, patience: timedelta) -> None:
         """Write everything from stage `above` on and below `below` that can be written now, and what becomes so within `patience`.
 
-        Raises `Unavailable` when the directory cannot be used, `LeaseLost`, or `Stopped` between two portions."""
+        Raises `Unavailable` when the directory cannot be used, `LeaseLost`, or `Stopped` or `Later` between two portions."""
         rest = patience.total_seconds()
         while True:
             if self._pass(above, below):
@@ -97,6 +110,8 @@ class Worker:
             pause = (due - now).total_seconds() if due is not None else rest + 1
             if pause > rest or pause < 0:
                 return
+            if self._until is not None:
+                raise Later(max(0.05, pause))
             self._workspace.report(self.done, self.total, f"{self._directory}: waiting until {due:%H:%M:%S} to try again")
             self._workspace.stop.wait(max(0.05, pause))
             self._workspace.check_stop()
@@ -176,6 +191,8 @@ class Worker:
             others.add(row.operation)
         waiting[:] = left
         self._workspace.check_stop()
+        if self._until is not None and self._seen and time.monotonic() >= self._until:
+            raise Later(0)
         return taken
 
     # --- one portion -------------------------------------------------------------------------------------------------------------------
@@ -445,4 +462,4 @@ def as_result(decision: Decision) -> Result:
             return Result(id=decision.change.id, outcome=Outcome.UNKNOWN, detail=decision.detail)
 
 
-__all__ = ["LAST", "Worker", "backoff"]
+__all__ = ["LAST", "Later", "Worker", "backoff"]

@@ -1,12 +1,17 @@
-"""What is recorded of a run: its row, its steps, and how it ended. Also hears when somebody asks it to stop."""
+"""What is recorded of a run: its row, its steps, how far they are, and how it ended. Also hears when somebody asks it to stop."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Connection
 
 from metasync.contract import MetasyncError, RunNotice, Stopped
+from metasync.lease import Lease, LeaseLost
+from metasync.runs.doing import NotYet
 from metasync.runs.lease import EngineLease
 from metasync.store import audit
 from metasync.store import runs as rows
@@ -25,6 +30,8 @@ class Step:
     done: int = 0
     total: int | None = None
     text: str = ""
+    now: str = ""
+    """What it does at present, or waits for."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -37,21 +44,24 @@ class ActiveRun:
     state: str = "done"
     counts: dict[str, int] = field(default_factory=dict)
     error: str | None = None
+    at_work: dict[int, Step] = field(default_factory=dict)
+    """The steps that work now, by the numbers of their rows."""
 
     @contextmanager
-    def step(self, name: str, of: str) -> Iterator[tuple[Step, Workspace]]:
+    def step(self, name: str, of: str, *, batch_id: int | None = None) -> Iterator[tuple[Step, Workspace]]:
         """Record what happens inside as a step; an error ends it as failed, a stop as stopped, and goes on upwards."""
         backend, outer = self.workspace.backend, self.workspace.report
         step = Step(name=name, of=of)
 
         def report(done: int, total: int | None, what: str) -> None:
-            step.done, step.total = done, total
+            step.done, step.total, step.now = done, total, what
             outer(done, total, f"{name} {of}: {what}" if what else f"{name} {of}")
 
         self.workspace.check_stop()
         with backend.write() as connection:
-            step_id = rows.begin_step(connection, self.id, name=name, of=of, at=backend.now(connection))
+            step_id = rows.begin_step(connection, self.id, name=name, of=of, at=backend.now(connection), batch_id=batch_id)
         outer(0, None, f"{name} {of}")
+        self.at_work[step_id] = step
         try:
             yield step, replace(self.workspace, report=report)
         except (Stopped, KeyboardInterrupt):
@@ -64,27 +74,41 @@ class ActiveRun:
             step.state, step.text = "failed", f"internal error: {type(error).__name__}"
             raise
         finally:
+            self.at_work.pop(step_id, None)
             with backend.write() as connection:
                 at = backend.now(connection)
                 rows.end_step(connection, step_id, state=step.state, done=step.done, total=step.total, text=step.text, at=at)
 
+    def look(self) -> None:
+        """Every few seconds, from the lease's thread: tell how far the steps are, and hear whether the run shall stop."""
+        backend = self.workspace.backend
+        at_work = [(number, step, (step.done, step.total, step.now)) for number, step in list(self.at_work.items())]
+        if at_work:
+            with backend.write() as connection:
+                at = backend.now(connection)
+                for number, _, (done, total, now) in at_work:
+                    rows.step_goes_on(connection, number, done=done, total=total, text=now, at=at)
+        with backend.read() as connection:
+            if rows.asked_to_stop(connection, self.id):
+                self.workspace.stop.set()
+
 
 @contextmanager
 def recorded(workspace: Workspace, kind: str, what: Sequence[str]) -> Iterator[ActiveRun]:
-    """Work under the engine's lease, with a row that says what this is, who began it and how it ended.
+    """Work under the engine's lease, with a row that says what this is, who began it and how it ended. Once the lease is lost, nothing is
+    recorded any more.
 
     Plugins are told of its begin and its end. It stops when `metasync stop` asks for it, or when the lease was lost.
     """
     backend, engagement_id = workspace.backend, workspace.engagement_id
-    watched: list[int] = []
+    watched: list[ActiveRun] = []
 
-    def watch(lease: EngineLease) -> None:
+    def watch(lease: Lease) -> None:
         if lease.lost.is_set():
             workspace.stop.set()
-        for run_id in watched:
-            with backend.read() as connection:
-                if rows.asked_to_stop(connection, run_id):
-                    workspace.stop.set()
+        else:
+            for run in watched:
+                run.look()
 
     workspace.check_stop()
     with EngineLease(backend, workspace.engagement.name, on_beat=watch) as lease:
@@ -92,33 +116,59 @@ def recorded(workspace: Workspace, kind: str, what: Sequence[str]) -> Iterator[A
             now = backend.now(connection)
             rows.abandon(connection, engagement_id, text=INTERRUPTED, at=now)
             run_id = rows.begin(connection, engagement_id, kind=kind, what=what, author=workspace.author, at=now)
-            audit.append(connection, engagement_id, workspace.author, "run started", f"run {run_id}", {"kind": kind, "what": list(what)})
-        watched.append(run_id)
-        run = ActiveRun(id=run_id, workspace=workspace)
-        _tell(run, "metasync_run_started", what)
+            note_begin(connection, workspace, run_id, kind, what)
+        run = ActiveRun(id=run_id, workspace=replace(workspace, backend=backend.guarded(lease.check)))
+        watched.append(run)
+        tell(run, "metasync_run_started", what)
         try:
-            yield run
-        except (Stopped, KeyboardInterrupt):
-            run.state = "stopped"
-            run.error = "another engine took the lease" if lease.lost.is_set() else "asked to stop"
-            raise
-        except MetasyncError as error:
-            run.state, run.error = "failed", str(error)
-            raise
-        except BaseException as error:
-            run.state, run.error = "failed", f"internal error: {type(error).__name__}"
-            raise
+            with ended(run):
+                yield run
         finally:
+            if lease.lost.is_set():
+                run.state, run.error = "stopped", "another engine took the lease"
             watched.clear()
             workspace.stop.clear()  # it was meant for this run, not for the next one on the same workspace
             with backend.write("run.end") as connection:
-                rows.end(connection, run_id, state=run.state, counts=run.counts, error=run.error, at=backend.now(connection))
-                detail = {"state": run.state, "counts": run.counts}
-                audit.append(connection, engagement_id, workspace.author, "run ended", f"run {run_id}", detail)
-            _tell(run, "metasync_run_finished", what)
+                note_end(connection, run)
+            tell(run, "metasync_run_finished", what)
 
 
-def _tell(run: ActiveRun, hook: str, what: Sequence[str]) -> None:
+@contextmanager
+def ended(run: ActiveRun) -> Iterator[None]:
+    """However the run ends, it knows how; what ended it goes on upwards."""
+    try:
+        yield
+    except NotYet:
+        raise
+    except LeaseLost:
+        run.state, run.error = "stopped", "another engine took the lease"
+        raise
+    except (Stopped, KeyboardInterrupt):
+        run.state, run.error = "stopped", "asked to stop"
+        raise
+    except MetasyncError as error:
+        run.state, run.error = "failed", str(error)
+        raise
+    except BaseException as error:
+        run.state, run.error = "failed", f"internal error: {type(error).__name__}"
+        raise
+
+
+def note_begin(connection: Connection, workspace: Workspace, run_id: int, kind: str, what: Sequence[str]) -> None:
+    """In the transaction that begins a run."""
+    audit.append(connection, workspace.engagement_id, workspace.author, "run started", f"run {run_id}", {"kind": kind, "what": list(what)})
+
+
+def note_end(connection: Connection, run: ActiveRun) -> None:
+    """In the transaction that ends a run."""
+    workspace = run.workspace
+    rows.end(connection, run.id, state=run.state, counts=run.counts, error=run.error, at=workspace.backend.now(connection))
+    detail: dict[str, Any] = {"state": run.state, "counts": run.counts}
+    audit.append(connection, workspace.engagement_id, workspace.author, "run ended", f"run {run.id}", detail)
+
+
+def tell(run: ActiveRun, hook: str, what: Sequence[str]) -> None:
+    """Let plugins know that a run begins, or how it ended."""
     workspace = run.workspace
     known = tuple(name for name in what if name in workspace.engagement.profiles)
     notice = RunNotice(

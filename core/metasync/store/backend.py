@@ -6,8 +6,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from copy import copy
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from sqlalchemy import Boolean, Connection, Integer, LargeBinary, Select, Table
 
@@ -17,6 +18,14 @@ AS_THEY_ARE = (Boolean, Integer, LargeBinary)
 """Types whose values drivers take as they are."""
 
 
+Guard = Callable[[Connection], None]
+"""Raises where nothing may be written any more."""
+
+
+def _anybody(connection: Connection) -> None:
+    """Lets everybody write."""
+
+
 class Backend(ABC):
     """One database. Shared by all threads of a process."""
 
@@ -24,6 +33,15 @@ class Backend(ABC):
     """SQLAlchemy's name of the dialect."""
     url: str
     """Where it is, without any password."""
+    guard: Guard = staticmethod(_anybody)
+    """Looked at in the beginning of each transaction that writes."""
+
+    def guarded(self, guard: Guard) -> Self:
+        """The same database for somebody who writes only as long as `guard` does not raise: whoever works under a lease (`Lease.check`)
+        records nothing any more once it was taken over."""
+        other = copy(self)
+        other.guard = guard
+        return other
 
     @abstractmethod
     def read(self) -> AbstractContextManager[Connection]:

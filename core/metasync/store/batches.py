@@ -1,9 +1,9 @@
-"""Queries of batches: the changes that one worker writes to one directory, and under whose lease."""
+"""Queries of batches: what one worker does at a time, and under whose lease. Which of them may be worked now is in `store.queue`."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,21 +16,53 @@ PORTION = 5000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchRow:
-    """One partition of an export: all changes of a run to one directory."""
+    """One work partition: all changes of a run to one directory, or one step of a run on the queue."""
 
     id: int
+    engagement_id: int
     run_id: int
-    directory_id: int
+    kind: str
+    of: str
+    directory_id: int | None
+    """Of an export."""
     state: str
+    """`ready`, `leased`, `waiting` for other batches of its run, or `done`."""
     nonce: str
     owner: str | None
     fence: int
+    attempts: int
+    what: Mapping[str, Any] = field(default_factory=dict)
+    result: Any = None
 
 
-def add(connection: Connection, engagement_id: int, *, run_id: int, directory_id: int, nonce: str, at: datetime) -> int:
-    """A new batch, in state `ready`; its number."""
+def add(
+    connection: Connection,
+    engagement_id: int,
+    *,
+    run_id: int,
+    nonce: str,
+    at: datetime,
+    kind: str = "export",
+    of: str = "",
+    directory_id: int | None = None,
+    state: str = "ready",
+    what: Mapping[str, Any] | None = None,
+    result: Any = None,
+) -> int:
+    """A new batch; its number."""
     row = insert(batch).values(
-        engagement_id=engagement_id, run_id=run_id, directory_id=directory_id, state="ready", nonce=nonce, fence=0, created=at
+        engagement_id=engagement_id,
+        run_id=run_id,
+        kind=kind,
+        of=of,
+        directory_id=directory_id,
+        state=state,
+        nonce=nonce,
+        fence=0,
+        attempts=0,
+        created=at,
+        what=what,
+        result=result,
     )
     return int(connection.execute(row.returning(batch.c.id)).scalar_one())
 
@@ -38,13 +70,18 @@ def add(connection: Connection, engagement_id: int, *, run_id: int, directory_id
 def get(connection: Connection, batch_id: int) -> BatchRow | None:
     """One batch."""
     row = connection.execute(select(batch).where(batch.c.id == batch_id)).one_or_none()
-    return _batch(row) if row else None
+    return as_batch(row) if row else None
+
+
+def of_run(connection: Connection, run_id: int) -> list[BatchRow]:
+    """All batches of a run, in the order in which they were made."""
+    return [as_batch(row) for row in connection.execute(select(batch).where(batch.c.run_id == run_id).order_by(batch.c.id))]
 
 
 def not_done(connection: Connection, engagement_id: int, directory_id: int) -> list[BatchRow]:
     """Batches of a directory that are not done."""
     query = select(batch).where(batch.c.engagement_id == engagement_id, batch.c.directory_id == directory_id, batch.c.state != "done")
-    return [_batch(row) for row in connection.execute(query.order_by(batch.c.id))]
+    return [as_batch(row) for row in connection.execute(query.order_by(batch.c.id))]
 
 
 def change_batch(connection: Connection, batch_id: int, **values: Any) -> None:
@@ -85,7 +122,19 @@ def _of(batch_id: int) -> ColumnElement[bool]:
     return and_(change.c.run_id == run, change.c.batch_id == batch_id)
 
 
-def _batch(row: Row[Any]) -> BatchRow:
+def as_batch(row: Row[Any]) -> BatchRow:
     return BatchRow(
-        id=row.id, run_id=row.run_id, directory_id=row.directory_id, state=row.state, nonce=row.nonce, owner=row.owner, fence=row.fence
+        id=row.id,
+        engagement_id=row.engagement_id,
+        run_id=row.run_id,
+        kind=row.kind,
+        of=row.of,
+        directory_id=row.directory_id,
+        state=row.state,
+        nonce=row.nonce,
+        owner=row.owner,
+        fence=row.fence,
+        attempts=row.attempts,
+        what=row.what or {},
+        result=row.result,
     )

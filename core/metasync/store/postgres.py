@@ -99,6 +99,7 @@ class Postgres(Backend):
         try:
             with self._translated(), self._connect(self._writing) as connection, connection.begin():
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+                self.guard(connection)
                 yield connection
                 fault.before_commit(transaction, _disk_full)
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from metasync.store.tables import engagement, revision
 
@@ -42,6 +42,11 @@ def newest(connection: Connection, engagement: int) -> RevisionRow | None:
     query = select(*columns).where(revision.c.engagement_id == engagement).order_by(revision.c.number.desc()).limit(1)
     row = connection.execute(query).one_or_none()
     return RevisionRow(**row._mapping) if row else None
+
+
+def newest_number(connection: Connection, engagement: int) -> int:
+    """The number of the newest revision; 0: there is none."""
+    return int(connection.execute(select(func.max(revision.c.number)).where(revision.c.engagement_id == engagement)).scalar() or 0)
 
 
 def add(connection: Connection, engagement: int, row: RevisionRow) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,11 @@ class RunRow:
     stop: bool
     counts: Mapping[str, int]
     error: str | None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of a run on the queue: what it was asked for with."""
+    dispatch: str | None = None
+    """Of a run on the queue: which dispatcher brings it to the workers."""
+    queued: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +49,8 @@ class StepRow:
     started: datetime
     finished: datetime | None
     text: str
+    updated: datetime | None = None
+    """When `done`, `total` and `text` were looked at last."""
 
 
 def begin(connection: Connection, engagement_id: int, *, kind: str, what: Sequence[str], author: str, at: datetime) -> int:
@@ -60,9 +67,57 @@ def end(connection: Connection, run_id: int, *, state: str, counts: Mapping[str,
     connection.execute(update(tables.run).where(_run.id == run_id).values(**values))
 
 
+def enqueue(
+    connection: Connection,
+    engagement_id: int,
+    *,
+    kind: str,
+    what: Sequence[str],
+    options: Mapping[str, Any],
+    dispatch: str,
+    author: str,
+    at: datetime,
+) -> int:
+    """A new run, in state `queued`; its number."""
+    row = insert(tables.run).values(
+        engagement_id=engagement_id,
+        kind=kind,
+        state="queued",
+        what=list(what),
+        author=author,
+        started=at,
+        queued=at,
+        stop=False,
+        counts={},
+        options=dict(options),
+        dispatch=dispatch,
+    )
+    return int(connection.execute(row.returning(_run.id)).scalar_one())
+
+
+def take_up(connection: Connection, run_id: int, *, at: datetime) -> None:
+    """A run on the queue begins."""
+    connection.execute(update(tables.run).where(_run.id == run_id).values(state="running", started=at))
+
+
+def on_the_queue(connection: Connection, engagement: str) -> int | None:
+    """The run of the engagement that workers are at, step by step."""
+    mine = select(tables.engagement.c.id).where(tables.engagement.c.name == engagement).scalar_subquery()
+    query = select(_run.id).where(_run.engagement_id == mine, _run.state == "running", _run.dispatch.is_not(None))
+    return connection.execute(query).scalars().first()
+
+
+def waiting(connection: Connection, engagement_id: int) -> list[RunRow]:
+    """The runs that wait on the queue, first come, first served."""
+    query = select(tables.run).where(_run.engagement_id == engagement_id, _run.state == "queued").order_by(_run.id)
+    return [_as_run(row) for row in connection.execute(query)]
+
+
 def abandon(connection: Connection, engagement_id: int, *, text: str, at: datetime) -> list[int]:
-    """End the runs that a killed process left `running`. Call it only under the engine's lease, when no run can be alive."""
-    dead = list(connection.execute(select(_run.id).where(_run.engagement_id == engagement_id, _run.state == "running")).scalars())
+    """End the runs that a killed process left `running`. Call it only under the engine's lease, when no run can be alive; those on the
+    queue live on without a process."""
+    left = select(_run.id).where(_run.engagement_id == engagement_id, _run.state == "running", _run.dispatch.is_(None))
+    dead = list(connection.execute(left).scalars())
     if dead:
         connection.execute(update(tables.run).where(_run.id.in_(dead)).values(state="failed", error=text, finished=at))
         open_steps = update(tables.step).where(_step.run_id.in_(dead), _step.state == "running")
@@ -71,8 +126,8 @@ def abandon(connection: Connection, engagement_id: int, *, text: str, at: dateti
 
 
 def ask_to_stop(connection: Connection, engagement_id: int, run_id: int) -> bool:
-    """Ask a running run to stop; False where no such run is running."""
-    where = (_run.engagement_id == engagement_id, _run.id == run_id, _run.state == "running")
+    """Ask a run to stop; False where no such run is running, or waits on the queue."""
+    where = (_run.engagement_id == engagement_id, _run.id == run_id, _run.state.in_(("running", "queued")))
     return connection.execute(update(tables.run).where(*where).values(stop=True)).rowcount == 1
 
 
@@ -81,9 +136,13 @@ def asked_to_stop(connection: Connection, run_id: int) -> bool:
     return bool(connection.execute(select(_run.stop).where(_run.id == run_id)).scalar())
 
 
-def begin_step(connection: Connection, run_id: int, *, name: str, of: str, at: datetime) -> int:
-    """A new step, in state `running`; its number."""
-    row = insert(tables.step).values(run_id=run_id, name=name, of=of, state="running", done=0, started=at, text="")
+def begin_step(connection: Connection, run_id: int, *, name: str, of: str, at: datetime, batch_id: int | None = None) -> int:
+    """A new step, in state `running`; its number. Of a batch, whoever began it before and did not end it is ended."""
+    if batch_id is not None:
+        left = update(tables.step).where(_step.run_id == run_id, _step.batch_id == batch_id, _step.state == "running")
+        connection.execute(left.values(state="failed", text="its process ended before it did", finished=at))
+    values = {"run_id": run_id, "name": name, "of": of, "state": "running", "done": 0, "started": at, "text": "", "batch_id": batch_id}
+    row = insert(tables.step).values(**values)
     return int(connection.execute(row.returning(_step.id)).scalar_one())
 
 
@@ -91,6 +150,12 @@ def end_step(connection: Connection, step_id: int, *, state: str, done: int, tot
     """The step ended."""
     values = {"state": state, "done": done, "total": total, "text": text, "finished": at}
     connection.execute(update(tables.step).where(_step.id == step_id).values(**values))
+
+
+def step_goes_on(connection: Connection, step_id: int, *, done: int, total: int | None, text: str, at: datetime) -> None:
+    """How far a running step is."""
+    where = (_step.id == step_id, _step.state == "running")
+    connection.execute(update(tables.step).where(*where).values(done=done, total=total, text=text, updated=at))
 
 
 def get(connection: Connection, engagement_id: int, run_id: int) -> RunRow | None:
@@ -121,6 +186,7 @@ def steps(connection: Connection, run_id: int) -> list[StepRow]:
             started=row.started,
             finished=row.finished,
             text=row.text,
+            updated=row.updated,
         )
         for row in found
     ]
@@ -154,4 +220,7 @@ def _as_run(row: Row[Any]) -> RunRow:
         stop=row.stop,
         counts=row.counts,
         error=row.error,
+        options=row.options or {},
+        dispatch=row.dispatch,
+        queued=row.queued,
     )

@@ -50,7 +50,7 @@ class SQLite(Backend):
         self._bulk = _engine(path, synchronous="NORMAL")
         self._ledger = _engine(path, synchronous="FULL")
         self._writing = threading.Lock()
-        self._writer: int | None = None
+        self._inside = threading.local()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -59,21 +59,21 @@ class SQLite(Backend):
 
     @contextmanager
     def write(self, transaction: str = "", *, durable: bool = False) -> Iterator[Connection]:
-        me = threading.get_ident()
-        if self._writer == me:
+        if getattr(self._inside, "write", False):
             raise RuntimeError("a transaction was begun inside another one of the same thread")
         # Waiting here is fair and cheap; waiting in SQLite polls, and ends after `busy_timeout`.
         with self._writing:
-            self._writer = me
+            self._inside.write = True
             try:
                 engine = self._ledger if durable else self._bulk
                 with self._translated(), engine.connect() as connection:
                     connection = connection.execution_options(metasync_write=True)
                     with connection.begin():
+                        self.guard(connection)
                         yield connection
                         fault.before_commit(transaction, _disk_full)
             finally:
-                self._writer = None
+                self._inside.write = False
         fault.after_commit(transaction)
 
     def open(self, *, create: bool, upgrade: bool) -> None:

@@ -432,7 +432,7 @@ run = Table(
     _id(),
     _engagement(index=True),
     Column("kind", String(20), nullable=False, comment="import, plan, export, confirm, run or undo"),
-    Column("state", String(20), nullable=False, comment="running, done, failed, stopped or waiting"),
+    Column("state", String(20), nullable=False, comment="queued, running, done, failed, stopped or waiting"),
     Column("what", JSON, nullable=False, comment="directories, profiles or plans"),
     Column("author", String(200), nullable=False),
     Column("started", UtcTime, nullable=False),
@@ -440,6 +440,10 @@ run = Table(
     Column("stop", Boolean, nullable=False, default=False, comment="asked to stop"),
     Column("counts", JSON, nullable=False),
     Column("error", Text),
+    Column("options", JSON, comment="of a run on the queue: what it was asked for with"),
+    Column("dispatch", String(20), comment="of a run on the queue: which dispatcher brings it to the workers"),
+    Column("queued", UtcTime, comment="when it was put on the queue"),
+    Index("ix_run_state", "engagement_id", "state"),
 )
 
 step = Table(
@@ -455,6 +459,8 @@ step = Table(
     Column("started", UtcTime, nullable=False),
     Column("finished", UtcTime),
     Column("text", Text, nullable=False, default=""),
+    Column("updated", UtcTime, comment="when `done`, `total` and `text` were looked at last"),
+    Column("batch_id", Id, comment="of a run on the queue: what was worked"),
 )
 
 batch = Table(
@@ -462,15 +468,21 @@ batch = Table(
     metadata,
     _id(),
     _engagement(),
-    Column("run_id", Id, ForeignKey("run.id"), nullable=False),
-    _directory(),
-    Column("state", String(20), nullable=False, comment="ready, leased, done"),
+    Column("run_id", Id, ForeignKey("run.id"), nullable=False, index=True),
+    Column("kind", String(20), nullable=False, comment="export; of a run on the queue also run, import, synchronise and its other steps"),
+    Column("of", Text, nullable=False, comment="the directory or profiles"),
+    Column("directory_id", Id, ForeignKey("directory.id"), comment="of an export"),
+    Column("state", String(20), nullable=False, comment="ready, leased, waiting (for other batches of its run) or done"),
     Column("nonce", String(32), nullable=False),
     Column("owner", String(200)),
     Column("fence", Integer, nullable=False, default=0),
     Column("lease_until", UtcTime),
     Column("due_at", UtcTime),
+    Column("nudged", UtcTime, comment="when a dispatcher was told of it last"),
+    Column("attempts", Integer, nullable=False, comment="how often a worker began it"),
     Column("created", UtcTime, nullable=False),
+    Column("what", JSON, comment="what the step needs to know"),
+    Column("result", JSON, comment="what the step came to"),
     Index("ix_batch_state", "state", "directory_id"),
 )
 
@@ -666,6 +678,8 @@ schedule = Table(
     Column("profile", String(200), primary_key=True),
     Column("paused", Boolean, nullable=False, default=False),
     Column("next", UtcTime),
+    Column("rule", Text, comment="the words of the document that `next` was worked out from"),
+    Column("run_id", Id, comment="the run that it was put on the queue with last"),
 )
 
 audit = Table(

@@ -10,9 +10,10 @@ import pytest
 
 from metasync.contract import Kind, RunNotice, Stopped, hookimpl
 from metasync.runs import run as running
-from metasync.runs.dispatch import Inline, dispatcher_class
+from metasync.runs import steps
 from metasync.runs.record import recorded
-from metasync.runs.run import Waits, directories_of
+from metasync.runs.outcome import Waits
+from metasync.runs.verbs import directories_of
 from metasync.store import audit
 from metasync.store import runs as rows
 from metasync.testing.engine import Engine
@@ -189,7 +190,7 @@ def test_an_internal_error_is_recorded_by_its_type_alone(engine: Engine, monkeyp
     def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("with a secret in its message")
 
-    monkeypatch.setattr(running, "synchronise", broken)
+    monkeypatch.setattr(steps, "synchronise", broken)
     with pytest.raises(ZeroDivisionError):
         running.run(engine.workspace, ["people"])
     (row,) = recorded_runs(engine)
@@ -203,30 +204,3 @@ def test_a_paused_profile_is_left_out_and_its_directories_are_not_read(engine: E
     outcome = running.run(engine.workspace, ["people", "groups"])
     assert dict(outcome.left_out) == {"people": "paused", "groups": "paused"}
     assert outcome.state == "done"
-
-
-def test_inline_dispatch_works_a_batch_at_once() -> None:
-    worked: list[tuple[int, int, str]] = []
-    Inline(lambda run, batch, nonce: worked.append((run, batch, nonce)), {}).nudge(1, 2, "n")
-    assert worked == [(1, 2, "n")]
-    assert dispatcher_class("inline", {}) is Inline
-
-
-def test_a_dispatcher_that_loses_a_nudge_is_nudged_again(engine: Engine, ad: MemoryDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    from metasync.runs import dispatch
-
-    class Forgetful(Inline):
-        name = "forgetful"
-        lost = 0
-
-        def nudge(self, run: int, batch: int, nonce: str) -> None:
-            if Forgetful.lost == 0:
-                Forgetful.lost += 1
-            else:
-                super().nudge(run, batch, nonce)
-
-    monkeypatch.setattr(dispatch, "SWEEP", 0.0)
-    monkeypatch.setattr(dispatch, "dispatcher_class", lambda *_: Forgetful)
-    assert running.run(engine.workspace, ["people"], approve=True).written == {"confirmed": 1}
-    assert Forgetful.lost == 1
-    assert len(ad.anchors(Kind.USER)) == 1

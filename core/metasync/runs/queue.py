@@ -1,0 +1,126 @@
+"""Putting a run on the queue, and following it until its end."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from metasync.contract import Dispatcher, MetasyncError, Stopped
+from metasync.runs.dispatch import make_dispatcher
+from metasync.runs.outcome import RunOutcome
+from metasync.store import audit, batches, queue
+from metasync.store import runs as rows
+from metasync.store.runs import RunRow
+from metasync.workspace import Workspace
+
+LOOK = 0.3
+"""Seconds between two looks at a run that is followed."""
+ENDED = ("done", "failed", "stopped", "waiting")
+
+
+class RunFailed(MetasyncError):
+    """A run on the queue failed, in the words of whoever worked it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ordered:
+    """A run on the queue."""
+
+    run: int
+    batch: int
+    nonce: str
+
+
+def order(workspace: Workspace, kind: str, what: Sequence[str], options: Mapping[str, Any]) -> Ordered:
+    """Put a run on the queue. Committed before it returns, so that a dispatcher may be told."""
+    nonce = secrets.token_hex(16)
+    with workspace.backend.write("queue.order", durable=True) as connection:
+        at = workspace.backend.now(connection)
+        run_id = rows.enqueue(
+            connection,
+            workspace.engagement_id,
+            kind=kind,
+            what=what,
+            options=options,
+            dispatch=workspace.dispatch,
+            author=workspace.author,
+            at=at,
+        )
+        batch_id = batches.add(connection, workspace.engagement_id, run_id=run_id, kind=queue.RUN, of=f"run {run_id}", nonce=nonce, at=at)
+        detail = {"kind": kind, "what": list(what), "dispatch": workspace.dispatch}
+        audit.append(connection, workspace.engagement_id, workspace.author, "run queued", f"run {run_id}", detail)
+    return Ordered(run=run_id, batch=batch_id, nonce=nonce)
+
+
+def nudge(dispatcher: Dispatcher, workspace: Workspace, ordered: Ordered) -> None:
+    """Tell a dispatcher of it. One that fails is told again by the sweep, so nothing is lost."""
+    dispatcher.nudge(ordered.run, ordered.batch, ordered.nonce)
+    with workspace.backend.write() as connection:
+        queue.set_nudged(connection, [ordered.batch], at=workspace.backend.now(connection))
+
+
+def ordered(workspace: Workspace, kind: str, what: Sequence[str], options: Mapping[str, Any]) -> RunOutcome:
+    """Put a run on the queue and follow it to its end. Raises `Stopped` once it was asked to stop and has, `RunFailed` with its words."""
+    found = order(workspace, kind, what, options)
+    dispatcher = make_dispatcher(workspace.dispatch, workspace.host.dispatchers, _nobody, workspace.queue)
+    nudge(dispatcher, workspace, found)
+    return follow(workspace, found)
+
+
+def follow(workspace: Workspace, found: Ordered) -> RunOutcome:
+    """Wait for the end of a run, and report how far it is meanwhile. Whoever wishes to stop asks the run to, and waits until it has; who
+    wishes so once more leaves it to itself (`KeyboardInterrupt`)."""
+    asked = False
+    while True:
+        with workspace.backend.read() as connection:
+            row = rows.get(connection, workspace.engagement_id, found.run)
+            assert row is not None
+            if row.state in ENDED:
+                batch = batches.get(connection, found.batch)
+                return _outcome(row, batch.result if batch is not None else None)
+            steps = [one for one in rows.steps(connection, found.run) if one.state == "running"]
+            nobody = not queue.workers(connection, workspace.backend.now(connection))
+            before = queue.waiting_runs(connection, workspace.engagement_id, found.run)
+        if nobody:
+            workspace.report(0, None, f"run {found.run} waits for a worker: start `metasync worker` or `metasync up`")
+        elif row.state == "queued":
+            workspace.report(0, None, f"run {found.run} waits on the queue" + (f", {before} before it" if before else ""))
+        for one in steps:
+            workspace.report(one.done, one.total, f"{one.name} {one.of}: {one.text}" if one.text else f"{one.name} {one.of}")
+        if workspace.stop.wait(LOOK):
+            if asked:
+                raise KeyboardInterrupt
+            asked = True
+            stop(workspace, found.run)
+            workspace.stop.clear()
+
+
+def stop(workspace: Workspace, run_id: int) -> RunRow | None:
+    """Ask a run to stop; one that was not begun ends at once. None: it is not under way."""
+    with workspace.backend.write(durable=True) as connection:
+        row = rows.get(connection, workspace.engagement_id, run_id)
+        if row is None or not rows.ask_to_stop(connection, workspace.engagement_id, run_id):
+            return None
+        audit.append(connection, workspace.engagement_id, workspace.author, "stop", f"run {run_id}")
+        if row.state == "queued":
+            rows.end(connection, run_id, state="stopped", counts={}, error="asked to stop", at=workspace.backend.now(connection))
+            queue.close(connection, run_id, result={})
+        else:
+            queue.wake(connection, run_id)
+        return rows.get(connection, workspace.engagement_id, run_id)
+
+
+def _outcome(row: RunRow, result: Any) -> RunOutcome:
+    stored = (result or {}).get("outcome")
+    if stored is not None:
+        return RunOutcome.from_json(stored)
+    if row.state == "stopped":
+        raise Stopped
+    raise RunFailed(f"run {row.id} failed: {row.error}")
+
+
+def _nobody(run: int, batch: int, nonce: str) -> None:
+    """Whoever asks for a run works none."""
+    raise MetasyncError("this process works no batches")

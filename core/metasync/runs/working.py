@@ -1,0 +1,278 @@
+"""One batch of the queue, worked by whoever takes it: a step of a run, an export, or the run itself, which is told from its beginning as
+far as it comes. Safe to be called twice, late, and with numbers that were forged: it does what the database says is to be done, or nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from metasync.contract import MetasyncError, Stopped
+from metasync.exporting import work as work_export
+from metasync.lease import Lease, LeaseLost
+from metasync.runs.doing import NotYet
+from metasync.runs.lease import EngineBusy, EngineLease
+from metasync.runs.outcome import RunOutcome
+from metasync.runs.queued import Queued
+from metasync.runs.record import ActiveRun, ended, note_begin, note_end, tell
+from metasync.runs.steps import WORK
+from metasync.runs.verbs import VERBS, Telling
+from metasync.store import batches, queue
+from metasync.store import runs as rows
+from metasync.store.backend import Backend
+from metasync.store.batches import BatchRow
+from metasync.store.errors import StoreError
+from metasync.words import failure
+from metasync.workspace import Workspace
+
+SLICE = 30.0
+"""Seconds that an export is worked before it is given back: far below the time after which a queue takes a message for lost."""
+REST = timedelta(seconds=3)
+"""How long a batch rests whose turn it is not."""
+ATTEMPTS = 3
+"""So often a step is begun that ends in an error nobody foresaw, or takes its process with it."""
+
+_log = logging.getLogger(__name__)
+
+
+class Taken(MetasyncError):
+    """Somebody else works this batch, or it is done."""
+
+
+class BatchLease(Lease):
+    """Held while one batch is worked; kept in the batch's own row."""
+
+    def __init__(self, backend: Backend, batch_id: int, on_beat: Callable[[Lease], None]) -> None:
+        super().__init__(backend, f"batch {batch_id}", on_beat)
+        self._batch_id = batch_id
+        self.row: BatchRow | None = None
+
+    def _take(self, connection: Connection, until: datetime) -> int:
+        now = self._backend.now(connection)
+        self.row = queue.take(self._backend, connection, self._batch_id, owner=self.owner, until=until, now=now)
+        if self.row is None:
+            raise Taken(f"batch {self._batch_id} is worked by somebody else, or done")
+        return self.row.fence
+
+    def _hold(self, connection: Connection, until: datetime) -> bool:
+        return queue.renew(connection, self._batch_id, self.fence, until=until)
+
+    def _ours(self, connection: Connection) -> bool:
+        return queue.holds(connection, self._batch_id, self.fence)
+
+    def _give_back(self, connection: Connection, at: datetime) -> None:
+        """What was not ended or laid aside meanwhile may be taken at once."""
+        queue.give_back(connection, self._batch_id, self.fence)
+
+
+def work(workspace: Workspace, batch_id: int, nonce: str) -> bool:
+    """Work one batch as far as it comes; was there anything to do? `workspace.stop` ends it soon, and leaves the rest to others. Raises
+    `StoreError` where the database is gone: then somebody else takes the batch over."""
+    with workspace.backend.read() as connection:
+        row = batches.get(connection, batch_id)
+    if row is None or row.nonce != nonce or not nonce or row.state == "done" or row.engagement_id != workspace.engagement_id:
+        return False
+    try:
+        if row.kind == queue.EXPORT:
+            return _export(workspace, row)
+        return _Batch(workspace, row.id).work()
+    except (Taken, LeaseLost) as error:
+        _log.info("%s", error)
+        return False
+
+
+def _export(workspace: Workspace, row: BatchRow) -> bool:
+    """A slice of an export, under the lease of its directory."""
+    inside = replace(workspace, stop=threading.Event())
+    run = ActiveRun(id=row.run_id, workspace=inside)
+    watch = _Watch(run, workspace.stop)
+    with watch, run.step("export", row.of, batch_id=row.id) as (step, reporting):
+        outcome = work_export(reporting, row.id, row.nonce, slice_seconds=SLICE)
+        step.text = "; ".join(outcome.unavailable.values())
+        if outcome.unavailable:
+            step.state = "failed"
+    busy = not outcome.counts and not outcome.unavailable and outcome.later is None
+    return not busy
+
+
+class _Watch:
+    """Looks after a step that has no lease of ours: every few seconds, whether it shall stop."""
+
+    def __init__(self, run: ActiveRun, leaving: threading.Event) -> None:
+        self._run, self._leaving = run, leaving
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"watch of run {run.id}", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._end.wait(0.5):
+            if self._leaving.is_set():
+                self._run.workspace.stop.set()
+            try:
+                self._run.look()
+            except Exception as error:  # a busy database: it looks again
+                _log.warning("run %s could not be looked at: %s", self._run.id, error)
+
+
+class _Batch:
+    """A step, or a run."""
+
+    def __init__(self, workspace: Workspace, batch_id: int) -> None:
+        self._outer = workspace
+        self._batch_id = batch_id
+        self._stop = threading.Event()
+
+    def work(self) -> bool:
+        """Take it, work it, say what it came to."""
+        looked: list[ActiveRun] = []
+
+        def watch(lease: Lease) -> None:
+            if lease.lost.is_set() or self._outer.stop.is_set():
+                self._stop.set()
+            elif looked:
+                looked[0].look()
+
+        with BatchLease(self._outer.backend, self._batch_id, watch) as lease:
+            assert lease.row is not None
+            workspace = replace(self._outer, backend=self._outer.backend.guarded(lease.check), stop=self._stop)
+            with workspace.backend.read() as connection:
+                row = rows.get(connection, workspace.engagement_id, lease.row.run_id)
+            assert row is not None
+            workspace = replace(workspace, author=row.author)
+            run = ActiveRun(id=row.id, workspace=workspace)
+            looked.append(run)
+            if row.finished is not None:
+                return False  # a run that ended closed it meanwhile
+            if lease.row.kind != queue.RUN:
+                return _worked(run, lease)
+            try:
+                # Not the guarded one: it is given back once the batch is laid aside, and is not ours any more.
+                with EngineLease(self._outer.backend, workspace.engagement.name, of_run=run.id):
+                    return _told(run, row, lease)
+            except EngineBusy:
+                _rest(workspace, lease.row, REST, begun=False)
+                return False
+
+
+def _worked(run: ActiveRun, lease: BatchLease) -> bool:
+    """One step."""
+    batch, workspace = lease.row, run.workspace
+    assert batch is not None
+    result: dict[str, Any]
+    try:
+        if batch.attempts > ATTEMPTS:
+            raise MetasyncError(f"{batch.kind} of {batch.of} was begun {ATTEMPTS} times, and its process ended each time; see the log")
+        with run.step(batch.kind, batch.of, batch_id=batch.id) as (step, inside):
+            result = {"value": WORK[batch.kind](run, step, inside, batch.of, batch.what)}
+    except Stopped:
+        with workspace.backend.read() as connection:
+            leaving = not rows.asked_to_stop(connection, run.id)
+        if leaving:
+            _rest(workspace, batch, timedelta(0), begun=False)  # this worker leaves; somebody else goes on
+            return True
+        result = {"stopped": True, "value": None}
+    except (StoreError, LeaseLost):
+        raise
+    except MetasyncError as error:
+        result = {"error": str(error)}
+    except Exception as error:
+        _log.exception("%s of %s failed", batch.kind, batch.of)
+        if batch.attempts < ATTEMPTS:
+            _rest(workspace, batch, timedelta(seconds=2**batch.attempts))
+            return True
+        result = {"error": f"internal error: {failure(error)}"}
+    with workspace.backend.write("queue.done", durable=True) as connection:
+        queue.done(connection, batch.id, result=result)
+    return True
+
+
+def _told(run: ActiveRun, row: rows.RunRow, lease: BatchLease) -> bool:
+    """The run as far as it comes."""
+    batch, workspace = lease.row, run.workspace
+    assert batch is not None
+    if row.state == "queued":
+        _begin(run, row)
+    return _tell(run, row, batch)
+
+
+def _begin(run: ActiveRun, row: rows.RunRow) -> None:
+    workspace = run.workspace
+    with workspace.backend.write("queue.begin", durable=True) as connection:
+        now = workspace.backend.now(connection)
+        rows.abandon(connection, workspace.engagement_id, text="its process ended before it did", at=now)
+        rows.take_up(connection, run.id, at=now)
+        note_begin(connection, workspace, run.id, row.kind, row.what)
+    tell(run, "metasync_run_started", row.what)
+
+
+def _tell(run: ActiveRun, row: rows.RunRow, batch: BatchRow) -> bool:
+    workspace = run.workspace
+    with workspace.backend.read() as connection:
+        doing = Queued(run, batches.of_run(connection, run.id))
+        if rows.asked_to_stop(connection, run.id):
+            workspace.stop.set()
+    outcome: RunOutcome | None = None
+    try:
+        with ended(run):
+            workspace.check_stop()
+            if batch.attempts > ATTEMPTS:
+                raise MetasyncError(f"run {run.id} was begun {ATTEMPTS} times, and the process that worked it ended each time; see the log")
+            _same_document(workspace, doing)
+            outcome = VERBS[row.kind](Telling(run=run, doing=doing), row.what, **row.options)
+    except NotYet:
+        _wait(workspace, batch, doing.waits_for)
+        return True
+    except (StoreError, LeaseLost):
+        raise
+    except Stopped:
+        with workspace.backend.read() as connection:
+            leaving = not rows.asked_to_stop(connection, run.id)
+        if leaving:
+            _rest(workspace, batch, timedelta(0), begun=False)  # this worker leaves; somebody else goes on
+            return True
+        at_work = [one.id for one in doing.known if one.state == "leased" and one.id != batch.id]
+        if at_work:
+            # They hear of it, too, and end what they have in hand.
+            _wait(workspace, batch, at_work)
+            return True
+    except MetasyncError:
+        pass
+    except Exception:
+        _log.exception("run %s failed", run.id)
+    with workspace.backend.write("queue.end", durable=True) as connection:
+        note_end(connection, run)
+        queue.close(connection, run.id, result={"outcome": outcome.as_json() if outcome is not None else None})
+    tell(run, "metasync_run_finished", row.what)
+    return True
+
+
+def _same_document(workspace: Workspace, doing: Queued) -> None:
+    """A run is of one revision: what its steps came to under another one means something else."""
+    began = doing.once("revision", lambda: workspace.engagement.revision)
+    if began != workspace.engagement.revision:
+        raise MetasyncError(
+            f"the document changed while the run was under way (revision {began}, now {workspace.engagement.revision}); run it again"
+        )
+
+
+def _wait(workspace: Workspace, batch: BatchRow, steps: Collection[int]) -> None:
+    with workspace.backend.write("queue.wait", durable=True) as connection:
+        queue.wait(connection, batch.id, batch.fence, steps)
+
+
+def _rest(workspace: Workspace, batch: BatchRow, pause: timedelta, *, begun: bool = True) -> None:
+    with workspace.backend.write() as connection:
+        due_at = workspace.backend.now(connection) + pause
+        queue.give_back(connection, batch.id, batch.fence, due_at=due_at, begun=begun)

@@ -1,0 +1,153 @@
+"""Queries of the queue: which batches may be worked now, who takes one, and who is waked by its end.
+
+A run on the queue has one batch of its own (kind `run`), which tells it from its beginning as far as it comes, and one for each step. It
+waits for these; the end of each makes it ready again. Whoever is killed leaves a lease that runs out, and somebody else takes the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, or_, select, update
+
+from metasync import liveness
+from metasync.store.backend import Backend
+from metasync.store.batches import BatchRow, as_batch
+from metasync.store.tables import batch, lease, run
+
+RUN, EXPORT = "run", "export"
+FEW = 8
+"""Batches of one engagement that are looked at together."""
+
+
+def runnable(connection: Connection, engagement_id: int, *, now: datetime, limit: int = FEW) -> list[BatchRow]:
+    """What may be worked for an engagement, in the order in which it should be: the steps of the run that is under way; else the run that
+    waits longest. Others may take it at the same moment."""
+    under_way = select(run.c.id).where(run.c.engagement_id == engagement_id, run.c.state == "running", run.c.dispatch.is_not(None))
+    current = connection.execute(under_way).scalars().first()
+    if current is None:
+        next_one = select(run.c.id).where(run.c.engagement_id == engagement_id, run.c.state == "queued").order_by(run.c.id).limit(1)
+        current = connection.execute(next_one).scalars().first()
+    if current is None:
+        return []
+    query = select(batch).where(batch.c.run_id == current, batch.c.state.in_(("ready", "leased")))
+    found = [row for row in connection.execute(query.order_by(batch.c.id)) if _may_be_taken(row, now)]
+    return [as_batch(row) for row in found[:limit]]
+
+
+def _may_be_taken(row: Row[Any], now: datetime) -> bool:
+    if row.state == "ready":
+        return row.due_at is None or row.due_at <= now
+    return row.lease_until is None or row.lease_until <= now or (row.owner is not None and liveness.is_dead(row.owner))
+
+
+def next_due(connection: Connection, engagement_ids: Sequence[int]) -> datetime | None:
+    """When the first batch that rests may be worked."""
+    query = select(func.min(batch.c.due_at)).where(batch.c.engagement_id.in_(engagement_ids), batch.c.state == "ready")
+    found: datetime | None = connection.execute(query).scalar()
+    return found
+
+
+def take(backend: Backend, connection: Connection, batch_id: int, *, owner: str, until: datetime, now: datetime) -> BatchRow | None:
+    """Lease a batch; None: somebody else has it, or it is done."""
+    query = backend.claimable(select(batch).where(batch.c.id == batch_id))
+    row = connection.execute(query).one_or_none()
+    if row is None or row.state not in ("ready", "leased") or not _may_be_taken(row, now):
+        return None
+    values = {"state": "leased", "owner": owner, "fence": row.fence + 1, "lease_until": until, "due_at": None, "attempts": row.attempts + 1}
+    connection.execute(update(batch).where(batch.c.id == batch_id).values(**values))
+    taken = connection.execute(select(batch).where(batch.c.id == batch_id)).one()
+    return as_batch(taken)
+
+
+def holds(connection: Connection, batch_id: int, fence: int) -> bool:
+    """Is the batch leased to whoever took it with this fence?"""
+    query = select(batch.c.id).where(*_mine(batch_id, fence))
+    return connection.execute(query).one_or_none() is not None
+
+
+def renew(connection: Connection, batch_id: int, fence: int, *, until: datetime) -> bool:
+    """Lease it for longer; False: somebody else has it by now."""
+    return connection.execute(update(batch).where(*_mine(batch_id, fence)).values(lease_until=until)).rowcount == 1
+
+
+def give_back(connection: Connection, batch_id: int, fence: int, *, due_at: datetime | None = None, begun: bool = True) -> bool:
+    """Let somebody else work it, at `due_at` at the earliest. `begun`: False where nothing was done, so that it does not count."""
+    values: dict[str, Any] = {"state": "ready", "owner": None, "lease_until": None, "due_at": due_at, "nudged": None}
+    if not begun:
+        values["attempts"] = batch.c.attempts - 1
+    return connection.execute(update(batch).where(*_mine(batch_id, fence)).values(**values)).rowcount == 1
+
+
+def wait(connection: Connection, batch_id: int, fence: int, steps: Collection[int]) -> bool:
+    """Lay a run's batch aside until one of these steps ends; False: one did meanwhile, and the run can go on."""
+    ended = select(batch.c.id).where(batch.c.id.in_(list(steps)), batch.c.state == "done").limit(1)
+    if connection.execute(ended).one_or_none() is not None:
+        return False
+    values = {"state": "waiting", "owner": None, "lease_until": None, "attempts": 0}
+    connection.execute(update(batch).where(*_mine(batch_id, fence)).values(**values))
+    return True
+
+
+def lay_aside(connection: Connection, batch_id: int, *, due_at: datetime, what: Mapping[str, Any]) -> None:
+    """Let somebody else go on with a batch, at `due_at` at the earliest; whoever calls holds its directory."""
+    values = {"state": "ready", "owner": None, "lease_until": None, "due_at": due_at, "nudged": None, "what": dict(what)}
+    connection.execute(update(batch).where(batch.c.id == batch_id).values(**values))
+
+
+def done(connection: Connection, batch_id: int, *, result: Mapping[str, Any]) -> None:
+    """A batch ended with this, and its run goes on."""
+    values = {"state": "done", "owner": None, "lease_until": None, "result": dict(result)}
+    connection.execute(update(batch).where(batch.c.id == batch_id).values(**values))
+    run_id = connection.execute(select(batch.c.run_id).where(batch.c.id == batch_id)).scalar_one()
+    wake(connection, run_id)
+
+
+def wake(connection: Connection, run_id: int) -> None:
+    """Have a run that waits told again."""
+    mine = and_(batch.c.run_id == run_id, batch.c.kind == RUN, batch.c.state == "waiting")
+    connection.execute(update(batch).where(mine).values(state="ready", due_at=None, nudged=None))
+
+
+def close(connection: Connection, run_id: int, *, result: Mapping[str, Any]) -> None:
+    """End what is left of a run's batches, whoever works them: he finds that out before he records anything."""
+    left = and_(batch.c.run_id == run_id, batch.c.state != "done")
+    values = {"state": "done", "owner": None, "lease_until": None, "result": dict(result), "fence": batch.c.fence + 1}
+    connection.execute(update(batch).where(left).values(**values))
+
+
+def to_nudge(connection: Connection, engagement_id: int, *, now: datetime, since: datetime) -> list[BatchRow]:
+    """What may be worked and nobody was told of since then."""
+    found = runnable(connection, engagement_id, now=now)
+    nudged = select(batch.c.id).where(batch.c.id.in_([one.id for one in found]), or_(batch.c.nudged.is_(None), batch.c.nudged <= since))
+    due = set(connection.execute(nudged).scalars())
+    return [one for one in found if one.id in due]
+
+
+def set_nudged(connection: Connection, batch_ids: Sequence[int], *, at: datetime) -> None:
+    """Somebody is told of them."""
+    connection.execute(update(batch).where(batch.c.id.in_(batch_ids)).values(nudged=at))
+
+
+def leased(connection: Connection) -> dict[int, int]:
+    """Engagement -> how many of its batches are worked now."""
+    query = select(batch.c.engagement_id, func.count()).where(batch.c.state == "leased").group_by(batch.c.engagement_id)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def waiting_runs(connection: Connection, engagement_id: int, before: int) -> int:
+    """How many runs stand on the queue before this one."""
+    query = select(func.count()).where(run.c.engagement_id == engagement_id, run.c.state.in_(("queued", "running")), run.c.id < before)
+    return int(connection.execute(query).scalar_one())
+
+
+def workers(connection: Connection, now: datetime) -> list[str]:
+    """The owners of all workers that live."""
+    found = connection.execute(select(lease.c.owner).where(lease.c.name.like("worker/%"), lease.c.until > now)).scalars()
+    return [one for one in found if not liveness.is_dead(one)]
+
+
+def _mine(batch_id: int, fence: int) -> tuple[Any, ...]:
+    return (batch.c.id == batch_id, batch.c.state == "leased", batch.c.fence == fence)

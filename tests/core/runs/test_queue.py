@@ -1,0 +1,343 @@
+"""A run on the queue comes to what it comes to where it is asked for, whoever works its batches, in whatever order, and however often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metasync.contract import Kind, MetasyncError, Stopped
+from metasync.runs import queue as ordering
+from metasync.runs import run as running
+from metasync.runs import steps, working
+from metasync.runs.dispatch import make_dispatcher
+from metasync.runs.lease import EngineBusy, EngineLease
+from metasync.runs.outcome import RunOutcome, Waits
+from metasync.runs.queue import Ordered, order
+from metasync.runs.verbs import apart
+from metasync.store import audit, batches, queue
+from metasync.store import runs as rows
+from metasync.testing.engine import Engine
+from metasync.testing.memory import MemoryDirectory
+from metasync.testing.staff import BASE, DOCUMENT, STAFF, person
+from metasync.workspace import Workspace
+
+APART = """
+engagement: apart
+plugins: {standard: ">=0"}
+directories:
+  hr: {connector: memory, options: {store: hr}}
+  ad: {connector: memory, options: {store: ad}, mark: mark}
+  shop: {connector: memory, options: {store: shop}}
+  till: {connector: memory, options: {store: till}, mark: mark}
+profiles:
+  people: {kind: user, source: hr, target: ad, match: [{source: mail, target: mail}],
+           place: '"OU=People,DC=memory,DC=test"', map: {cn: source.displayName, mail: source.mail}}
+  keepers: {kind: user, source: shop, target: till, match: [{source: mail, target: mail}],
+            place: '"OU=People,DC=memory,DC=test"', map: {cn: source.displayName, mail: source.mail}}
+"""
+
+Choose = Callable[[list[batches.BatchRow]], batches.BatchRow]
+
+
+@pytest.fixture
+def hr() -> MemoryDirectory:
+    directory = MemoryDirectory()
+    person(directory, "Ann Lee")
+    person(directory, "Bo Lee")
+    return directory
+
+
+@pytest.fixture
+def ad() -> MemoryDirectory:
+    directory = MemoryDirectory()
+    directory.add(Kind.CONTAINER, name="People", path=BASE)
+    return directory
+
+
+@pytest.fixture
+def engine(tmp_path: Path, hr: MemoryDirectory, ad: MemoryDirectory) -> Iterator[Engine]:
+    made = Engine(tmp_path, DOCUMENT.format(profiles=STAFF), {"hr": hr, "ad": ad})
+    yield made
+    made.close()
+
+
+def of(engine: Engine) -> Workspace:
+    return replace(engine.workspace, dispatch="database")
+
+
+def runnable(workspace: Workspace) -> list[batches.BatchRow]:
+    with workspace.backend.read() as connection:
+        return queue.runnable(connection, workspace.engagement_id, now=workspace.backend.now(connection))
+
+
+def drain(workspace: Workspace, choose: Choose = lambda found: found[0]) -> list[str]:
+    """Work until nothing may be worked; the kinds, in their order."""
+    worked: list[str] = []
+    while found := runnable(workspace):
+        row = choose(found)
+        working.work(workspace, row.id, row.nonce)
+        worked.append(row.kind)
+        assert len(worked) < 100, f"it never ends: {worked}"
+    return worked
+
+
+def outcome(workspace: Workspace, ordered: Ordered) -> RunOutcome:
+    with workspace.backend.read() as connection:
+        row = rows.get(connection, workspace.engagement_id, ordered.run)
+    assert row is not None
+    assert row.state in ordering.ENDED, "following it would wait for ever"
+    return ordering.follow(workspace, ordered)
+
+
+def ordered_run(workspace: Workspace, *profiles: str, approve: bool = True) -> Ordered:
+    return order(workspace, "run", list(profiles) or ["people", "groups"], {"approve": approve})
+
+
+def batches_of(workspace: Workspace, run_id: int = 1) -> list[batches.BatchRow]:
+    with workspace.backend.read() as connection:
+        return batches.of_run(connection, run_id)
+
+
+def taken_over(workspace: Workspace, batch_id: int, *, alive: bool) -> None:
+    """A worker on another machine takes a batch, and lives on or dies of it."""
+    with workspace.backend.write() as connection:
+        now = workspace.backend.now(connection)
+        until = now + timedelta(hours=1) if alive else now
+        assert queue.take(workspace.backend, connection, batch_id, owner="elsewhere:1:1", until=until, now=now + timedelta(hours=1))
+
+
+def test_a_run_on_the_queue_comes_to_what_it_comes_to_inline(
+    engine: Engine, tmp_path: Path, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    (tmp_path / "inline").mkdir()
+    target = MemoryDirectory()
+    target.add(Kind.CONTAINER, name="People", path=BASE)
+    inline = Engine(tmp_path / "inline", DOCUMENT.format(profiles=STAFF), {"hr": hr, "ad": target})
+    try:
+        expected = running.run(inline.workspace, ["people", "groups"], approve=True)
+        with inline.backend.read() as connection:
+            hashes = [row.detail["hash"] for row in audit.rows(connection) if row.action == "approve"]
+    finally:
+        inline.close()
+    workspace = of(engine)
+    found = ordered_run(workspace)
+    assert {"run", "import", "synchronise", "plan", "export", "confirm"} == set(drain(workspace))
+    got = outcome(workspace, found)
+    assert got.written == expected.written == {"confirmed": 2}
+    assert (got.state, got.plans, got.imports, got.left_out) == (expected.state, expected.plans, expected.imports, expected.left_out)
+    with engine.backend.read() as connection:
+        assert [row.detail["hash"] for row in audit.rows(connection) if row.action == "approve"] == hashes
+        assert audit.verify(connection) == []
+    assert len(ad.anchors(Kind.USER)) == len(target.anchors(Kind.USER)) == 2
+
+
+@pytest.mark.parametrize("at", [0, -1], ids=["oldest first", "newest first"])
+def test_the_order_in_which_batches_are_worked_means_nothing(engine: Engine, ad: MemoryDirectory, at: int) -> None:
+    workspace = of(engine)
+    found = ordered_run(workspace)
+    drain(workspace, lambda found: found[at])
+    assert outcome(workspace, found).written == {"confirmed": 2}
+    assert len(ad.anchors(Kind.USER)) == 2
+
+
+def test_a_message_that_comes_twice_late_or_forged_does_nothing(engine: Engine, ad: MemoryDirectory) -> None:
+    workspace = of(engine)
+    found = ordered_run(workspace)
+    seen: list[batches.BatchRow] = []
+
+    def choose(some: list[batches.BatchRow]) -> batches.BatchRow:
+        for row in seen:  # every message so far, once more
+            if row.kind != "run":
+                assert not working.work(workspace, row.id, row.nonce)
+        assert not working.work(workspace, some[0].id, "0" * 32)
+        assert not working.work(workspace, some[0].id, "")
+        assert not working.work(workspace, 999_999, some[0].nonce)
+        seen.append(some[0])
+        return some[0]
+
+    drain(workspace, choose)
+    assert outcome(workspace, found).written == {"confirmed": 2}
+    for row in seen:
+        assert not working.work(workspace, row.id, row.nonce)
+    assert len(ad.anchors(Kind.USER)) == 2
+
+
+def test_a_step_whose_worker_died_is_taken_by_the_next_and_goes_on(engine: Engine) -> None:
+    workspace = of(engine)
+    found = ordered_run(workspace)
+    died: set[str] = set()
+
+    def choose(some: list[batches.BatchRow]) -> batches.BatchRow:
+        (row, *_) = some
+        if row.kind in ("import", "synchronise", "plan", "confirm") and row.kind not in died:
+            died.add(row.kind)
+            taken_over(workspace, row.id, alive=False)
+        return row
+
+    drain(workspace, choose)
+    assert died == {"import", "synchronise", "plan", "confirm"}
+    assert outcome(workspace, found).written == {"confirmed": 2}
+
+
+def test_what_somebody_works_is_taken_by_nobody(engine: Engine) -> None:
+    workspace = of(engine)
+    ordered_run(workspace)
+    (row,) = runnable(workspace)
+    taken_over(workspace, row.id, alive=True)
+    assert runnable(workspace) == []
+    assert not working.work(workspace, row.id, row.nonce)
+
+
+def test_whoever_was_taken_over_from_records_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = of(engine)
+    ordered_run(workspace)
+    real = steps.synchronise
+
+    def slow(inside: Workspace, *rest: Any) -> Any:
+        (row,) = [one for one in batches_of(workspace) if one.kind == "synchronise"]
+        taken_over(workspace, row.id, alive=True)
+        return real(inside, *rest)
+
+    monkeypatch.setattr(steps, "synchronise", slow)
+    drain(workspace)
+    with engine.backend.read() as connection:
+        states = {step.name: step.state for step in rows.steps(connection, 1)}
+    assert states["synchronise"] == "running", "whoever took over ends it"
+    assert not any(one.kind == "plan" for one in batches_of(workspace))
+
+
+def test_an_import_that_fails_fails_its_profiles_and_the_run_says_so(engine: Engine, ad: MemoryDirectory) -> None:
+    workspace = of(engine)
+    ad.faults.unavailable = "closed today"
+    found = ordered_run(workspace)
+    drain(workspace)
+    got = outcome(workspace, found)
+    assert got.state == "failed"
+    assert dict(got.left_out) == dict.fromkeys(("people", "groups"), "the import of ad is not complete")
+    with engine.backend.read() as connection:
+        row = rows.get(connection, workspace.engagement_id, found.run)
+    assert row is not None
+    assert "closed today" in (row.error or "")
+
+
+def test_an_error_nobody_foresaw_is_tried_three_times_and_then_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = of(engine)
+    tried: list[int] = []
+
+    def broken(*_: Any) -> None:
+        tried.append(1)
+        raise ZeroDivisionError("with a secret in its message")
+
+    monkeypatch.setattr(steps, "synchronise", broken)
+    monkeypatch.setattr(working, "REST", timedelta(0))
+    found = ordered_run(workspace)
+    drain(workspace)
+    assert len(tried) == working.ATTEMPTS
+    with pytest.raises(ordering.RunFailed, match="ZeroDivisionError") as raised:
+        outcome(workspace, found)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_step_that_ends_its_process_each_time_ends_its_run(engine: Engine) -> None:
+    workspace = of(engine)
+    found = ordered_run(workspace)
+
+    def choose(some: list[batches.BatchRow]) -> batches.BatchRow:
+        if some[0].kind == "synchronise" and some[0].attempts < working.ATTEMPTS:
+            taken_over(workspace, some[0].id, alive=False)
+            return next(one for one in batches_of(workspace) if one.kind == "once")
+        return some[0]
+
+    drain(workspace, choose)
+    with pytest.raises(ordering.RunFailed, match="its process ended each time"):
+        outcome(workspace, found)
+
+
+def test_a_run_that_is_asked_to_stop_stops_and_one_that_waits_ends_at_once(engine: Engine, ad: MemoryDirectory) -> None:
+    workspace = of(engine)
+    first, second = ordered_run(workspace), ordered_run(workspace)
+    stopped = ordering.stop(workspace, second.run)
+    assert stopped is not None
+    assert stopped.state == "stopped"
+    while not any(one.kind == "export" for one in runnable(workspace)):
+        row = next(iter(runnable(workspace)))
+        working.work(workspace, row.id, row.nonce)
+    assert ordering.stop(workspace, first.run) is not None
+    drain(workspace)
+    with pytest.raises(Stopped):
+        outcome(workspace, first)
+    assert runnable(workspace) == []
+    assert ordering.stop(workspace, first.run) is None
+    third = ordered_run(workspace)
+    drain(workspace)
+    assert outcome(workspace, third).state == "done"
+    assert len(ad.anchors(Kind.USER)) == 2
+
+
+def test_runs_of_an_engagement_come_one_after_another_and_inline_waits_for_them(engine: Engine) -> None:
+    workspace = of(engine)
+    first, second = ordered_run(workspace), ordered_run(workspace)
+    (row,) = runnable(workspace)
+    working.work(workspace, row.id, row.nonce)
+    with pytest.raises(EngineBusy, match=f"metasync stop {first.run}"):
+        running.run(engine.workspace, ["people"])
+    assert {one.run_id for one in runnable(workspace)} == {first.run}
+    drain(workspace)
+    assert outcome(workspace, first).written == {"confirmed": 2}
+    assert outcome(workspace, second).state == "done"
+    with EngineLease(workspace.backend, workspace.engagement.name):
+        ordered_run(workspace)
+        (row,) = runnable(workspace)
+        assert not working.work(workspace, row.id, row.nonce), "its turn has not come"
+        assert runnable(workspace) == [], "it rests for a moment"
+
+
+def test_a_document_that_changes_under_way_ends_the_run(engine: Engine) -> None:
+    workspace = of(engine)
+    found = ordered_run(workspace)
+    (row,) = runnable(workspace)
+    working.work(workspace, row.id, row.nonce)
+    engine.load(DOCUMENT.format(profiles=STAFF.replace("create: {count: 5000}", "create: {count: 4000}")))
+    drain(of(engine))
+    with pytest.raises(ordering.RunFailed, match="the document changed"):
+        outcome(of(engine), found)
+
+
+def test_a_missing_approval_is_the_same_as_inline(engine: Engine) -> None:
+    workspace = of(engine)
+    found = ordered_run(workspace, approve=False)
+    drain(workspace)
+    got = outcome(workspace, found)
+    assert got.state == "waiting"
+    assert set(got.waiting.values()) == {Waits.APPROVAL}
+
+
+def test_what_has_no_directory_in_common_waits_for_nothing_of_each_other(tmp_path: Path, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    shop, till = MemoryDirectory(), MemoryDirectory()
+    person(shop, "Cy Shop")
+    till.add(Kind.CONTAINER, name="People", path=BASE)
+    engine = Engine(tmp_path, APART, {"hr": hr, "ad": ad, "shop": shop, "till": till})
+    try:
+        workspace = of(engine)
+        assert apart(workspace, ["people", "keepers"]) == [["people"], ["keepers"]]
+        found = ordered_run(workspace, "people", "keepers")
+        while rest := [one for one in runnable(workspace) if one.of != "hr"]:
+            working.work(workspace, rest[0].id, rest[0].nonce)
+        assert len(till.anchors(Kind.USER)) == 1, "the one was written while hr is still to be read"
+        assert not ad.anchors(Kind.USER)
+        drain(workspace)
+        assert outcome(workspace, found).written == {"confirmed": 3}
+    finally:
+        engine.close()
+
+
+def test_no_worker_is_of_use_to_inline() -> None:
+    with pytest.raises(MetasyncError, match="needs no worker"):
+        make_dispatcher("inline", {}, lambda *_: None, {})
+    with pytest.raises(MetasyncError, match="allowed here: database, inline"):
+        make_dispatcher("celery", {}, lambda *_: None, {})
