@@ -190,7 +190,7 @@ def _worked(run: ActiveRun, lease: BatchLease) -> bool:
     except Exception as error:
         _log.exception("%s of %s failed", batch.kind, batch.of)
         if batch.attempts < ATTEMPTS:
-            _rest(workspace, batch, timedelta(seconds=2**batch.attempts))
+            _rest(workspace, batch, REST * batch.attempts)
             return True
         result = {"error": f"internal error: {failure(error)}"}
     with workspace.backend.write("queue.done", durable=True) as connection:
@@ -200,7 +200,7 @@ def _worked(run: ActiveRun, lease: BatchLease) -> bool:
 
 def _told(run: ActiveRun, row: rows.RunRow, lease: BatchLease) -> bool:
     """The run as far as it comes."""
-    batch, workspace = lease.row, run.workspace
+    batch = lease.row
     assert batch is not None
     if row.state == "queued":
         _begin(run, row)

@@ -11,8 +11,8 @@ import pytest
 from metasync.contract import Kind, RunNotice, Stopped, hookimpl
 from metasync.runs import run as running
 from metasync.runs import steps
-from metasync.runs.record import recorded
 from metasync.runs.outcome import Waits
+from metasync.runs.record import recorded
 from metasync.runs.verbs import directories_of
 from metasync.store import audit
 from metasync.store import runs as rows

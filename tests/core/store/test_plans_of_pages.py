@@ -35,7 +35,18 @@ def filled(url: str, size: int) -> Backend:
         run = {"engagement_id": 1, "kind": "export", "state": "done", "what": [], "author": "", "started": NOW, "counts": {}}
         connection.execute(insert(t.run).values(**run))
         connection.execute(
-            insert(t.batch).values(engagement_id=1, run_id=RUN, directory_id=AD, state="leased", nonce="", fence=1, created=NOW)
+            insert(t.batch).values(
+                engagement_id=1,
+                run_id=RUN,
+                kind="export",
+                of="ad",
+                directory_id=AD,
+                state="leased",
+                nonce="",
+                fence=1,
+                attempts=0,
+                created=NOW,
+            )
         )
         values = {"engagement_id": 1, "profile": "people", "purpose": "synchronise", "run_id": RUN, "state": "approved", "hash": ""}
         rest = {"configuration": "", "revision": 1, "created": NOW, "counts": {}, "joined": 0, "exceeded": []}
