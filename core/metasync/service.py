@@ -64,7 +64,10 @@ from metasync.runs import run as running
 from metasync.runs.lease import EngineBusy
 from metasync.runs.outcome import Imported, RunOutcome, Waits
 from metasync.runs.queue import stop as stop_run
-from metasync.runs.worker import serve
+from metasync.runs.scheduler import serve as schedule_runs
+from metasync.runs.supervise import PARENT, Child, supervise
+from metasync.runs.worker import default_processes
+from metasync.runs.worker import serve as work_queue
 from metasync.store import audit, directories, holds, looking, revisions
 from metasync.store import runs as run_rows
 from metasync.store.errors import Busy, Corrupt, StoreMissing, Unreachable
@@ -85,6 +88,8 @@ from metasync.workspace import Report, Workspace
 
 __all__ = [
     "DOCUMENT_NAME",
+    "PARENT",
+    "Child",
     "DocumentError",
     "Domain",
     "Explanation",
@@ -115,6 +120,7 @@ __all__ = [
     "audit_verify",
     "changes_of",
     "commands",
+    "default_processes",
     "doctor",
     "lock_plugins",
     "matching",
@@ -123,17 +129,19 @@ __all__ = [
     "open_workspace",
     "plugins",
     "reference_name",
+    "schedule_runs",
     "secret_names",
     "secret_store",
-    "serve",
     "show_plan",
     "show_run",
+    "supervise",
     "test_plugin",
     "wave_back",
     "wave_cut_over",
     "wave_move",
     "wave_report",
     "waves",
+    "work_queue",
 ]
 
 

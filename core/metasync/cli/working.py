@@ -1,10 +1,11 @@
-"""Long-running: `worker`."""
+"""Long-running: `worker`, `scheduler`, `up`."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -16,34 +17,90 @@ from metasync.cli.group import metasync
 from metasync.cli.session import Session, verb
 
 DOCUMENTS = click.argument("document", nargs=-1, type=click.Path(dir_okay=False, path_type=Path))
-PARENT = "METASYNC_PARENT"
-"""The process that started this one and ends it: where it is gone, this one ends, too."""
+PROCESSES = click.option(
+    "--processes", type=click.IntRange(1, 64), metavar="N", help="How many work at once (default: on SQLite 1, else one per processor)."
+)
 
 
 @verb(
     metasync,
     "worker",
     examples=(
-        "metasync worker  # work what `metasync run --dispatch database` puts on the queue, until Ctrl-C",
-        "metasync worker contoso.yaml fabrikam.yaml --database postgresql://...  # for several engagements",
+        "metasync worker  # work what `metasync run --dispatch database` and the scheduler put on the queue, until Ctrl-C",
+        "metasync worker contoso.yaml hr.yaml --database postgresql://... --processes 4  # for two engagements, four at once",
     ),
 )
 @DOCUMENTS
-def worker(session: Session, document: tuple[Path, ...]) -> None:
+@PROCESSES
+def worker(session: Session, document: tuple[Path, ...], processes: int | None) -> None:
     """Work what is on the queue.
 
-    For each DOCUMENT, or the one of --engagement, until it is asked to end: Ctrl-C or SIGTERM. What it has in hand is finished first, or
-    left for another worker.
+    For each DOCUMENT, or the one of --engagement, until it is asked to end by Ctrl-C or SIGTERM: what it has in hand is finished
+    first, or left whole for another worker.
     """
-    stop = until_asked(session)
-    session.out.say(f"worker of {', '.join(str(one) for one in document or (session.engagement,))}; Ctrl-C ends it")
-    service.serve(settings_of(session, document), stop, parent=int(os.environ[PARENT]) if PARENT in os.environ else None)
+    stop, settings = until_asked(session), settings_of(session, document)
+    number = processes or service.default_processes(settings)
+    session.out.say(f"working for {_names(session, document)}; Ctrl-C ends it")
+    if number == 1:
+        service.work_queue(settings, stop, parent=parent())
+    else:
+        service.supervise(_workers(session, document, number), stop)
 
 
-def settings_of(session: Session, documents: tuple[Path, ...]) -> list[service.Settings]:
-    """One for each engagement; a worker is of no use to `inline`."""
-    dispatch = "database" if session.dispatch == "inline" else session.dispatch
-    return [replace(session.settings, engagement=one, dispatch=dispatch) for one in documents or (session.engagement,)]
+@verb(
+    metasync,
+    "scheduler",
+    examples=(
+        "metasync scheduler  # put profiles on the queue when their `schedule` says so, until Ctrl-C",
+        "metasync scheduler contoso.yaml hr.yaml  # for two engagements",
+    ),
+)
+@DOCUMENTS
+def scheduler(session: Session, document: tuple[Path, ...]) -> None:
+    """Put profiles on the queue when they are due.
+
+    As each profile's `schedule` says, for each DOCUMENT, or the one of --engagement. Several may be started: one is active, and
+    another takes over when it ends.
+    """
+    stop, settings = until_asked(session), settings_of(session, document)
+    session.out.say(f"scheduling for {_names(session, document)}; Ctrl-C ends it")
+    service.schedule_runs(settings, stop, parent=parent())
+
+
+@verb(
+    metasync,
+    "up",
+    examples=(
+        "metasync up  # the scheduler and the workers of one machine, kept alive, until Ctrl-C or SIGTERM",
+        "metasync up contoso.yaml hr.yaml --processes 2  # for two engagements",
+    ),
+)
+@DOCUMENTS
+@PROCESSES
+def up(session: Session, document: tuple[Path, ...], processes: int | None) -> None:
+    """Start all that one machine needs.
+
+    The scheduler and the workers, for each DOCUMENT, or the one of --engagement, as one tree of processes: whichever ends is
+    started again. With --broker they take their work from there, else from the database.
+    """
+    stop, settings = until_asked(session), settings_of(session, document)
+    number = processes or service.default_processes(settings)
+    schedule = service.Child(name="scheduler", arguments=["scheduler", *_common(session), *map(str, document)])
+    session.out.say(f"up for {_names(session, document)}: scheduler, {number} worker{'s' if number > 1 else ''}; Ctrl-C ends them all")
+    service.supervise([schedule, *_workers(session, document, number)], stop)
+    session.out.say("everything has ended; what was in hand is finished")
+
+
+def settings_of(session: Session, documents: Sequence[Path]) -> list[service.Settings]:
+    """One for each engagement; where nothing else is said, the database is the queue. Raises `MetasyncError` for what cannot be opened, now
+    and not in some log."""
+    dispatch = session.dispatch if session.dispatch != "inline" else "celery" if session.broker else "database"
+    session.dispatch = dispatch
+    settings = [replace(session.settings, engagement=one) for one in documents or (session.engagement,)]
+    for one in settings:
+        with service.open_workspace(one):
+            pass
+    return settings
 
 
 def until_asked(session: Session) -> threading.Event:
@@ -57,3 +114,24 @@ def until_asked(session: Session) -> threading.Event:
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)
     return session.stop
+
+
+def parent() -> int | None:
+    """The process that looks after this one."""
+    given = os.environ.get(service.PARENT, "")
+    return int(given) if given.isdecimal() else None
+
+
+def _workers(session: Session, documents: Sequence[Path], number: int) -> list[service.Child]:
+    arguments = ["worker", *_common(session), "--processes", "1", *map(str, documents)]
+    return [service.Child(name=f"worker {one + 1}", arguments=arguments) for one in range(number)]
+
+
+def _common(session: Session) -> list[str]:
+    # The database may hold a password: it goes by the environment, which not everybody reads.
+    os.environ["METASYNC_DATABASE"], os.environ["METASYNC_BROKER"] = session.database, session.broker
+    return ["--engagement", str(session.engagement), "--dispatch", session.dispatch]
+
+
+def _names(session: Session, documents: Sequence[Path]) -> str:
+    return ", ".join(str(one) for one in documents or (session.engagement,))

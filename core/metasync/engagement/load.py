@@ -148,8 +148,6 @@ def _ranking(checker: Checker, path: KeyPath, value: Any) -> Ranking | None:
 def _profiles(checker: Checker, given: Mapping[str, Any]) -> Iterator[tuple[str, Built]]:
     for name, data in given.items():
         path: KeyPath = ("profiles", name)
-        if "schedule" in data:
-            checker.notice((*path, "schedule"), "is accepted and does not act yet: run the profile with `metasync run`")
         if "replaces" in data:
             checker.notice((*path, "replaces"), "is accepted and does not act yet: the objects of that profile stay")
         built = ProfileBuilder(checker, name, data).build()

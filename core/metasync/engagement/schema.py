@@ -315,7 +315,7 @@ class ProfileSection(Section):
     approval = option(
         Word(Approval, "a policy"), title="Approval", help="When a person must approve: `always` (default), `first` or `never`."
     )
-    schedule = option(Schedule(), title="Schedule", help="When the profile runs by itself. Not yet acting.", advanced=True)
+    schedule = option(Schedule(), title="Schedule", help="When the profile runs by itself, where a scheduler works.", advanced=True)
     mode = option(Word(("staging",)), title="Mode", help="`staging`: plans and never exports.", advanced=True)
     replaces = option(
         Name("profile"),

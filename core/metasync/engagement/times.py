@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cronsim import CronSim, CronSimError
 from marshmallow import ValidationError
 
 from metasync.engagement.document import Fault, one_of
@@ -63,6 +64,8 @@ class Schedule(Value):
         parts = cron.split() if isinstance(cron, str) else []
         if len(parts) != 5 or not all(_cron_part(part, *bounds) for part, bounds in zip(parts, _CRON_BOUNDS, strict=True)):
             faults["cron"] = [Fault(f"{shown(cron)} is not a cron line", "minute, hour, day, month and weekday, such as `0 6 * * 1-5`")]
+        elif not _ever(cron):
+            faults["cron"] = [Fault(f"{shown(cron)} names a time that never comes", "a day that its months have")]
         if not zone_known(zone):
             faults["zone"] = [Fault(f"{shown(zone)} is not a time zone", "a name such as `Europe/Berlin` or `UTC`")]
         if missed not in ("run once", "skip"):
@@ -119,6 +122,13 @@ def zone_known(name: Any) -> bool:
     try:
         return isinstance(name, str) and ZoneInfo(name) is not None
     except (ValueError, OSError, KeyError):  # unknown; a folder of the database; not found is a KeyError
+        return False
+
+
+def _ever(line: Any) -> bool:
+    try:
+        return next(CronSim(line, datetime(2000, 1, 1, tzinfo=UTC)), None) is not None
+    except CronSimError:
         return False
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from metasync.contract import Dispatcher, MetasyncError, Stopped
+from metasync.contract import MetasyncError, Stopped
 from metasync.runs.dispatch import make_dispatcher
 from metasync.runs.outcome import RunOutcome
 from metasync.store import audit, batches, queue
 from metasync.store import runs as rows
-from metasync.store.runs import RunRow
+from metasync.store.runs import RunRow, ScheduleRow
 from metasync.workspace import Workspace
 
 LOOK = 0.3
 """Seconds between two looks at a run that is followed."""
 ENDED = ("done", "failed", "stopped", "waiting")
+
+
+_log = logging.getLogger(__name__)
 
 
 class RunFailed(MetasyncError):
@@ -33,8 +37,11 @@ class Ordered:
     nonce: str
 
 
-def order(workspace: Workspace, kind: str, what: Sequence[str], options: Mapping[str, Any]) -> Ordered:
-    """Put a run on the queue. Committed before it returns, so that a dispatcher may be told."""
+def order(
+    workspace: Workspace, kind: str, what: Sequence[str], options: Mapping[str, Any], *, schedules: Sequence[ScheduleRow] = ()
+) -> Ordered:
+    """Put a run on the queue. Committed before it returns, so that a dispatcher may be told. `schedules` are stored with it, as those which
+    asked for it: no start is lost, and none is made twice."""
     nonce = secrets.token_hex(16)
     with workspace.backend.write("queue.order", durable=True) as connection:
         at = workspace.backend.now(connection)
@@ -51,12 +58,19 @@ def order(workspace: Workspace, kind: str, what: Sequence[str], options: Mapping
         batch_id = batches.add(connection, workspace.engagement_id, run_id=run_id, kind=queue.RUN, of=f"run {run_id}", nonce=nonce, at=at)
         detail = {"kind": kind, "what": list(what), "dispatch": workspace.dispatch}
         audit.append(connection, workspace.engagement_id, workspace.author, "run queued", f"run {run_id}", detail)
+        for row in schedules:
+            rows.set_schedule(connection, workspace.engagement_id, replace(row, run_id=run_id))
     return Ordered(run=run_id, batch=batch_id, nonce=nonce)
 
 
-def nudge(dispatcher: Dispatcher, workspace: Workspace, ordered: Ordered) -> None:
-    """Tell a dispatcher of it. One that fails is told again by the sweep, so nothing is lost."""
-    dispatcher.nudge(ordered.run, ordered.batch, ordered.nonce)
+def nudge(ordered: Ordered, workspace: Workspace) -> None:
+    """Tell the dispatcher of it. Where that fails, a sweep of the workers or of the scheduler tells it again: nothing is lost."""
+    dispatcher = make_dispatcher(workspace.dispatch, workspace.host.dispatchers, _nobody, workspace.queue)
+    try:
+        dispatcher.nudge(ordered.run, ordered.batch, ordered.nonce)
+    except Exception as error:
+        _log.warning("%s could not be told of run %s, and will be again: %s", dispatcher.name, ordered.run, error)
+        return
     with workspace.backend.write() as connection:
         queue.set_nudged(connection, [ordered.batch], at=workspace.backend.now(connection))
 
@@ -64,8 +78,7 @@ def nudge(dispatcher: Dispatcher, workspace: Workspace, ordered: Ordered) -> Non
 def ordered(workspace: Workspace, kind: str, what: Sequence[str], options: Mapping[str, Any]) -> RunOutcome:
     """Put a run on the queue and follow it to its end. Raises `Stopped` once it was asked to stop and has, `RunFailed` with its words."""
     found = order(workspace, kind, what, options)
-    dispatcher = make_dispatcher(workspace.dispatch, workspace.host.dispatchers, _nobody, workspace.queue)
-    nudge(dispatcher, workspace, found)
+    nudge(found, workspace)
     return follow(workspace, found)
 
 

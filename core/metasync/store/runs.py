@@ -53,6 +53,19 @@ class StepRow:
     """When `done`, `total` and `text` were looked at last."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScheduleRow:
+    """What a schedule knows of its profile."""
+
+    profile: str
+    next: datetime | None = None
+    """When it is due; None: not before its last run ended."""
+    rule: str | None = None
+    """The words that `next` was worked out from."""
+    run_id: int | None = None
+    """The run that it was put on the queue with last."""
+
+
 def begin(connection: Connection, engagement_id: int, *, kind: str, what: Sequence[str], author: str, at: datetime) -> int:
     """A new run, in state `running`; its number."""
     row = insert(tables.run).values(
@@ -190,6 +203,22 @@ def steps(connection: Connection, run_id: int) -> list[StepRow]:
         )
         for row in found
     ]
+
+
+def schedules(connection: Connection, engagement_id: int) -> dict[str, ScheduleRow]:
+    """Profile -> what its schedule knows."""
+    where = tables.schedule.c
+    found = connection.execute(select(where.profile, where.next, where.rule, where.run_id).where(where.engagement_id == engagement_id))
+    return {row.profile: ScheduleRow(**row._mapping) for row in found}
+
+
+def set_schedule(connection: Connection, engagement_id: int, row: ScheduleRow) -> None:
+    """Keep what a schedule knows."""
+    where = tables.schedule.c
+    values = {"next": row.next, "rule": row.rule, "run_id": row.run_id}
+    of_profile = (where.engagement_id == engagement_id, where.profile == row.profile)
+    if connection.execute(update(tables.schedule).where(*of_profile).values(**values)).rowcount == 0:
+        connection.execute(insert(tables.schedule).values(engagement_id=engagement_id, profile=row.profile, paused=False, **values))
 
 
 def set_paused(connection: Connection, engagement_id: int, profiles: Iterable[str], paused: bool) -> None:

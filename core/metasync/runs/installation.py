@@ -1,0 +1,124 @@
+"""The engagements that one process works for: opened when they are needed, at their newest revisions, and left alone for a while where that
+cannot be done. One that is broken holds up no other."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from metasync import liveness
+from metasync.contract import Dispatcher, MetasyncError, RunBatch
+from metasync.lease import Lease
+from metasync.opening import Settings, open_workspace
+from metasync.runs.dispatch import make_dispatcher
+from metasync.store import queue, revisions
+from metasync.store.errors import StoreError
+from metasync.workspace import Workspace
+
+AGAIN = timedelta(seconds=15)
+"""How long after a nudge a batch that nobody took is nudged again: the message was lost, or waits behind many."""
+REST = 10.0
+"""Seconds for which an engagement is left alone that cannot be opened."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class _Open:
+    """An engagement that is open."""
+
+    workspace: Workspace
+    stack: ExitStack
+
+
+class Installation:
+    """Not to be shared by threads; a forked child makes its own."""
+
+    def __init__(self, settings: Sequence[Settings], stop: threading.Event, run_batch: RunBatch) -> None:
+        self._settings = [replace(one, stop=stop) for one in settings]
+        self._run_batch = run_batch
+        self._open: dict[int, _Open] = {}
+        self._left_alone: dict[int, float] = {}
+        self._dispatchers: dict[int, Dispatcher] = {}
+
+    def close(self) -> None:
+        """Give everything back."""
+        for one in self._open.values():
+            one.stack.close()
+        self._open.clear()
+
+    def workspaces(self) -> list[Workspace]:
+        """Those of all engagements that can be opened now."""
+        return [one for at in range(len(self._settings)) if (one := self._workspace(at)) is not None]
+
+    @contextmanager
+    def trying(self, workspace: Workspace) -> Iterator[None]:
+        """Without its database an engagement is left alone for a moment, and all others go on."""
+        try:
+            yield
+        except StoreError as error:
+            for at, one in self._open.items():
+                if one.workspace.backend is workspace.backend:
+                    self._left_alone[at] = time.monotonic() + 1
+            _log.warning("the database of %s cannot be used now: %s", workspace.engagement.name, error)
+
+    def sweep(self, workspace: Workspace) -> None:
+        """Tell the dispatcher of what may be worked and it was not told of, or was long ago."""
+        dispatcher = self.dispatcher(workspace)
+        with workspace.backend.read() as connection:
+            now = workspace.backend.now(connection)
+            found = queue.to_nudge(connection, workspace.engagement_id, now=now, since=now - AGAIN)
+        for row in found:
+            try:
+                dispatcher.nudge(row.run_id, row.id, row.nonce)
+            except Exception as error:
+                _log.warning("%s could not be told of batch %s: %s", dispatcher.name, row.id, error)
+                return
+        if found:
+            with workspace.backend.write() as connection:
+                queue.set_nudged(connection, [row.id for row in found], at=workspace.backend.now(connection))
+
+    def dispatcher(self, workspace: Workspace) -> Dispatcher:
+        """The one that has its batches worked."""
+        made = self._dispatchers.get(workspace.engagement_id)
+        if made is None:
+            made = make_dispatcher(workspace.dispatch, workspace.host.dispatchers, self._run_batch, workspace.queue)
+            self._dispatchers[workspace.engagement_id] = made
+        return made
+
+    @contextmanager
+    def known(self, what: str) -> Iterator[None]:
+        """While it lasts, the databases know that there is a `what`: a worker, for example."""
+        with ExitStack() as stack:
+            seen: set[str] = set()
+            for workspace in self.workspaces():
+                if workspace.backend.url not in seen:
+                    seen.add(workspace.backend.url)
+                    stack.enter_context(Lease(workspace.backend, f"{what}/{liveness.owner()}"))
+            yield
+
+    def _workspace(self, at: int) -> Workspace | None:
+        if self._left_alone.get(at, 0) > time.monotonic():
+            return None
+        try:
+            known = self._open.get(at)
+            if known is not None:
+                with known.workspace.backend.read() as connection:
+                    newest = revisions.newest_number(connection, known.workspace.engagement_id)
+                if newest == known.workspace.engagement.revision:
+                    return known.workspace
+                self._open.pop(at).stack.close()
+                self._dispatchers.pop(known.workspace.engagement_id, None)
+            stack = ExitStack()
+            workspace = stack.enter_context(open_workspace(self._settings[at]))
+            self._open[at] = _Open(workspace=workspace, stack=stack)
+        except MetasyncError as error:
+            self._left_alone[at] = time.monotonic() + REST
+            _log.error("%s is left alone for %d s: %s", self._settings[at].engagement, REST, error)
+            return None
+        return workspace

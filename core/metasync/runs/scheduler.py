@@ -1,0 +1,114 @@
+"""The scheduler: puts profiles on the queue when they are due. Several may be started; one is active, by lease, and another takes over."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime
+
+from metasync.contract import MetasyncError
+from metasync.lease import Lease
+from metasync.opening import Settings
+from metasync.runs import schedule
+from metasync.runs.installation import Installation
+from metasync.runs.queue import ENDED, nudge, order
+from metasync.store import runs as rows
+from metasync.store.backend import Backend
+from metasync.store.runs import ScheduleRow
+from metasync.workspace import Workspace
+
+TICK = 1.0
+"""Seconds between two looks at what is due."""
+SWEEP = 3
+"""Every so many ticks, dispatchers are told of what they were not told of."""
+AUTHOR = "schedule"
+
+
+class OneIsActive(MetasyncError):
+    """Another scheduler is active; this one waits until it ends."""
+
+
+class SchedulerLease(Lease):
+    """Held by the one that is active, of all that share a database."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend, "scheduler")
+
+    def _busy(self, holder: str) -> MetasyncError:
+        return OneIsActive(f"the scheduler of {holder} is active; this one takes over when it ends")
+
+
+def tick(workspace: Workspace, now: datetime | None = None) -> list[str]:
+    """Put on the queue what is due; the profiles. All of one engagement that are due together make one run."""
+    planned = {name: one.schedule for name, one in workspace.engagement.profiles.items() if one.schedule is not None}
+    if not planned:
+        return []
+    with workspace.backend.read() as connection:
+        now = now or workspace.backend.now(connection)
+        known = rows.schedules(connection, workspace.engagement_id)
+        paused = rows.paused(connection, workspace.engagement_id)
+        last = {one.run_id: rows.get(connection, workspace.engagement_id, one.run_id) for one in known.values() if one.run_id}
+    due: list[str] = []
+    changed: dict[str, ScheduleRow] = {}
+    for name, rule in planned.items():
+        row = known.get(name) or ScheduleRow(profile=name)
+        if row.rule != schedule.words(rule):
+            row = changed[name] = replace(row, rule=schedule.words(rule), next=schedule.first(rule, now))
+        run = last.get(row.run_id) if row.run_id else None
+        under_way = run is not None and run.state not in ENDED
+        if row.next is None and not under_way:
+            ended = run.finished if run is not None else now
+            row = changed[name] = replace(row, next=schedule.following(rule, schedule.Last(planned=None, ended=ended), now))
+        if row.next is None or row.next > now or under_way or name in paused:
+            continue
+        if schedule.missed(rule, row.next, now):
+            changed[name] = replace(row, next=schedule.first(rule, now))
+            continue
+        due.append(name)
+        changed[name] = replace(row, next=schedule.following(rule, schedule.Last(planned=row.next, ended=None), now))
+    if due:
+        ordered = order(replace(workspace, author=AUTHOR), "run", due, {}, schedules=[changed.pop(name) for name in due])
+        nudge(ordered, workspace)
+    if changed:
+        with workspace.backend.write() as connection:
+            for row in changed.values():
+                rows.set_schedule(connection, workspace.engagement_id, row)
+    return due
+
+
+def serve(settings: Sequence[Settings], stop: threading.Event, *, parent: int | None = None) -> None:
+    """Schedule until `stop`; also until the parent is gone, which cannot say so any more."""
+
+    def nobody(run: int, batch: int, nonce: str) -> None:
+        raise MetasyncError("a scheduler works no batches")
+
+    installation = Installation(settings, stop, nobody)
+    ticks = 0
+    with ExitStack() as held:
+        held.callback(installation.close)
+        active: dict[str, SchedulerLease] = {}
+        while not stop.is_set() and (parent is None or os.getppid() == parent):
+            for workspace in installation.workspaces():
+                with installation.trying(workspace):
+                    if not _active(workspace.backend, active, held):
+                        continue
+                    tick(workspace)
+                    if ticks % SWEEP == 0:
+                        installation.sweep(workspace)
+            ticks += 1
+            stop.wait(TICK)
+
+
+def _active(backend: Backend, active: dict[str, SchedulerLease], held: ExitStack) -> bool:
+    """Is this the scheduler of this database?"""
+    mine = active.get(backend.url)
+    if mine is not None and not mine.lost.is_set():
+        return True
+    try:
+        active[backend.url] = held.enter_context(SchedulerLease(backend))
+    except OneIsActive:
+        return False
+    return True
