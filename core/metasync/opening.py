@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Connection
 
@@ -77,6 +78,14 @@ class Settings:
         return self.author or account()
 
 
+def password_of_broker(url: str) -> str | None:
+    """The password in a broker's URL, which no message may hold."""
+    try:
+        return unquote(word) if (word := urlsplit(url).password) else None
+    except ValueError:
+        return None
+
+
 def account() -> str:
     """The account that runs this process, for the audit log."""
     try:
@@ -92,6 +101,8 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
     host = Host.load(read.plugins, settings.lock_file)
     refuse_broken(host, settings, read)
     dispatcher_class(settings.dispatch, host.dispatchers)
+    if (word := password_of_broker(settings.broker)) is not None:
+        remember(word)
     with store(settings, create=False) as backend:
         with backend.read() as connection:
             engagement_id = revisions.engagement_id(connection, read.name)
@@ -111,7 +122,7 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
             note_plugins(connection, engagement_id, settings.who, host.plugins)
             ids = directories.ensure(connection, engagement_id, {name: one.connector for name, one in engagement.directories.items()})
         yield Workspace(
-            backend=backend,
+            backend=backend.in_lane(engagement_id),
             host=host,
             engagement=engagement,
             engagement_id=engagement_id,
@@ -121,7 +132,7 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
             stop=settings.stop,
             report=settings.report,
             dispatch=settings.dispatch,
-            queue={"broker": settings.broker},
+            queue={"broker": settings.broker, "engagement": read.name},
             witness=settings.witness,
         )
 

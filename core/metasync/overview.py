@@ -17,7 +17,7 @@ from metasync.exporting.references import CREATED_FOR
 from metasync.opening import UsageError
 from metasync.planning import PlanSummary
 from metasync.planning.plan import summary
-from metasync.store import ledger, looking, plans
+from metasync.store import ledger, looking, plans, queue
 from metasync.store import runs as run_rows
 from metasync.store.ledger import ChangeRow
 from metasync.store.looking import ProblemRow, Seen
@@ -69,6 +69,40 @@ def open_plans(workspace: Workspace) -> list[PlanSummary]:
     with workspace.backend.read() as connection:
         found = plans.newest(connection, workspace.engagement_id, states=("planned", "approved"))
     return [summary(row) for row in reversed(found)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnderWay:
+    """What is worked now."""
+
+    runs: Sequence[ShownRun]
+    """Those that run, or that come next, with their steps."""
+    queued: int
+    """How many more wait."""
+    workers: int
+    """How many processes work what is on the queue."""
+
+
+def under_way(workspace: Workspace) -> UnderWay:
+    """What is worked now, whoever works it."""
+    with workspace.backend.read() as connection:
+        running = run_rows.in_states(connection, workspace.engagement_id, ("running",))
+        queued = run_rows.in_states(connection, workspace.engagement_id, ("queued",), limit=1)
+        number = run_rows.count_in_states(connection, workspace.engagement_id, ("queued",))
+        alive = len(queue.workers(connection, workspace.backend.now(connection)))
+        runs = [_with_steps(connection, row) for row in (*running, *queued)]
+    return UnderWay(runs=runs, queued=number - len(queued), workers=alive)
+
+
+def ended_runs(workspace: Workspace, numbers: Collection[int]) -> list[ShownRun]:
+    """These runs, with their steps."""
+    with workspace.backend.read() as connection:
+        found = (run_rows.get(connection, workspace.engagement_id, number) for number in sorted(numbers))
+        return [_with_steps(connection, row) for row in found if row is not None]
+
+
+def _with_steps(connection: Connection, row: RunRow) -> ShownRun:
+    return ShownRun(run=row, steps=run_rows.steps(connection, row.id), plans=[], written={})
 
 
 def show_run(workspace: Workspace, run_id: int) -> ShownRun:

@@ -47,7 +47,9 @@ from metasync.overview import (
     ShownChange,
     ShownPlan,
     ShownRun,
+    UnderWay,
     changes_of,
+    ended_runs,
     every_object,
     every_problem,
     matching,
@@ -56,6 +58,7 @@ from metasync.overview import (
     reference_name,
     show_plan,
     show_run,
+    under_way,
 )
 from metasync.planning import LimitExceeded, PlanSummary
 from metasync.planning import approve as approve_plan
@@ -66,13 +69,13 @@ from metasync.runs.outcome import Imported, RunOutcome, Waits
 from metasync.runs.queue import stop as stop_run
 from metasync.runs.scheduler import serve as schedule_runs
 from metasync.runs.supervise import PARENT, Child, supervise
-from metasync.runs.worker import default_processes
+from metasync.runs.worker import default_processes, listen, listens, sweep
 from metasync.runs.worker import serve as work_queue
 from metasync.store import audit, directories, holds, looking, revisions
 from metasync.store import runs as run_rows
 from metasync.store.errors import Busy, Corrupt, StoreMissing, Unreachable
 from metasync.store.looking import ProblemRow, Seen
-from metasync.store.runs import RunRow
+from metasync.store.runs import RunRow, StepRow
 from metasync.synchronising.rehearse import rehearse
 from metasync.waves import people
 from metasync.waves.membership import unreadable as unreadable_waves
@@ -111,8 +114,10 @@ __all__ = [
     "ShownPlan",
     "ShownRun",
     "Stage",
+    "StepRow",
     "Summary",
     "Tour",
+    "UnderWay",
     "UsageError",
     "Waits",
     "WaveReport",
@@ -122,6 +127,9 @@ __all__ = [
     "commands",
     "default_processes",
     "doctor",
+    "ended_runs",
+    "listen",
+    "listens",
     "lock_plugins",
     "matching",
     "new_plugin",
@@ -135,7 +143,9 @@ __all__ = [
     "show_plan",
     "show_run",
     "supervise",
+    "sweep",
     "test_plugin",
+    "under_way",
     "wave_back",
     "wave_cut_over",
     "wave_move",

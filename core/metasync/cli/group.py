@@ -15,6 +15,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Set-up": ("demo", "init", "check", "load", "test", "doctor", "migrate"),
     "The job": ("import", "plan", "approve", "export", "confirm", "run", "pause", "resume", "stop", "undo", "release"),
     "Looking and deciding": ("explain", "objects", "problems", "runs", "show", "join", "unjoin", "ignore", "wave"),
+    "Long-running": ("up", "worker", "scheduler"),
     "Keeping": ("plugin", "secrets", "audit"),
 }
 

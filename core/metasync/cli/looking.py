@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from metasync import service
+from metasync.cli.following import follow_runs
 from metasync.cli.group import metasync
 from metasync.cli.output import styled, when
 from metasync.cli.session import Exit, Session, reason_option, verb
@@ -22,7 +23,7 @@ KIND = click.Choice([kind.value for kind in Kind])
 STATE = click.Choice(["live", "unread", "gone"])
 AREA = click.Choice(["import", "synchronise", "plan", "export", "undo", "wave"])
 SEVERITY = click.Choice(["error", "warning", "notice"])
-STYLE_OF = {"done": "good", "failed": "error", "stopped": "warning", "waiting": "warning", "running": "notice"}
+STYLE_OF = {"done": "good", "failed": "error", "stopped": "warning", "waiting": "warning", "running": "notice", "queued": "dim"}
 
 
 @verb(
@@ -179,10 +180,22 @@ def _print_problem(session: Session, one: service.ProblemRow) -> None:
     session.out.line(f"  {one.text}  [{one.area}: {one.code}]")
 
 
-@verb(metasync, "runs", examples=("metasync runs  # the last runs, newest first", "metasync runs --limit 100 --json"))
+@verb(
+    metasync,
+    "runs",
+    examples=(
+        "metasync runs  # the last runs, newest first",
+        "metasync runs --follow  # what is under way, live: how far, how fast, what is waited for; Ctrl-C ends it",
+        "metasync runs --limit 100 --json",
+    ),
+)
 @click.option("--limit", type=click.IntRange(min=1), default=20, metavar="N", help="Show at most N.")
-def runs(session: Session, limit: int) -> None:
+@click.option("--follow", is_flag=True, help="Show what is under way, until Ctrl-C.")
+def runs(session: Session, limit: int, follow: bool) -> None:
     """List the last runs, and the plans that wait."""
+    if follow:
+        follow_runs(session)
+        return
     found, waiting = session.ask(lambda workspace: (service.runs(workspace, limit=limit), service.open_plans(workspace)))
     session.out.json({"runs": found, "open plans": waiting})
     session.out.table(

@@ -32,7 +32,8 @@ PROCESSES = click.option(
 )
 @DOCUMENTS
 @PROCESSES
-def worker(session: Session, document: tuple[Path, ...], processes: int | None) -> None:
+@click.option("--part", type=click.Choice(["listen", "sweep", "work"]), hidden=True, help="Of a worker's processes, which one this is.")
+def worker(session: Session, document: tuple[Path, ...], processes: int | None, part: str | None) -> None:
     """Work what is on the queue.
 
     For each DOCUMENT, or the one of --engagement, until it is asked to end by Ctrl-C or SIGTERM: what it has in hand is finished
@@ -40,11 +41,16 @@ def worker(session: Session, document: tuple[Path, ...], processes: int | None) 
     """
     stop, settings = until_asked(session), settings_of(session, document)
     number = processes or service.default_processes(settings)
-    session.out.say(f"working for {_names(session, document)}; Ctrl-C ends it")
-    if number == 1:
+    if part == "listen":
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the dispatcher has its own way to end
+        service.listen(settings, number)
+    elif part == "sweep":
+        service.sweep(settings, stop, parent=parent())
+    elif part == "work":
         service.work_queue(settings, stop, parent=parent())
     else:
-        service.supervise(_workers(session, document, number), stop)
+        session.out.say(f"working for {_names(session, document)} by {session.dispatch}, {number} at once; Ctrl-C ends it")
+        service.supervise(_workers(session, document, settings, number), stop)
 
 
 @verb(
@@ -87,7 +93,7 @@ def up(session: Session, document: tuple[Path, ...], processes: int | None) -> N
     number = processes or service.default_processes(settings)
     schedule = service.Child(name="scheduler", arguments=["scheduler", *_common(session), *map(str, document)])
     session.out.say(f"up for {_names(session, document)}: scheduler, {number} worker{'s' if number > 1 else ''}; Ctrl-C ends them all")
-    service.supervise([schedule, *_workers(session, document, number)], stop)
+    service.supervise([schedule, *_workers(session, document, settings, number)], stop)
     session.out.say("everything has ended; what was in hand is finished")
 
 
@@ -122,9 +128,14 @@ def parent() -> int | None:
     return int(given) if given.isdecimal() else None
 
 
-def _workers(session: Session, documents: Sequence[Path], number: int) -> list[service.Child]:
-    arguments = ["worker", *_common(session), "--processes", "1", *map(str, documents)]
-    return [service.Child(name=f"worker {one + 1}", arguments=arguments) for one in range(number)]
+def _workers(session: Session, documents: Sequence[Path], settings: Sequence[service.Settings], number: int) -> list[service.Child]:
+    arguments = ["worker", *_common(session), *map(str, documents)]
+    if service.listens(settings):
+        return [
+            service.Child(name=f"{session.dispatch} workers", arguments=[*arguments, "--part", "listen", "--processes", str(number)]),
+            service.Child(name="sweep", arguments=[*arguments, "--part", "sweep"]),
+        ]
+    return [service.Child(name=f"worker {one + 1}", arguments=[*arguments, "--part", "work"]) for one in range(number)]
 
 
 def _common(session: Session) -> list[str]:

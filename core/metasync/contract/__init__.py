@@ -16,7 +16,7 @@ from metasync.contract.connector import (
     WritesPasswordHashes,
     capabilities,
 )
-from metasync.contract.dispatcher import Dispatcher, RunBatch
+from metasync.contract.dispatcher import Dispatcher, RunBatch, Served
 from metasync.contract.errors import (
     CursorExpired,
     ImportIncomplete,
@@ -129,6 +129,7 @@ __all__ = [
     "SecretMissing",
     "SecretProvider",
     "SecretReference",
+    "Served",
     "SetsPasswords",
     "Several",
     "SignInRefused",

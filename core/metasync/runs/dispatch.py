@@ -8,6 +8,10 @@ from typing import Any, ClassVar
 from metasync.contract import Dispatcher, MetasyncError
 
 INLINE = "inline"
+NO_WORKER = (
+    "`--dispatch inline` works each run where it was asked for, and needs no worker; "
+    "give `--dispatch database`, or `celery` with its plugin"
+)
 
 
 class Database(Dispatcher):
@@ -41,8 +45,5 @@ def make_dispatcher(name: str, offered: Mapping[str, type[Dispatcher]], run_batc
     """A dispatcher for those who nudge, and for those who work. Raises `MetasyncError` for `inline`, which needs no worker."""
     found = dispatcher_class(name, offered)
     if found is None:
-        raise MetasyncError(
-            "`--dispatch inline` works each run where it was asked for, and needs no worker; give `--dispatch database`, "
-            "or `celery` with its plugin"
-        )
+        raise MetasyncError(NO_WORKER)
     return found(run_batch, settings)

@@ -77,6 +77,7 @@ def nudge(ordered: Ordered, workspace: Workspace) -> None:
 
 def ordered(workspace: Workspace, kind: str, what: Sequence[str], options: Mapping[str, Any]) -> RunOutcome:
     """Put a run on the queue and follow it to its end. Raises `Stopped` once it was asked to stop and has, `RunFailed` with its words."""
+    make_dispatcher(workspace.dispatch, workspace.host.dispatchers, _nobody, workspace.queue)  # or nobody would ever be told of it
     found = order(workspace, kind, what, options)
     nudge(found, workspace)
     return follow(workspace, found)

@@ -35,7 +35,7 @@ class SchedulerLease(Lease):
     """Held by the one that is active, of all that share a database."""
 
     def __init__(self, backend: Backend) -> None:
-        super().__init__(backend, "scheduler")
+        super().__init__(backend.in_lane(None), "scheduler")
 
     def _busy(self, holder: str) -> MetasyncError:
         return OneIsActive(f"the scheduler of {holder} is active; this one takes over when it ends")

@@ -5,13 +5,17 @@ It asks the database what may be worked. A dispatcher of a plugin may tell it at
 
 from __future__ import annotations
 
+import mmap
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from metasync.opening import Settings
+from metasync.contract import Dispatcher, MetasyncError
+from metasync.opening import Settings, open_workspace
 from metasync.runs import working
+from metasync.runs.dispatch import NO_WORKER, dispatcher_class
 from metasync.runs.installation import Installation
 from metasync.store import queue
 from metasync.store.errors import StoreError
@@ -70,6 +74,70 @@ def _at_work(workspace: Workspace) -> int:
 def default_processes(settings: Sequence[Settings]) -> int:
     """How many workers one machine is best off with: SQLite lets one write at a time."""
     return 1 if all(one.url.startswith("sqlite") for one in settings) else os.cpu_count() or 1
+
+
+class _Served:
+    """What a dispatcher's own workers are handed: each child that it forks opens the engagements for itself."""
+
+    def __init__(self, settings: Sequence[Settings], engagements: Sequence[str], processes: int) -> None:
+        self.engagements = engagements
+        self.processes = processes
+        self._settings = settings
+        self._mine: tuple[int, Worker] | None = None
+        # One byte that forked children share with their parent.
+        self._leaving = mmap.mmap(-1, 1)
+
+    def run_batch(self, run: int, batch: int, nonce: str) -> None:
+        if self._mine is None or self._mine[0] != os.getpid():
+            stop = threading.Event()
+            self._mine = (os.getpid(), Worker(self._settings, stop))
+            threading.Thread(target=self._watch, args=(stop,), name="leaving", daemon=True).start()
+        self._mine[1].run_batch(run, batch, nonce)
+
+    def leave(self) -> None:
+        self._leaving[0] = 1
+
+    def _watch(self, stop: threading.Event) -> None:
+        while not self._leaving[0]:
+            time.sleep(POLL)
+        stop.set()
+
+
+def dispatcher_of(settings: Sequence[Settings]) -> tuple[type[Dispatcher], list[Mapping[str, Any]]]:
+    """The dispatcher that has their batches worked, and what it is told of each. Raises `MetasyncError` where one cannot be opened."""
+    found: list[tuple[type[Dispatcher], Mapping[str, Any]]] = []
+    for one in settings:
+        with open_workspace(one) as workspace:
+            cls = dispatcher_class(workspace.dispatch, workspace.host.dispatchers)
+            if cls is None:
+                raise MetasyncError(NO_WORKER)
+            found.append((cls, workspace.queue))
+    return found[0][0], [told for _, told in found]
+
+
+def listens(settings: Sequence[Settings]) -> bool:
+    """Has their dispatcher workers of its own?"""
+    cls, _ = dispatcher_of(settings)
+    return cls.serve is not Dispatcher.serve
+
+
+def listen(settings: Sequence[Settings], processes: int) -> None:
+    """Let the dispatcher's own workers work, until SIGTERM. Opens nothing in this process, which will be forked."""
+    cls, told = dispatcher_of(settings)
+    served = _Served(settings, [str(one["engagement"]) for one in told], processes)
+    cls(served.run_batch, told[0]).serve(served)
+
+
+def sweep(settings: Sequence[Settings], stop: threading.Event, *, parent: int | None = None) -> None:
+    """Beside those who listen: let it be known that they are there, and tell the dispatcher again of what got lost, until `stop`."""
+    worker = Worker(settings, stop)
+    try:
+        with worker.installation.known("worker"):
+            while not stop.is_set() and (parent is None or os.getppid() == parent):
+                worker.sweep()
+                stop.wait(SWEEP)
+    finally:
+        worker.installation.close()
 
 
 def serve(settings: Sequence[Settings], stop: threading.Event, *, parent: int | None = None) -> None:

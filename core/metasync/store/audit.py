@@ -21,6 +21,8 @@ from metasync.store.tables import audit
 
 GENESIS = "0" * 64
 PORTION = 2000
+CHAIN = 0x43686169
+"""The lock of a server that whoever adds a row holds until his transaction ends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +52,9 @@ def append(
     connection: Connection, engagement_id: int, actor: str, action: str, subject: str, detail: Mapping[str, Any] | None = None
 ) -> str:
     """Add a row in the caller's transaction; its hash. `detail` is plain JSON and never holds a secret."""
+    if connection.dialect.name == "postgresql":
+        # One chain for all engagements, which otherwise do not wait for each other.
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({CHAIN})")
     newest = select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
     last = connection.execute(newest).one_or_none()
     row = AuditRow(

@@ -33,8 +33,16 @@ class Backend(ABC):
     """SQLAlchemy's name of the dialect."""
     url: str
     """Where it is, without any password."""
+    lane: int | None = None
+    """Where a server lets several write at once: those of one lane wait for each other, those without one for everybody."""
     guard: Guard = staticmethod(_anybody)
     """Looked at in the beginning of each transaction that writes."""
+
+    def in_lane(self, lane: int | None) -> Self:
+        """The same database for somebody who touches nothing but the rows of one engagement, and the audit log."""
+        other = copy(self)
+        other.lane = lane
+        return other
 
     def guarded(self, guard: Guard) -> Self:
         """The same database for somebody who writes only as long as `guard` does not raise: whoever works under a lease (`Lease.check`)

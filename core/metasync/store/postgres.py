@@ -43,7 +43,9 @@ from metasync.store.tables import UtcTime, metadata
 OLDEST = 150000
 """The oldest version that is supported, as the server counts."""
 LOCK = 0x4D657473
-"""The advisory lock of the database's one writer."""
+"""The advisory lock of whoever writes without a lane, alone; those in lanes share it."""
+LANES = 0x4C616E65
+"""The first key of the locks of the lanes."""
 OURS = "Metasync"
 """Comment on the table of the schema's version, so that we never write into somebody else's database."""
 GROWN = """
@@ -98,7 +100,12 @@ class Postgres(Backend):
         self._inside.write = True
         try:
             with self._translated(), self._connect(self._writing) as connection, connection.begin():
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+                if self.lane is None:
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+                else:
+                    connection.exec_driver_sql(
+                        f"SELECT pg_advisory_xact_lock_shared({LOCK}), pg_advisory_xact_lock({LANES}, {int(self.lane)})"
+                    )
                 self.guard(connection)
                 yield connection
                 fault.before_commit(transaction, _disk_full)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from metasync.store import tables
 
@@ -183,6 +183,18 @@ def newest(connection: Connection, engagement_id: int, *, limit: int = 20, kinds
     if wanted := list(kinds):
         query = query.where(_run.kind.in_(wanted))
     return [_as_run(row) for row in connection.execute(query.order_by(_run.id.desc()).limit(limit))]
+
+
+def in_states(connection: Connection, engagement_id: int, states: Sequence[str], *, limit: int = 20) -> list[RunRow]:
+    """The first runs in these states."""
+    query = select(tables.run).where(_run.engagement_id == engagement_id, _run.state.in_(states)).order_by(_run.id).limit(limit)
+    return [_as_run(row) for row in connection.execute(query)]
+
+
+def count_in_states(connection: Connection, engagement_id: int, states: Sequence[str]) -> int:
+    """How many runs are in these states."""
+    query = select(func.count()).select_from(tables.run).where(_run.engagement_id == engagement_id, _run.state.in_(states))
+    return int(connection.execute(query).scalar_one())
 
 
 def steps(connection: Connection, run_id: int) -> list[StepRow]:

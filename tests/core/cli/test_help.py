@@ -33,6 +33,7 @@ def test_every_verb_of_the_design_is_there() -> None:
         *("explain", "objects", "problems", "runs", "show", "join", "unjoin", "ignore"),
         *("wave list", "wave move", "wave cut-over", "wave back", "wave report"),
         *("plugin list", "plugin verify", "plugin new", "plugin test", "plugin lock"),
+        *("worker", "scheduler", "up"),
         *("secrets set", "secrets rotate", "secrets list", "audit verify"),
     }
     assert {" ".join(path) for path in VERBS} == wanted

@@ -1,0 +1,69 @@
+"""`--dispatch celery`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from celery import Celery
+from celery.signals import worker_shutting_down
+
+from metasync.contract import Dispatcher, MetasyncError, RunBatch, Served
+from metasync_celery.app import TASK, make_app, queue_of
+
+SCHEMES = ("redis://", "rediss://", "redis+socket://", "sentinel://")
+
+
+class CeleryDispatcher(Dispatcher):
+    """Messages over a broker, to workers on any machine."""
+
+    name: ClassVar[str] = "celery"
+    title: ClassVar[str] = "Celery workers, with Redis between them"
+
+    def __init__(self, run_batch: RunBatch, settings: Mapping[str, Any]) -> None:
+        super().__init__(run_batch, settings)
+        self._broker = str(settings.get("broker") or "")
+        if not self._broker.startswith(SCHEMES):
+            raise MetasyncError(
+                "`--dispatch celery` needs `--broker URL` (or METASYNC_BROKER), such as redis://127.0.0.1:6379/0, or rediss:// for TLS"
+            )
+        self._made: Celery | None = None
+
+    def nudge(self, run: int, batch: int, nonce: str) -> None:
+        """Publish (run, batch, nonce)."""
+        self._app.send_task(TASK, args=(run, batch, nonce), queue=queue_of(str(self.settings["engagement"])), retry=False)
+
+    def serve(self, served: Served) -> bool:
+        """Prefork: each child works one batch at a time. SIGTERM ends it warmly."""
+        app = self._app
+
+        def batch(run: object = None, batch: object = None, nonce: object = None, *_: object, **__: object) -> None:
+            # Whoever can write to the broker can write anything.
+            if type(run) is int and type(batch) is int and type(nonce) is str:
+                served.run_batch(run, batch, nonce)
+
+        app.task(name=TASK, ignore_result=True)(batch)
+
+        def leaving(**_: object) -> None:
+            served.leave()
+
+        worker_shutting_down.connect(leaving, weak=False)
+        try:
+            app.Worker(
+                pool="prefork",
+                concurrency=served.processes,
+                queues=[queue_of(one) for one in served.engagements],
+                hostname=None,
+                loglevel="WARNING",
+                without_gossip=True,
+                without_mingle=True,
+            ).start()
+        finally:
+            worker_shutting_down.disconnect(leaving)
+        return True
+
+    @property
+    def _app(self) -> Celery:
+        if self._made is None:
+            self._made = make_app(self._broker)
+        return self._made
