@@ -115,12 +115,15 @@ def export(session: Session, plan: tuple[int, ...]) -> None:
             "finished": done.finished,
             "written": done.written,
             "unwritable": done.unwritable,
+            "waiting": done.waiting,
         }
     )
     for number, before in done.finished.items():
         session.out.line(f"plan {number} was exported by run {before} already, and nothing was left to write")
-    if set(done.plans) - set(done.finished):
+    if set(done.plans) - set(done.finished) - set(done.waiting):
         states_line(session.out, f"run {done.run}", done.written)
+    for number in done.waiting:
+        session.out.line(f"plan {number} {done.waiting[number]}", "warning")
     settle(session, done)
 
 
@@ -329,6 +332,8 @@ def _say_next(session: Session, found: Sequence[service.PlanSummary], waiting: A
             continue
         if why is service.Waits.STAGING:
             session.out.say(f"plan {one.id} of {one.profile} is staging: it is never exported. Look at it: metasync show {one.id}")
+        elif why is service.Waits.WINDOW:
+            session.out.say(f"plan {one.id} of {one.profile} waits until its directory may be written (`windows`); export it then")
         elif one.state == "planned":
             beyond = "".join(f" --beyond {_quoted(limit.operation.value)}" for limit in one.exceeded)
             session.out.say(f"Next: metasync show {one.id}, then metasync approve {one.id}{beyond} --reason TEXT")

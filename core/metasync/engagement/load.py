@@ -92,9 +92,6 @@ def _directories(checker: Checker, given: Mapping[str, Any]) -> Iterator[tuple[s
             checker.unknown((*path, "connector"), "connectors", connector)
             continue
         options = checker.connector_options((*path, "options"), known, data.get("options", {}))
-        for key in ("windows", "rate"):
-            if key in data:
-                checker.notice((*path, key), "is accepted and does not act yet: the directory may be written at any time and speed")
         policy = data.get("new_passwords", {})
         yield (
             name,

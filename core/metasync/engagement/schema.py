@@ -127,8 +127,8 @@ class DirectorySection(Section):
         title="Reserve names",
         help="How long a unique value stays reserved after its object went; 180 days unless said otherwise.",
     )
-    windows = option(Many(Window()), title="Windows", help="When the directory may be written. Not yet acting.", advanced=True)
-    rate = option(Part(RateSection), title="Rate", help="How fast the directory may be used. Not yet acting.", advanced=True)
+    windows = option(Many(Window()), title="Windows", help="When the directory may be written; at any time, if left out.", advanced=True)
+    rate = option(Part(RateSection), title="Rate", help="How fast the directory may be written.", advanced=True)
 
 
 class MergeSection(Section):

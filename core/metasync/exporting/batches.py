@@ -21,6 +21,7 @@ from metasync.contract import Connector, MetasyncError, RunNotice, Stopped, Unav
 from metasync.exporting import home
 from metasync.exporting.lease import DirectoryBusy, DirectoryLease
 from metasync.exporting.order import Stage
+from metasync.exporting.pace import Pace
 from metasync.exporting.pairs import use_name
 from metasync.exporting.targets import ConnectorTarget, ExporterTarget
 from metasync.exporting.write import LAST, Later, Worker
@@ -213,6 +214,7 @@ class _Batch:
         until: float | None = None,
     ) -> None:
         self._until = until
+        self._pace = Pace(workspace.engagement.directories[directory].rate.get("operations"))
         self._workspace = workspace
         self._batch = batch
         self._directory = directory
@@ -369,6 +371,7 @@ class _Batch:
             lease=self._lease,
             target=target,
             until=self._until,
+            pace=self._pace,
         )
 
     def _exporter_plans(self) -> list[PlanRow]:

@@ -21,10 +21,12 @@ from metasync.equality import Attributes
 from metasync.exporting.gate import Gate
 from metasync.exporting.lease import DirectoryLease
 from metasync.exporting.order import MEMBERS, PLACES
+from metasync.exporting.pace import Pace
 from metasync.exporting.readback import Decision, Verdict, decide
 from metasync.exporting.record import ATTEMPTS, Recorder, Report, backoff
 from metasync.exporting.references import Resolver, Unresolved
 from metasync.exporting.targets import Item, Target
+from metasync.exporting.windows import opens, words
 from metasync.lease import LeaseLost
 from metasync.store import directories, ledger
 from metasync.store.errors import StoreError
@@ -66,10 +68,12 @@ class Worker:
         chosen: Sequence[PlanRow],
         lease: DirectoryLease,
         target: Target,
+        pace: Pace,
         until: float | None = None,
     ) -> None:
         """`until`: of a slice, by the process's own clock; whatever was begun by then is finished, and `Later` is raised."""
         self._until = until
+        self._pace = pace
         self._workspace = workspace
         self._backend = workspace.backend
         self._run_id = run_id
@@ -79,6 +83,7 @@ class Worker:
         self._plan_ids = [row.id for row in chosen]
         self._lease = lease
         self._target = target
+        self._windows = workspace.engagement.directories[directory].windows
         self._marks = workspace.engagement.directories[directory].mark is not None
         self._resolver = Resolver(workspace.engagement_id, self._directory_id)
         self._recorder = Recorder(
@@ -191,9 +196,18 @@ class Worker:
             others.add(row.operation)
         waiting[:] = left
         self._workspace.check_stop()
+        self._check_window()
         if self._until is not None and self._seen and time.monotonic() >= self._until:
             raise Later(0)
         return taken
+
+    def _check_window(self) -> None:
+        """A window that closes under way ends the export. Raises `Unavailable`."""
+        if self._windows:
+            with self._backend.read() as connection:
+                at = opens(self._windows, self._backend.now(connection))
+            if at is not None:
+                raise Unavailable(f"its window closed: {words(self._windows, at)}")
 
     # --- one portion -------------------------------------------------------------------------------------------------------------------
 
@@ -379,6 +393,8 @@ class Worker:
         """Write what is claimed; record every result, and what has none as unknown."""
         if not items:
             return
+        if self._pace.wait(len(items), self._workspace.stop):
+            self._workspace.report(self.done, self.total, f"{self._directory}: no faster than the document allows")
         self._lease.ensure()
         by_id = {change.id: row for row, change in items}
         reports: list[Report] = []

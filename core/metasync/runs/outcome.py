@@ -15,6 +15,7 @@ class Waits(StrEnum):
     LIMIT = "stopped by a limit"
     STAGING = "staging: planned, never exported"
     PAUSED = "paused"
+    WINDOW = "waits until its directory may be written"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from metasync.exporting import home
+from metasync.exporting.windows import opens
 from metasync.planning import PlanSummary, auto_approve
 from metasync.planning import approve as approve_plan
 from metasync.planning.plan import summary
@@ -166,8 +167,7 @@ def _whole(at: Telling, profiles: Sequence[str], *, approve: bool, reason: str) 
             part.waiting[one.id] = Waits(why)
         elif one.state != "empty":
             ready.append(one.id)
-    if ready:
-        _write(at, part, ready)
+    _write(at, part, ready)
     return part
 
 
@@ -213,10 +213,28 @@ def _decide(workspace: Workspace, plan: PlanSummary, *, approve: bool, reason: s
 
 
 def _write(at: Telling, part: Part, plan_ids: Sequence[int]) -> None:
-    """Write these plans, and confirm them."""
+    """Write these plans, and confirm them; those whose directories may not be written now wait for another run."""
+    closed = at.doing.once(f"windows of {plan_ids}", partial(_closed, at, plan_ids))
+    part.waiting |= dict.fromkeys(closed, Waits.WINDOW)
+    plan_ids = [number for number in plan_ids if number not in closed]
+    if not plan_ids:
+        return
     part.unwritable |= at.doing.export(plan_ids)
     part.written += plan_ids
     part.imports += _import_all(at, [name for name in _targets(at, plan_ids) if name not in part.unwritable], name="confirm")
+
+
+def _closed(at: Telling, plan_ids: Sequence[int]) -> list[int]:
+    """Those of these plans that write to a directory whose window is closed."""
+    workspace = at.workspace
+    with workspace.backend.read() as connection:
+        now = workspace.backend.now(connection)
+        writing = ledger.directories_of(connection, plan_ids)
+    found: set[int] = set()
+    for directory_id, chosen in writing.items():
+        if opens(workspace.engagement.directories[workspace.directory_name(directory_id)].windows, now) is not None:
+            found.update(chosen)
+    return sorted(found)
 
 
 def _outcome(at: Telling, part: Part) -> RunOutcome:
@@ -231,7 +249,7 @@ def _outcome(at: Telling, part: Part) -> RunOutcome:
     if failed or behind:
         active.state = "failed"
         active.error = "; ".join(f"{name}: {why}" for name, why in (failed or behind).items())
-    elif any(why in (Waits.APPROVAL, Waits.LIMIT) for why in part.waiting.values()):
+    elif any(why in (Waits.APPROVAL, Waits.LIMIT, Waits.WINDOW) for why in part.waiting.values()):
         active.state = "waiting"
     return RunOutcome(
         run=active.id,

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 
@@ -47,6 +47,8 @@ class Taken(MetasyncError):
 
 class BatchLease(Lease):
     """Held while one batch is worked; kept in the batch's own row."""
+
+    taking: ClassVar[str] = "queue.take"
 
     def __init__(self, backend: Backend, batch_id: int, on_beat: Callable[[Lease], None]) -> None:
         super().__init__(backend, f"batch {batch_id}", on_beat)
