@@ -25,7 +25,7 @@ from metasync.engagement import document, revision
 from metasync.engagement import load as loading
 from metasync.engagement.document import DocumentError
 from metasync.engagement.model import Engagement, Notice
-from metasync.engagement.secrets import known_secrets
+from metasync.engagement.secrets import scrub
 from metasync.explain import Explanation
 from metasync.exporting import home
 from metasync.exporting.lease import DirectoryBusy
@@ -41,6 +41,8 @@ from metasync.keeping import (
     secret_store,
     test_plugin,
 )
+from metasync.logs import FORMATS as LOG_FORMATS
+from metasync.logs import configure as configure_logs
 from metasync.naming import find_object
 from metasync.opening import DOCUMENT_NAME, NotLoaded, Settings, UsageError, open_workspace, refuse_broken, store
 from metasync.overview import (
@@ -91,6 +93,7 @@ from metasync.workspace import Report, Workspace
 
 __all__ = [
     "DOCUMENT_NAME",
+    "LOG_FORMATS",
     "PARENT",
     "Child",
     "DocumentError",
@@ -125,6 +128,7 @@ __all__ = [
     "audit_verify",
     "changes_of",
     "commands",
+    "configure_logs",
     "default_processes",
     "doctor",
     "ended_runs",
@@ -138,6 +142,7 @@ __all__ = [
     "plugins",
     "reference_name",
     "schedule_runs",
+    "scrub",
     "secret_names",
     "secret_store",
     "show_plan",
@@ -174,13 +179,6 @@ def trouble(error: MetasyncError) -> Trouble:
     if isinstance(error, (Unavailable, Busy, Unreachable, EngineBusy, DirectoryBusy)):
         return Trouble.UNAVAILABLE
     return Trouble.DAMAGED if isinstance(error, Corrupt) else Trouble.USAGE
-
-
-def scrub(text: str) -> str:
-    """The text without any secret that this process has resolved."""
-    for secret in sorted(known_secrets(), key=len, reverse=True):
-        text = text.replace(secret, "(secret)")
-    return text
 
 
 # --- set-up ----------------------------------------------------------------------------------------------------------------------------

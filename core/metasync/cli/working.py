@@ -21,6 +21,17 @@ PROCESSES = click.option(
     "--processes", type=click.IntRange(1, 64), metavar="N", help="How many work at once (default: on SQLite 1, else one per processor)."
 )
 
+METRICS = click.option(
+    "--metrics", default="", envvar="METASYNC_METRICS", metavar="[HOST:]PORT", help="Answer Prometheus there (METASYNC_METRICS)."
+)
+LOG = click.option(
+    "--log",
+    type=click.Choice(service.LOG_FORMATS),
+    default="text",
+    envvar="METASYNC_LOG",
+    help="How events are written to stderr (METASYNC_LOG; default text).",
+)
+
 
 @verb(
     metasync,
@@ -32,8 +43,9 @@ PROCESSES = click.option(
 )
 @DOCUMENTS
 @PROCESSES
+@LOG
 @click.option("--part", type=click.Choice(["listen", "sweep", "work"]), hidden=True, help="Of a worker's processes, which one this is.")
-def worker(session: Session, document: tuple[Path, ...], processes: int | None, part: str | None) -> None:
+def worker(session: Session, document: tuple[Path, ...], processes: int | None, log: str, part: str | None) -> None:
     """Work what is on the queue.
 
     For each DOCUMENT, or the one of --engagement, until it is asked to end by Ctrl-C or SIGTERM: what it has in hand is finished
@@ -41,6 +53,7 @@ def worker(session: Session, document: tuple[Path, ...], processes: int | None, 
     """
     stop, settings = until_asked(session), settings_of(session, document)
     number = processes or service.default_processes(settings)
+    service.configure_logs(log)
     if part == "listen":
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the dispatcher has its own way to end
         service.listen(settings, number)
@@ -50,7 +63,7 @@ def worker(session: Session, document: tuple[Path, ...], processes: int | None, 
         service.work_queue(settings, stop, parent=parent())
     else:
         session.out.say(f"working for {_names(session, document)} by {session.dispatch}, {number} at once; Ctrl-C ends it")
-        service.supervise(_workers(session, document, settings, number), stop)
+        service.supervise(_workers(session, document, settings, number, log), stop)
 
 
 @verb(
@@ -62,7 +75,9 @@ def worker(session: Session, document: tuple[Path, ...], processes: int | None, 
     ),
 )
 @DOCUMENTS
-def scheduler(session: Session, document: tuple[Path, ...]) -> None:
+@METRICS
+@LOG
+def scheduler(session: Session, document: tuple[Path, ...], metrics: str, log: str) -> None:
     """Put profiles on the queue when they are due.
 
     As each profile's `schedule` says, for each DOCUMENT, or the one of --engagement. Several may be started: one is active, and
@@ -70,7 +85,8 @@ def scheduler(session: Session, document: tuple[Path, ...]) -> None:
     """
     stop, settings = until_asked(session), settings_of(session, document)
     session.out.say(f"scheduling for {_names(session, document)}; Ctrl-C ends it")
-    service.schedule_runs(settings, stop, parent=parent())
+    service.configure_logs(log)
+    service.schedule_runs(settings, stop, parent=parent(), metrics=metrics)
 
 
 @verb(
@@ -83,7 +99,9 @@ def scheduler(session: Session, document: tuple[Path, ...]) -> None:
 )
 @DOCUMENTS
 @PROCESSES
-def up(session: Session, document: tuple[Path, ...], processes: int | None) -> None:
+@METRICS
+@LOG
+def up(session: Session, document: tuple[Path, ...], processes: int | None, metrics: str, log: str) -> None:
     """Start all that one machine needs.
 
     The scheduler and the workers, for each DOCUMENT, or the one of --engagement, as one tree of processes: whichever ends is
@@ -91,9 +109,11 @@ def up(session: Session, document: tuple[Path, ...], processes: int | None) -> N
     """
     stop, settings = until_asked(session), settings_of(session, document)
     number = processes or service.default_processes(settings)
-    schedule = service.Child(name="scheduler", arguments=["scheduler", *_common(session), *map(str, document)])
+    service.configure_logs(log)
+    arguments = ["scheduler", *_common(session, log), *map(str, document), *(["--metrics", metrics] if metrics else [])]
+    schedule = service.Child(name="scheduler", arguments=arguments)
     session.out.say(f"up for {_names(session, document)}: scheduler, {number} worker{'s' if number > 1 else ''}; Ctrl-C ends them all")
-    service.supervise([schedule, *_workers(session, document, settings, number)], stop)
+    service.supervise([schedule, *_workers(session, document, settings, number, log)], stop)
     session.out.say("everything has ended; what was in hand is finished")
 
 
@@ -128,8 +148,10 @@ def parent() -> int | None:
     return int(given) if given.isdecimal() else None
 
 
-def _workers(session: Session, documents: Sequence[Path], settings: Sequence[service.Settings], number: int) -> list[service.Child]:
-    arguments = ["worker", *_common(session), *map(str, documents)]
+def _workers(
+    session: Session, documents: Sequence[Path], settings: Sequence[service.Settings], number: int, log: str
+) -> list[service.Child]:
+    arguments = ["worker", *_common(session, log), *map(str, documents)]
     if service.listens(settings):
         return [
             service.Child(name=f"{session.dispatch} workers", arguments=[*arguments, "--part", "listen", "--processes", str(number)]),
@@ -138,10 +160,10 @@ def _workers(session: Session, documents: Sequence[Path], settings: Sequence[ser
     return [service.Child(name=f"worker {one + 1}", arguments=[*arguments, "--part", "work"]) for one in range(number)]
 
 
-def _common(session: Session) -> list[str]:
+def _common(session: Session, log: str) -> list[str]:
     # The database may hold a password: it goes by the environment, which not everybody reads.
     os.environ["METASYNC_DATABASE"], os.environ["METASYNC_BROKER"] = session.database, session.broker
-    return ["--engagement", str(session.engagement), "--dispatch", session.dispatch]
+    return ["--engagement", str(session.engagement), "--dispatch", session.dispatch, "--log", log]
 
 
 def _names(session: Session, documents: Sequence[Path]) -> str:

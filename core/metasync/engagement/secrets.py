@@ -48,6 +48,13 @@ def known_secrets() -> frozenset[str]:
         return frozenset(_known)
 
 
+def scrub(text: str) -> str:
+    """The text without any secret that this process has resolved."""
+    for secret in sorted(known_secrets(), key=len, reverse=True):
+        text = text.replace(secret, "(secret)")
+    return text
+
+
 def remember(secret: str) -> None:
     """Keep it out of what this process prints. Very short ones stand in any text."""
     if len(secret) >= _SHORTEST_SCRUBBED:

@@ -30,7 +30,7 @@ def words(windows: Sequence[str], at: datetime) -> str:
 
 
 def _spans(window: str, now: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """(beginning, end) in UTC, from yesterday on. A span that ends before it begins ends on the next day; its day is that of the beginning."""
+    """(beginning, end) in UTC, from yesterday on. A span that ends before it begins ends on the next day; it is of the day it begins on."""
     found = _WINDOW.fullmatch(window)
     assert found is not None, "checked when the document was loaded"
     zone = ZoneInfo(found[6])

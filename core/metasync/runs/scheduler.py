@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 
+from metasync import metrics as measuring
 from metasync.contract import MetasyncError
 from metasync.lease import Lease
 from metasync.opening import Settings
@@ -79,8 +80,8 @@ def tick(workspace: Workspace, now: datetime | None = None) -> list[str]:
     return due
 
 
-def serve(settings: Sequence[Settings], stop: threading.Event, *, parent: int | None = None) -> None:
-    """Schedule until `stop`; also until the parent is gone, which cannot say so any more."""
+def serve(settings: Sequence[Settings], stop: threading.Event, *, parent: int | None = None, metrics: str = "") -> None:
+    """Schedule until `stop`; also until the parent is gone, which cannot say so any more. `metrics`: where Prometheus is answered."""
 
     def nobody(run: int, batch: int, nonce: str) -> None:
         raise MetasyncError("a scheduler works no batches")
@@ -89,6 +90,10 @@ def serve(settings: Sequence[Settings], stop: threading.Event, *, parent: int | 
     ticks = 0
     with ExitStack() as held:
         held.callback(installation.close)
+        if metrics:
+            measured = Installation(settings, stop, nobody)  # of the threads that answer
+            held.callback(measured.close)
+            held.callback(measuring.serve(metrics, measured.workspaces))
         active: dict[str, SchedulerLease] = {}
         while not stop.is_set() and (parent is None or os.getppid() == parent):
             for workspace in installation.workspaces():

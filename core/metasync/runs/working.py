@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 
+from metasync import logs
 from metasync.contract import MetasyncError, Stopped
 from metasync.exporting import work as work_export
 from metasync.lease import Lease, LeaseLost
@@ -80,13 +82,16 @@ def work(workspace: Workspace, batch_id: int, nonce: str) -> bool:
         row = batches.get(connection, batch_id)
     if row is None or row.nonce != nonce or not nonce or row.state == "done" or row.engagement_id != workspace.engagement_id:
         return False
-    try:
-        if row.kind == queue.EXPORT:
-            return _export(workspace, row)
-        return _Batch(workspace, row.id).work()
-    except (Taken, LeaseLost) as error:
-        _log.info("%s", error)
-        return False
+    with logs.about(engagement=workspace.engagement.name, run=row.run_id, batch=row.id):
+        try:
+            began = time.monotonic()
+            worked = _export(workspace, row) if row.kind == queue.EXPORT else _Batch(workspace, row.id).work()
+            if worked:
+                _log.info("worked %s of %s", row.kind, row.of, extra={"seconds": round(time.monotonic() - began, 3)})
+            return worked
+        except (Taken, LeaseLost) as error:
+            _log.info("%s", error)
+            return False
 
 
 def _export(workspace: Workspace, row: BatchRow) -> bool:
