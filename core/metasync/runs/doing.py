@@ -16,6 +16,9 @@ class Doing(Protocol):
     """One run's way. A step is named by what it does and by what it does it to; asked for again, it is not done again: what it came to is
     remembered. So a run may be told from its beginning each time that it goes on."""
 
+    shared: bool
+    """Is it worth while to divide what several could do at once?"""
+
     def begin(self, name: str, of: Sequence[str], what: Mapping[str, Any]) -> None:
         """Have these steps begun, in parallel where that is possible. `what` is plain JSON."""
 

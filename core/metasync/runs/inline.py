@@ -19,6 +19,8 @@ PARALLEL = 4
 class Inline:
     """A `Doing` that never waits for anybody."""
 
+    shared = False
+
     def __init__(self, run: ActiveRun) -> None:
         self._run = run
         self._done: dict[tuple[str, str], Any] = {}

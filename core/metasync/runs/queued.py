@@ -24,6 +24,8 @@ class StepFailed(MetasyncError):
 class Queued:
     """A `Doing` that never does anything but to say what shall be done, and to read what it came to."""
 
+    shared = True
+
     def __init__(self, run: ActiveRun, known: Sequence[BatchRow]) -> None:
         self._run = run
         self.known = known

@@ -4,6 +4,7 @@ because nobody knows whether the first time came to its end, a step finds what i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from metasync.contract import MetasyncError, Stopped
@@ -15,7 +16,7 @@ from metasync.runs.record import ActiveRun, Step
 from metasync.store import problems
 from metasync.store.errors import StoreError
 from metasync.store.rows import Problem, Severity
-from metasync.synchronising import synchronise
+from metasync.synchronising import partitions, synchronise
 from metasync.waves import membership, people
 from metasync.words import counted
 from metasync.workspace import Workspace
@@ -73,6 +74,20 @@ def synchronise_some(run: ActiveRun, step: Step, inside: Workspace, of: str, wha
     return dict(outcome.not_ready)
 
 
+def divide_some(run: ActiveRun, step: Step, inside: Workspace, of: str, what: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts in which profiles are compared by several at once: their names, and which objects they are of."""
+    membership.refresh(inside, run.id)
+    parts = partitions.divide(inside, run.id, what["profiles"])
+    step.text = counted(len(parts), "part") if parts else "nothing that several could share"
+    return {f"{one.profile}, objects {one.first:,} to {one.last:,}": asdict(one) for one in parts}
+
+
+def compare_part(run: ActiveRun, step: Step, inside: Workspace, of: str, what: Mapping[str, Any]) -> None:
+    """Pass over whoever is in step, in one part."""
+    number = partitions.compare(inside, run.id, partitions.Partition(**what["parts"][of]))
+    step.text = f"{number} in step"
+
+
 def plan_some(run: ActiveRun, step: Step, inside: Workspace, of: str, what: Mapping[str, Any]) -> list[int]:
     """Freeze profiles, whole or as a pilot; the numbers of their plans."""
     objects = what.get("objects")
@@ -102,6 +117,8 @@ def _planned(step: Step, frozen: list[PlanSummary]) -> list[int]:
 WORK: Mapping[str, Work] = {
     "import": import_one,
     "confirm": import_one,
+    "divide": divide_some,
+    "compare": compare_part,
     "synchronise": synchronise_some,
     "plan": plan_some,
     "undo": undo_run,

@@ -181,6 +181,9 @@ def _plan(
     """(plans, profiles that were not ready and why)."""
     if not profiles:
         return [], {}
+    if at.doing.shared:
+        (parts,) = at.doing.all("divide", [", ".join(profiles)], {"profiles": list(profiles)})
+        at.doing.all("compare", list(parts), {"parts": parts})
     (not_ready,) = at.doing.all("synchronise", [", ".join(profiles)], {"profiles": list(profiles)})
     ready = [name for name in profiles if name not in not_ready]
     if not ready:

@@ -35,6 +35,8 @@ class Backend(ABC):
     """Where it is, without any password."""
     lane: int | None = None
     """Where a server lets several write at once: those of one lane wait for each other, those without one for everybody."""
+    beside: bool = False
+    """Those of one lane who are `beside` others do not wait for each other, but for everybody else."""
     guard: Guard = staticmethod(_anybody)
     """Looked at in the beginning of each transaction that writes."""
 
@@ -42,6 +44,12 @@ class Backend(ABC):
         """The same database for somebody who touches nothing but the rows of one engagement, and the audit log."""
         other = copy(self)
         other.lane = lane
+        return other
+
+    def beside_others(self) -> Self:
+        """The same database for somebody who shares his work with others: none of them writes a row that another one of them touches."""
+        other = copy(self)
+        other.beside = True
         return other
 
     def guarded(self, guard: Guard) -> Self:

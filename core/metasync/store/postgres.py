@@ -103,9 +103,8 @@ class Postgres(Backend):
                 if self.lane is None:
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
                 else:
-                    connection.exec_driver_sql(
-                        f"SELECT pg_advisory_xact_lock_shared({LOCK}), pg_advisory_xact_lock({LANES}, {int(self.lane)})"
-                    )
+                    lane = f"pg_advisory_xact_lock{'_shared' if self.beside else ''}({LANES}, {int(self.lane)})"
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({LOCK}), {lane}")
                 self.guard(connection)
                 yield connection
                 fault.before_commit(transaction, _disk_full)

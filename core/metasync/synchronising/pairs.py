@@ -100,6 +100,16 @@ class Pairs:
             self.at.workspace.report(min(start + BULK, len(order)), len(order), f"synchronise {self.at.profile.name}")
         return [one for one in ids if one not in done]
 
+    def pass_over(self, ids: Sequence[int]) -> None:
+        """Look at them beside others who look at other objects. What is written is of these objects alone, and what stands only once is
+        borne by one of them already; so nobody's order counts."""
+        order, backend = sorted(ids), self.backend.beside_others()
+        for start in range(0, len(order), BULK):
+            self.at.workspace.check_stop()
+            with garbage.paused(), backend.write("synchronise.unit") as connection:
+                self._portion(connection, order[start : start + BULK])
+            self.at.workspace.report(min(start + BULK, len(order)), len(order), f"compare {self.at.profile.name}")
+
     def _portion(self, connection: Connection, ids: list[int]) -> list[int]:
         """Those of them that are done."""
         at, name = self.at, self.at.profile.name

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from metasync import overview
 from metasync.contract import Kind, MetasyncError, Stopped
 from metasync.runs import queue as ordering
 from metasync.runs import run as running
@@ -21,6 +22,7 @@ from metasync.runs.queue import Ordered, order
 from metasync.runs.verbs import apart
 from metasync.store import audit, batches, queue
 from metasync.store import runs as rows
+from metasync.synchronising import partitions
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
 from metasync.testing.staff import BASE, DOCUMENT, STAFF, person
@@ -126,7 +128,7 @@ def test_a_run_on_the_queue_comes_to_what_it_comes_to_inline(
         inline.close()
     workspace = of(engine)
     found = ordered_run(workspace)
-    assert {"run", "import", "synchronise", "plan", "export", "confirm"} == set(drain(workspace))
+    assert {"run", "import", "divide", "synchronise", "plan", "export", "confirm"} == set(drain(workspace))
     got = outcome(workspace, found)
     assert got.written == expected.written == {"confirmed": 2}
     assert (got.state, got.plans, got.imports, got.left_out) == (expected.state, expected.plans, expected.imports, expected.left_out)
@@ -334,6 +336,40 @@ def test_what_has_no_directory_in_common_waits_for_nothing_of_each_other(tmp_pat
         assert outcome(workspace, found).written == {"confirmed": 3}
     finally:
         engine.close()
+
+
+def test_a_synchronisation_in_parts_comes_to_the_same_plan(tmp_path: Path, hr: MemoryDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody is looked at again, some of them differ, and the parts are worked from the last to the first."""
+    monkeypatch.setattr(partitions, "PARTITION", 3)
+    for number in range(20):
+        person(hr, f"Cy{number} Lee")
+    planned = []
+    for way in ("inline", "in parts"):
+        ad = MemoryDirectory()
+        ad.add(Kind.CONTAINER, name="People", path=BASE)
+        (tmp_path / way).mkdir()
+        engine = Engine(tmp_path / way, DOCUMENT.format(profiles=STAFF), {"hr": hr, "ad": ad})
+        try:
+            running.run(engine.workspace, ["people"], approve=True)
+            for anchor in ad.anchors(Kind.USER)[::7]:
+                ad.change(anchor, title="changed behind our back")
+            engine.load(
+                DOCUMENT.format(profiles=STAFF.replace("title: source.title", "title: 'source.title != null ? source.title : null'"))
+            )
+            workspace = of(engine) if way == "in parts" else engine.workspace
+            if way == "in parts":
+                found = ordered_run(workspace, "people")
+                worked = drain(workspace, lambda some: some[-1])
+                assert worked.count("compare") > 3
+                outcome(workspace, found)
+            else:
+                running.run(workspace, ["people"], approve=True)
+            found_rows = [one.row for one in overview.changes_of(workspace, overview.show_plan(workspace, 2))]
+            planned.append([(row.operation, row.label, row.before, row.after) for row in found_rows])
+        finally:
+            engine.close()
+    assert planned[0] == planned[1]
+    assert len(planned[0]) == 4, "whoever was changed behind our back"
 
 
 def test_no_worker_is_of_use_to_inline() -> None:
