@@ -22,7 +22,7 @@ def promises(found: Mapping[str, Found], only: Sequence[str], allowed: Mapping[s
             for line in lines:
                 unit = f" {line.unit}" if line.unit else ""
                 begin = f"| {HEADINGS[store]} | {line.text} | {line.size} | {line.measured:.3g}{unit}"
-                if row.allowed is None:
+                if line.allowed is None and row.allowed is None:
                     table.append(f"{begin} | nothing promised | |")
                 elif line.allowed is None:
                     table.append(f"{begin} | from {short(row.least)} on | |")
