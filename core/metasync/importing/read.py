@@ -329,8 +329,7 @@ class _Import:
         pages = iter(read)
         while True:
             try:
-                with garbage.paused():
-                    page = next(pages)
+                page = next(pages)
             except StopIteration:
                 return
             except MetasyncError:
