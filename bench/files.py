@@ -9,14 +9,29 @@ from pathlib import Path
 
 import metasync_csv.plugin
 from metasync.contract import Kind, ReadRequest
+from metasync.store import objects, open_store
 from metasync.testing.context import TestContext
+from metasync.testing.engine import Engine
 from metasync_csv.connector import CsvConnector
 from metasync_csv.options import CsvOptions
 
-from . import documents, people
+from . import documents, people, raw
 from .meter import Meter
 from .ready import Company
 from .working import engine_of, imported, synchronised
+
+
+def limit(meter: Meter, engine: Engine, url: str) -> None:
+    """The rows alone that file, synchronisation and plan left, stored again by the shortest way."""
+    batches = raw.ready_creates(engine.backend)
+    fresh = open_store(url)
+    raw.copy_parents(engine.backend, fresh)
+    directory_id = engine.workspace.directory_ids["hr"]
+    with meter.step("raw rows of file to frozen plan"):
+        raw.store(fresh, directory_id, raw.CREATES, batches)
+        with fresh.write() as connection:
+            objects.build_anchor_index(connection, directory_id)
+    fresh.close()
 
 
 def write(path: Path, size: int, changed: Collection[int] = ()) -> None:
@@ -56,6 +71,7 @@ def work(meter: Meter, folder: Path, urls: Sequence[str], size: int) -> dict[str
         changes = synchronised(engine, meter, step="synchronise the file", frozen="freeze the file")
     if read != size or changes < size:
         raise RuntimeError(f"{read} rows were read and {changes} changes planned for {size} people")
+    limit(meter, engine, urls[1])
     write(path, size, set(range(0, 2 * size, 100)))
     with meter.step("re-import of the file with 1% changed"):
         imported(engine, "hr", full=True)

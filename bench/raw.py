@@ -10,13 +10,16 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import JSON, Connection, Table, select
 
 from metasync.importing.read import PAGE
 from metasync.store import Backend, objects
-from metasync.store.tables import link, match_key, object_
+from metasync.store.tables import change, identity, join, link, match_key, object_, pending, plan, reserved, sync_state, wanted
 
 TABLES = (object_, match_key, link)
+"""Of an import."""
+CREATES = (*TABLES, identity, join, sync_state, wanted, reserved, pending, change)
+"""Of an import, a first synchronisation and its frozen plan: all that is left of creates, without what was written and taken away again."""
 
 Batches = list[list[Any]]
 """Of each transaction, the rows of each table: tuples, or for COPY one piece of text."""
@@ -24,17 +27,28 @@ Batches = list[list[Any]]
 
 def rows_of(backend: Backend, table: Table, directory_id: int) -> list[tuple[Any, ...]]:
     """What an import stored."""
-    columns = [column.name for column in table.columns]
-    names = ", ".join(f'"{name}"' for name in columns)
+    return _rows(backend, table, f"WHERE directory_id = {directory_id}")
+
+
+def _rows(backend: Backend, table: Table, where: str) -> list[tuple[Any, ...]]:
+    # JSON as its text, as it is stored again.
+    names = ", ".join(f'CAST("{one.name}" AS TEXT)' if isinstance(one.type, JSON) else f'"{one.name}"' for one in table.columns)
+    order = "id" if "id" in table.columns else "object_id"
     with backend.read() as connection:
-        order = "id" if table is object_ else "object_id"
-        found = connection.exec_driver_sql(f'SELECT {names} FROM "{table.name}" WHERE directory_id = {directory_id} ORDER BY {order}')
-        return [tuple(row) for row in found]
+        return [tuple(row) for row in connection.exec_driver_sql(f'SELECT {names} FROM "{table.name}" {where} ORDER BY {order}')]
 
 
 def ready(backend: Backend, tables: Sequence[Table], directory_id: int) -> Batches:
     """Rows that an import stored, page by page."""
-    every = {table.name: rows_of(backend, table, directory_id) for table in tables}
+    return _paged(backend, tables, {table.name: rows_of(backend, table, directory_id) for table in tables})
+
+
+def ready_creates(backend: Backend) -> Batches:
+    """All rows of `CREATES`, in as many pages as an import stored the objects in. Nothing but these creates is in the database."""
+    return _paged(backend, CREATES, {table.name: _rows(backend, table, "") for table in CREATES})
+
+
+def _paged(backend: Backend, tables: Sequence[Table], every: dict[str, list[tuple[Any, ...]]]) -> Batches:
     return [[_form(backend, rows) for rows in page] for page in _pages(every, tables)]
 
 
@@ -49,11 +63,11 @@ def store(backend: Backend, directory_id: int, tables: Sequence[Table], batches:
 
 
 def copy_parents(source: Backend, target: Backend) -> None:
-    """The rows that ours refer to: engagement, directory and run."""
+    """The rows that ours refer to: engagement, directory, run and plan."""
     from metasync.store.tables import directory, engagement, run
 
     with source.read() as reading, target.write() as writing:
-        for table in (engagement, directory, run):
+        for table in (engagement, directory, run, plan):
             found = [dict(row) for row in reading.execute(select(table)).mappings()]
             if found:
                 writing.execute(table.insert(), found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .rows import NOT_YET, ROWS, Found, Line, short
+from .rows import NOT_YET, ROWS, Found, Line, Row, short
 
 HEADINGS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
@@ -22,18 +22,24 @@ def promises(found: Mapping[str, Found], only: Sequence[str], allowed: Mapping[s
             for line in lines:
                 unit = f" {line.unit}" if line.unit else ""
                 begin = f"| {HEADINGS[store]} | {line.text} | {line.size} | {line.measured:.3g}{unit}"
-                if line.allowed is None:
+                if line.allowed is None and row.allowed is None:
+                    table.append(f"{begin} | nothing promised | |")
+                elif line.allowed is None:
                     table.append(f"{begin} | from {short(row.least)} on | |")
                 else:
                     table.append(f"{begin} | {line.allowed:g}{unit} | {'OVER' if line.over else 'ok'} |")
             broken = [size for what, size in one.failed if what == row.what]
             for size in broken:
-                table.append(f"| {HEADINGS[store]} | {row.text} | {short(size)} | did not come to its end | {row.allowed:g} | FAILED |")
+                table.append(f"| {HEADINGS[store]} | {row.text} | {short(size)} | did not come to its end | {_most(row)} | FAILED |")
             if not lines and not broken:
-                table.append(f"| {HEADINGS[store]} | {row.text} | - | not measured: needs {row.needs} | {row.allowed:g} | |")
+                table.append(f"| {HEADINGS[store]} | {row.text} | - | not measured: needs {row.needs} | {_most(row)} | |")
     if not only:
         table += [f"| both | {text} | - | needs the queue: not measured yet | | |" for text in NOT_YET]
     return table, every
+
+
+def _most(row: Row) -> str:
+    return "nothing promised" if row.allowed is None else f"{row.allowed:g}"
 
 
 def costs(found: Mapping[str, Found]) -> list[str]:

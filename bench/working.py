@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
+import xxhash
+
 from metasync.importing.read import PAGE
 from metasync.planning import freeze
 from metasync.runs import run as runs
@@ -119,6 +122,10 @@ def object_rows(meter: Meter, fresh: Backend, engine: Engine, directory_id: int,
                 _, row[place["blob"]], row[place["digest"]], _ = codec.pack(entry.attributes)
                 stored.append(tuple(row))
             fresh.insert(connection, object_, objects.COLUMNS, stored)
+        images = [codec.pack(entry.attributes)[0] for entry in entries]
+        with meter.step("JSON and digest alone"):
+            for image in images:
+                xxhash.xxh3_128_digest(orjson.dumps(image, option=orjson.OPT_SORT_KEYS))
 
 
 def decode(backend: Backend, directory_id: int) -> None:

@@ -75,6 +75,13 @@ def test_nothing_is_promised_of_fewer_objects_than_a_row_begins_with() -> None:
     assert "| from 100k on | |" in table[2] and "OVER" in table[3]
 
 
+def test_of_what_nothing_is_promised_nothing_is_over() -> None:
+    steps = {"csv.reader": 1.0, "file to frozen plan": 20.0, "raw rows of file to frozen plan": 10.0}
+    table, lines = report.promises({"sqlite": rows.Found(seconds={("files", 300): steps})}, ["csv-plan", "csv-plan-raw"], {})
+    assert "| ok |" in table[2] and "| 10 | nothing promised | |" in table[3]
+    assert [line.over for line in lines] == [False, False]
+
+
 def test_growth_is_the_exponent_through_all_sizes() -> None:
     measured = rows.Found(seconds={("working", size): {"import": (size / 1000) ** 1.5} for size in (1000, 10_000, 100_000)})
     ((sizes, _, exponent),) = rows.growth("working", "import")(measured)

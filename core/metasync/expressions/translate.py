@@ -2,7 +2,8 @@
 
 The Python does only what was proved equal to the library, for the types where it is: as soon as a value has another type, and on every
 error, the same values are evaluated by the library, whose result or error then holds. What users write enters as constants bound by
-name (`k0`), attributes as parameters (`v0`), rewrites as functions (`f0`): no text of theirs is ever executed.
+name (`k0`), attributes as parameters (`v0`), rewrites as functions (`f0`): no text of theirs is ever executed. A macro (`filter`, `exists`)
+is a loop; the name that the user gave to the single value is not in it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import Any
 
 from metasync.contract import Reference
 from metasync.expressions.cel import Evaluator
-from metasync.expressions.check import SENTINELS, Checked, constant, parameters_of
+from metasync.expressions.check import MOST_IN_NESTED, SENTINELS, Checked, constant, parameters_of
 from metasync.expressions.errors import ExpressionError
-from metasync.expressions.tree import Attribute, Binary, Call, Choice, ListOf, Literal, Node, Unary
+from metasync.expressions.tree import Attribute, Binary, Call, Choice, Index, ListOf, Literal, Macro, Node, Unary, Variable
 from metasync.expressions.values import entering
 
 _ORDERED = frozenset({"<", "<=", ">", ">="})
@@ -47,6 +48,8 @@ def translate(checked: Checked, evaluator: Evaluator) -> tuple[Callable[..., Any
     parameters = ", ".join(names)
     lines = [f"def expression({parameters}):", "    try:"]
     lines += [f"        if {name}.__class__ not in entered: {name} = entering({name})" for name in names]
+    if checked.nested:
+        lines += [f"        if {name}.__class__ is tuple and len({name}) > {MOST_IN_NESTED}: raise Otherwise" for name in names]
     lines += [*writer.lines, f"        return {result}"]
     lines += ["    except (Otherwise, ExpressionError):", "        pass", f"    return explain({parameters})", ""]
     source = "\n".join(lines)
@@ -87,6 +90,12 @@ def _size(value: Any) -> int:
     raise Otherwise
 
 
+def _item(values: Any, index: Any) -> Any:
+    if values.__class__ is tuple and index.__class__ is int and 0 <= index < len(values):
+        return values[index]
+    raise Otherwise
+
+
 def _flat(values: tuple[Any, ...]) -> None:
     if any(one.__class__ not in _ALIKE for one in values):
         raise Otherwise
@@ -102,8 +111,19 @@ _TOOLS: dict[str, Any] = {
     "ordered": _ordered,
     "member": _member,
     "size": _size,
+    "item": _item,
     "flat": _flat,
 }
+
+
+_MACROS = {
+    "exists": ("False", "{result} = True; break", "", "bool"),
+    "all": ("True", "{result} = False; break", "", "bool"),
+    "exists_one": ("0", "{result} += 1", "{result} == 1", "bool"),
+    "filter": ("[]", "{result}.append({value})", "tuple({result})", "list"),
+    "map": ("[]", "{result}.append({value})", "tuple({result})", "list"),
+}
+"""How the result begins, what is done with a value that counts, what is made of it at the end, and the result's type."""
 
 
 class _Writer:
@@ -114,6 +134,8 @@ class _Writer:
         self.arguments = {argument: f"v{number}" for number, argument in enumerate(checked.arguments)}
         self.constants: dict[str, Any] = {}
         self.functions: dict[str, str] = {}
+        self.variables: dict[str, str] = {}
+        """Those of the macros around: none of them has the name of another."""
         self.lines: list[str] = []
         self.indent = 2
         self.made = 0
@@ -145,6 +167,13 @@ class _Writer:
                 return self.literal(node)
             case Attribute():
                 return self.arguments[node.root, node.name], "any"
+            case Variable():
+                return self.variables[node.name], "any"
+            case Macro():
+                return self.macro(node)
+            case Index():
+                values, index = self.node(node.receiver)[0], self.node(node.index)[0]
+                return self.assigned(f"item({values}, {index})", "any")
             case ListOf():
                 items = [self.node(item)[0] for item in node.items]
                 return self.assigned(f"({''.join(item + ', ' for item in items)})", "list")
@@ -207,6 +236,26 @@ class _Writer:
             no, other = self.node(node.no)
             self.line(f"{result} = {no}")
         return result, one if one == other else "any"
+
+    def macro(self, node: Macro) -> tuple[str, str]:
+        """Errors are the library's: it absorbs some of those of `exists` and `all`, and none of the others'."""
+        values, kind = self.node(node.receiver)
+        if kind == "any":
+            self.line(f"if {values}.__class__ is not tuple: raise Otherwise")
+        elif kind != "list":
+            raise NotSimple
+        begin, step, end, kind = _MACROS[node.name]
+        result, _ = self.assigned(begin, kind)
+        variable = self.variables[node.variable] = self.name()
+        *conditions, value = node.arguments if node.name == "map" else (*node.arguments, Variable(node.start, node.variable))
+        with self.block(f"for {variable} in {values}:"):
+            if not conditions:
+                self.line(step.format(result=result, value=self.node(value)[0]))
+            for condition in conditions:
+                found = self.truth(*self.node(condition))
+                with self.block(f"if not {found}:" if node.name == "all" else f"if {found}:"):
+                    self.line(step.format(result=result, value=self.node(value)[0]))
+        return self.assigned(end.format(result=result), kind) if end else (result, kind)
 
     def binary(self, node: Binary) -> tuple[str, str]:
         (left, one), (right, other) = self.node(node.left), self.node(node.right)

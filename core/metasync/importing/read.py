@@ -342,9 +342,14 @@ class _Import:
     def store(self, comparison: Comparison, page: Page, progress: CursorRow | None = None) -> None:
         """One page, what follows from it, and how far the import came, in one transaction."""
         with garbage.paused():
-            # Nobody else need wait for what needs no database.
-            batches = comparison.prepare(page.items)
-        with garbage.paused(), self.backend.write("import.page") as connection:
+            self._store(comparison, page, progress)
+        self.done += len(page.items)
+        self.workspace.report(self.done, max(self.total, self.done) if self.total else None, f"importing {self.directory}")
+
+    def _store(self, comparison: Comparison, page: Page, progress: CursorRow | None) -> None:
+        # Nobody else need wait for what needs no database.
+        batches = comparison.prepare(page.items)
+        with self.backend.write("import.page") as connection:
             for batch in batches:
                 comparison.store(connection, batch)
             if progress is not None:
@@ -353,8 +358,6 @@ class _Import:
                     comparison.seen.fresh = []
                 if progress.taken is not None or comparison.seen.fresh is not None:
                     directories.put_cursor(connection, self.id, progress)
-        self.done += len(page.items)
-        self.workspace.report(self.done, max(self.total, self.done) if self.total else None, f"importing {self.directory}")
 
     def settle(self, request: Request, comparison: Comparison, *, same_scope: bool) -> None:
         try:

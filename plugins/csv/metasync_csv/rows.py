@@ -103,6 +103,15 @@ class Rows:
         """A row with quotes; None unless each of them opens a cell at its start, closes it at its end, or is doubled inside."""
         quote, delimiter = self.quote, self.delimiter
         parts = line.split(quote)
+        if len(parts) == 3:
+            before, cell, behind = parts
+            if cell and (not before or before[-1] == delimiter) and (not behind or behind[0] == delimiter):
+                # one quoted cell: nearly all rows that have any
+                row = before.split(delimiter)
+                row[-1] = cell
+                if behind:
+                    row += behind[1:].split(delimiter)
+                return row
         if len(parts) % 2 == 0:
             return None  # the row goes on in the next line
         if len(parts) == 2 * self.width + 1 and not parts[0] and not parts[-1]:

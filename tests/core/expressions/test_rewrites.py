@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from metasync.contract import Reference, Rewrite
 from metasync.engagement.model import RewriteCall
-from metasync.expressions import CLEAR, KEEP, ExpressionError, call_rewrite, read_step, rewrite_pipeline
+from metasync.expressions import CLEAR, KEEP, ExpressionError, call_rewrite, read_step, rewrite_pipeline, tidy
+from metasync.expressions.rewrites import MAX_TEXT
 
 Rewrites = Mapping[str, Rewrite]
 
@@ -101,3 +102,23 @@ def test_a_pipeline_refuses_calls_that_were_not_checked(rewrites: Rewrites) -> N
         rewrite_pipeline([RewriteCall(name="swap", arguments=("a",))], rewrites)
     with pytest.raises(ValueError, match="there is no rewrite"):
         rewrite_pipeline([RewriteCall(name="gone")], rewrites)
+
+
+@pytest.mark.parametrize(
+    "value", ["Aa;b", "", None, 3, True, ("A", "b"), ("A", None, ""), b"a", "x" * (MAX_TEXT + 1), Reference(value="A")]
+)
+@pytest.mark.parametrize("name", ["lower", "cut", "parts", "join", "default", "count", "table", "broken", "fraction", "none", "long"])
+def test_a_pipeline_of_one_step_yields_what_the_call_yields(rewrites: Rewrites, name: str, value: Any) -> None:
+    long = Rewrite(name="long", function=lambda text: "x" * (MAX_TEXT + 1), help="For tests.", example=("", ""))
+    every = {**rewrites, "long": long}
+    arguments = {"default": ("other",), "table": ({"Aa;b": "one"},)}.get(name, ())
+
+    def outcome(function: Callable[[Any], Any]) -> tuple[str, Any]:
+        try:
+            return "value", function(value)
+        except ExpressionError as error:
+            return "error", str(error).removeprefix("`rewrite:`: ")
+
+    run = rewrite_pipeline([RewriteCall(name=name, arguments=arguments)], every)
+    called = outcome(lambda one: call_rewrite(every[name], one, *arguments))
+    assert outcome(run) == (called[0], tidy(called[1]) if isinstance(called[1], tuple) else called[1])

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from metasync.contract import Reference, Rewrite
 from metasync.expressions import Expression, ExpressionError, ExpressionSyntaxError, compile_expression
+from metasync.expressions.check import MOST_IN_NESTED
+from metasync.expressions.parse import MACROS
 
 Compiled = Callable[[str], Expression]
 
@@ -66,6 +68,7 @@ def text_expressions(depth: int) -> st.SearchStrategy[str]:
         st.builds("join({}, {})".format, text, several),
         st.builds("({}).join()".format, several),
         st.builds("({}).table({{'a': 'b', 'b': null, 'ab': 3}})".format, text),
+        st.builds("({})[{}]".format, several, st.sampled_from(["0", "0", "1", "-1", "source.i"])),
     )
 
 
@@ -99,6 +102,35 @@ def flag_expressions(depth: int) -> st.SearchStrategy[str]:
         st.builds("({}).{}({})".format, text, st.sampled_from(["endsWith", "startsWith", "contains"]), text),
         st.builds("({}).matches('^[ab]+$')".format, text),
         st.builds("(size({}) > 1)".format, st.one_of(text, several)),
+        st.builds("({}).{}(x, {})".format, several, st.sampled_from(["exists", "all", "exists_one"]), about_each(flag)),
+    )
+
+
+def about_each(flag: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """What a macro asks of a single value."""
+    own = st.sampled_from(
+        [
+            "x == 'a'",
+            "x != null",
+            "x.startsWith('a')",
+            "x < target.u",
+            "x.lower() == 'ab'",
+            "x.matches('^[ab]+$')",
+            "size(x) > 1",
+            "x in source.l",
+            "x in [1, null, 'a']",
+            "x",
+            "source.l.exists(y, y == x)",
+            "['a', x, 'b'].all(y, y <= x)",
+            "source.l.map(y, y + 'a').exists_one(z, z.contains(x))",
+        ]
+    )
+    return st.one_of(
+        own,
+        own,
+        st.builds("({} {} {})".format, own, st.sampled_from(["&&", "||"]), st.one_of(own, flag)),
+        st.builds("({} ? {} : {})".format, own, flag, own),
+        flag,
     )
 
 
@@ -113,7 +145,16 @@ def list_expressions(depth: int) -> st.SearchStrategy[str]:
         st.builds("({}).parts()".format, st.one_of(text, several)),
         st.builds("({}).lower()".format, several),
         st.builds("({} ? {} : {})".format, flag, several, several),
+        st.builds("({}).filter(x, {})".format, several, about_each(flag)),
+        st.builds("({}).map(x, {})".format, several, made_of_each(text)),
+        st.builds("({}).map(x, {}, {})".format, several, about_each(flag), made_of_each(text)),
     )
+
+
+def made_of_each(text: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """What `map` makes of a single value."""
+    own = st.sampled_from(["x", "x + 'a'", "lower(x)", "x == 'a'", "x.parts()[0]", "x.default('b')", "size(x)", "[x]", "null"])
+    return st.one_of(own, own, st.builds("({} + x)".format, text), text)
 
 
 def wild_expressions(depth: int) -> st.SearchStrategy[str]:
@@ -132,6 +173,11 @@ def wild_expressions(depth: int) -> st.SearchStrategy[str]:
         st.builds("({}).endsWith({})".format, typed, typed),
         st.builds("[{}, {}]".format, typed, typed),
         st.builds("({}) ? clear() : keep()".format, typed),
+        st.builds("({})[{}]".format, typed, typed),
+        st.builds(
+            "({}).{}(x, {})".format, typed, st.sampled_from(sorted(MACROS)), st.one_of(typed, about_each(typed), made_of_each(typed))
+        ),
+        st.builds("({}).map(x, {}, {})".format, typed, typed, made_of_each(typed)),
     )
 
 
@@ -147,8 +193,8 @@ def same(rewrites: Mapping[str, Rewrite], text: str, rows: list[dict[str, Any]])
     try:
         expression = compile_expression(text, rewrites=rewrites, roots=["source", "target"])
     except ExpressionSyntaxError as error:
-        # `cut(x, 'a')` and `x.swap(null, ...)` are refused before they are evaluated; nothing else in these texts is.
-        assert "must be" in str(error) or "is empty here" in str(error), text
+        # `cut(x, 'a')`, `x.swap(null, ...)` and an `x` within an `x` are refused before they are evaluated; nothing else in these texts is.
+        assert any(why in str(error) for why in ("must be", "is empty here", "it has a meaning already", "of all, exists, ")), text
         return
     for row in rows:
         given_values = [row[name] for _, name in expression.arguments]
@@ -179,6 +225,10 @@ def test_call_and_explain_fail_the_same(rewrites: Mapping[str, Rewrite], text: s
         'source.a == null ? keep() : "SMTP:" + source.a',
         'wave.state != "cut over"',
         'source.a.table({"DE": "Germany"})',
+        'source.a.exists(x, x.startsWith("a") && x != source.b)',
+        'source.a.filter(x, x.endsWith("@contoso.com"))[0]',
+        'source.a.map(x, x != null, "smtp:" + x.lower())',
+        "source.a.all(x, source.b.exists_one(y, y == x))",
     ],
 )
 def test_what_documents_mostly_hold_becomes_python(compiled: Compiled, text: str) -> None:
@@ -186,16 +236,48 @@ def test_what_documents_mostly_hold_becomes_python(compiled: Compiled, text: str
 
 
 @pytest.mark.parametrize(
-    "text", ["source.a.exists(x, x == 1)", "source.a - 1", "source.a[0]", "string(source.a)", "!!source.a", "1u == source.a"]
+    "text", ["source.a.exists(x, x - 1 == 1)", "source.a - 1", "'a'.filter(x, true)", "string(source.a)", "!!source.a", "1u == source.a"]
 )
 def test_what_was_not_proved_equal_stays_with_the_library(compiled: Compiled, text: str) -> None:
     assert compiled(text).python is None
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("source.l.exists(x, x.startsWith('a'))", ("a", 1)),
+        ("source.l.exists(x, x.startsWith('a'))", (1, "a")),
+        ("source.l.all(x, x.startsWith('a'))", ("b", None)),
+        ("source.l.all(x, x.startsWith('a'))", (None, "b")),
+        ("source.l.exists_one(x, x.startsWith('a'))", ("a", "ab", 1)),
+        ("source.l.exists_one(x, x)", (True, False, False)),
+        ("source.l.filter(x, x != 'a')", ("a", 1, None, b"a", datetime(2026, 1, 1, tzinfo=UTC), Reference(value="a"))),
+        ("source.l.map(x, [x])", ("a",)),
+        ("source.l.map(x, [x])[0]", ("a",)),
+        ("source.l.map(x, [x, 'b'])[1]", ("a", "c")),
+        ("source.l[0]", ()),
+        ("source.l[1]", ("a",)),
+        ("source.l[0]", "a"),
+        ("source.l.exists(x, broken(x) == 'a')", ("a",)),
+        ("source.l.exists(x, x == 'a' || broken(x) == 'a')", ("b", "a")),
+        ("source.l.all(x, source.l.exists(y, y == x))", ("a",) * MOST_IN_NESTED),
+        ("source.l.all(x, source.l.exists(y, y == x))", ("a",) * (MOST_IN_NESTED + 1)),
+        ("[source.l, source.l].all(x, x.exists(y, y == 'a'))", ("a",) * (MOST_IN_NESTED + 1)),
+        ("source.l.exists(x, x == 'a')", None),
+        ("source.l.exists(x, x == 'a')", "a"),
+        ("source.l.filter(x, true)", ()),
+    ],
+)
+def test_a_macro_and_the_library_agree(rewrites: Mapping[str, Rewrite], text: str, values: Any) -> None:
+    same(rewrites, text, [{"l": values}])
 
 
 def test_no_text_of_the_user_is_in_the_python(compiled: Compiled) -> None:
     evil = """source["x'] + __import__('os').system('id') + ['"] == "'''\\n__import__('os')" || lower("evil()") == 'evil'"""
     source = compiled(evil).python
     assert source is not None and "import" not in source and "evil" not in source and "lower" not in source
+    macro = compiled("source.a.exists(evil, evil == 'import')").python
+    assert macro is not None and "import" not in macro and "evil" not in macro
 
 
 def test_the_python_can_be_read_in_a_traceback(compiled: Compiled) -> None:
