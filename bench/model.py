@@ -1,8 +1,8 @@
 """What larger installations may expect: throughput of a full synchronisation from measured costs, and what stops it from growing.
 
 A run has a serial part (it is divided, what needs a decision is worked, a plan is frozen), and a part that its workers share. Each shared
-person costs a worker's core and the server's cores; whichever is used up first is the limit. It is a model: nothing here was tried beyond the
-machine that was measured.
+person costs a worker's core and the server's cores; whichever is used up first is the limit. It is a model: nothing here was tried beyond
+the machine that was measured.
 """
 
 from __future__ import annotations

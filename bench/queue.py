@@ -1,7 +1,7 @@
 """`script/bench queue`: what the queue costs beside the same work in one process, what several workers gain, and how soon it acts.
 
-Everybody of a company is looked at again under a document that means the same: two files of 25 columns, joined and in step, on PostgreSQL. Real
-workers do it (`metasync worker`), as Celery's over a Redis and as those that ask the database. Ratios are of one run.
+Everybody of a company is looked at again under a document that means the same: two files of 25 columns, joined and in step, on PostgreSQL.
+Real workers do it (`metasync worker`), as Celery's over a Redis and as those that ask the database. Ratios are of one run.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ DOCUMENT = """
 engagement: queue
 plugins: {{standard: ">=0", csv: ">=0", celery: ">=0"}}
 directories:
-  hr: {{connector: csv, options: {{path: hr.csv, anchor: employeeNumber, columns: {{name: cn}}, types: {{badge: integer, hidden: boolean}}}}}}
-  ad: {{connector: csv, options: {{path: ad.csv, anchor: employeeNumber, columns: {{name: cn}}, types: {{badge: integer, hidden: boolean}}}}}}
+  hr: {{connector: csv, options: {{path: hr.csv, {options}}}}}
+  ad: {{connector: csv, options: {{path: ad.csv, {options}}}}}
 profiles:
   people:
     kind: user
@@ -48,6 +48,7 @@ profiles:
 {mappings}
       company: '{company}'
 """
+FILE = "anchor: employeeNumber, columns: {name: cn}, types: {badge: integer, hidden: boolean}"
 ALLOWED = {
     "celery": ("Celery in 10k partitions / in this process, CPU with one worker", 1.1),
     "two": ("two workers / one on PostgreSQL: share of the free capacity that is used", 0.75),
@@ -118,7 +119,7 @@ class Site:
         self._other = not self._other
         mappings = "\n".join(f"      {name}: source.{name}" for name in COLUMNS if name != "company")
         company = 'source.company + ""' if self._other else "source.company"
-        (self.folder / "metasync.yaml").write_text(DOCUMENT.format(mappings=mappings, company=company), encoding="utf-8")
+        (self.folder / "metasync.yaml").write_text(DOCUMENT.format(mappings=mappings, company=company, options=FILE), encoding="utf-8")
         self("load")
 
     @contextmanager
@@ -198,8 +199,8 @@ def latency(site: Site) -> float:
 def scheduler(site: Site) -> float:
     """Percent of a core that the scheduler takes while many runs wait."""
     site.server.psql(
-        "INSERT INTO run (engagement_id, kind, state, what, author, started, queued, stop, counts, options, dispatch) "
-        f"SELECT 1, 'run', 'queued', '[\"people\"]', 'bench', now(), now(), false, '{{}}', '{{}}', 'celery' FROM generate_series(1, {QUEUED})",
+        "INSERT INTO run (engagement_id, kind, state, what, author, started, queued, stop, counts, options, dispatch) SELECT 1, "
+        f"'run', 'queued', '[\"people\"]', 'bench', now(), now(), false, '{{}}', '{{}}', 'celery' FROM generate_series(1, {QUEUED})",
         "queue",
     )
     site.server.psql(
