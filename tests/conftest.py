@@ -1,4 +1,4 @@
-"""What tests of several folders share: a PostgreSQL server, and a database on either store."""
+"""What tests of several folders share: a PostgreSQL server, a Redis server, and a database on either store."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ TESTS = Path(__file__).resolve().parent
 if str(TESTS) not in sys.path:
     sys.path.insert(0, str(TESTS))
 
+from lab import redis  # noqa: E402
 from lab.postgres import Cluster, cluster, why_not  # noqa: E402
 
 _numbers = itertools.count(1)
@@ -33,6 +34,15 @@ def own_postgres() -> Iterator[Cluster]:
     if (reason := why_not()) is not None:
         pytest.skip(reason)
     with cluster() as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis() -> Iterator[redis.Broker]:
+    """A broker for one test alone, which may kill it."""
+    if (reason := redis.why_not()) is not None:
+        pytest.skip(reason)
+    with redis.broker() as server:
         yield server
 
 

@@ -89,7 +89,7 @@ def under_way(workspace: Workspace) -> UnderWay:
         running = run_rows.in_states(connection, workspace.engagement_id, ("running",))
         queued = run_rows.in_states(connection, workspace.engagement_id, ("queued",), limit=1)
         number = run_rows.count_in_states(connection, workspace.engagement_id, ("queued",))
-        alive = len(queue.workers(connection, workspace.backend.now(connection)))
+        alive = len(queue.workers(connection, workspace.engagement_id, workspace.backend.now(connection)))
         runs = [_with_steps(connection, row) for row in (*running, *queued)]
     return UnderWay(runs=runs, queued=number - len(queued), workers=alive)
 

@@ -24,12 +24,14 @@ class Doing(Protocol):
 
     def all(self, name: str, of: Sequence[str], what: Mapping[str, Any]) -> list[Any]:
         """What these steps came to, as plain JSON, in their order. Raises `NotYet`, or what one of them raised."""
+        ...
 
     def once(self, name: str, decide: Callable[[], Any]) -> Any:
         """A decision that takes no time and must not be another one when the run goes on; plain JSON."""
 
     def export(self, plan_ids: Sequence[int]) -> Mapping[str, str]:
         """Have approved plans written; directory -> why it could not be. Raises `NotYet`."""
+        ...
 
 
 def together(parts: Iterable[Callable[[], T]]) -> list[T]:

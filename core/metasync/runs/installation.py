@@ -9,14 +9,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
 
 from metasync import liveness
 from metasync.contract import Dispatcher, MetasyncError, RunBatch
 from metasync.lease import Lease
 from metasync.opening import Settings, open_workspace
 from metasync.runs.dispatch import make_dispatcher
-from metasync.store import queue, revisions
+from metasync.store import leases, queue, revisions
 from metasync.store.errors import StoreError
 from metasync.workspace import Workspace
 
@@ -24,8 +26,25 @@ AGAIN = timedelta(seconds=15)
 """How long after a nudge a batch that nobody took is nudged again: the message was lost, or waits behind many."""
 REST = 10.0
 """Seconds for which an engagement is left alone that cannot be opened."""
+FORGOTTEN = timedelta(hours=1)
+"""How long a worker that was killed is remembered."""
 
 _log = logging.getLogger(__name__)
+
+
+class Presence(Lease):
+    """Tells those who wait for a run that somebody is there to work it."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._beginning = queue.worker_names(workspace.engagement_id)
+        super().__init__(workspace.backend, self._beginning + liveness.owner())
+
+    def _take(self, connection: Connection, until: datetime) -> int:
+        leases.forget_old(connection, self._beginning, before=self._backend.now(connection) - FORGOTTEN)
+        return leases.take(connection, self.name, owner=self.owner, until=until)
+
+    def _give_back(self, connection: Connection, at: datetime) -> None:
+        leases.forget(connection, self.name, fence=self.fence)
 
 
 @dataclass(kw_only=True)
@@ -39,18 +58,19 @@ class _Open:
 class Installation:
     """Not to be shared by threads; a forked child makes its own."""
 
-    def __init__(self, settings: Sequence[Settings], stop: threading.Event, run_batch: RunBatch) -> None:
+    def __init__(self, settings: Sequence[Settings], stop: threading.Event, run_batch: RunBatch, *, present: bool = False) -> None:
+        """`present`: let it be known that here is a worker."""
         self._settings = [replace(one, stop=stop) for one in settings]
         self._run_batch = run_batch
+        self._present = present
         self._open: dict[int, _Open] = {}
         self._left_alone: dict[int, float] = {}
         self._dispatchers: dict[int, Dispatcher] = {}
 
     def close(self) -> None:
         """Give everything back."""
-        for one in self._open.values():
-            one.stack.close()
-        self._open.clear()
+        for at in list(self._open):
+            self._shut(at)
 
     def workspaces(self) -> list[Workspace]:
         """Those of all engagements that can be opened now."""
@@ -91,17 +111,6 @@ class Installation:
             self._dispatchers[workspace.engagement_id] = made
         return made
 
-    @contextmanager
-    def known(self, what: str) -> Iterator[None]:
-        """While it lasts, the databases know that there is a `what`: a worker, for example."""
-        with ExitStack() as stack:
-            seen: set[str] = set()
-            for workspace in self.workspaces():
-                if workspace.backend.url not in seen:
-                    seen.add(workspace.backend.url)
-                    stack.enter_context(Lease(workspace.backend, f"{what}/{liveness.owner()}"))
-            yield
-
     def _workspace(self, at: int) -> Workspace | None:
         if self._left_alone.get(at, 0) > time.monotonic():
             return None
@@ -112,13 +121,22 @@ class Installation:
                     newest = revisions.newest_number(connection, known.workspace.engagement_id)
                 if newest == known.workspace.engagement.revision:
                     return known.workspace
-                self._open.pop(at).stack.close()
-                self._dispatchers.pop(known.workspace.engagement_id, None)
-            stack = ExitStack()
-            workspace = stack.enter_context(open_workspace(self._settings[at]))
-            self._open[at] = _Open(workspace=workspace, stack=stack)
+                self._shut(at)
+            with ExitStack() as stack:
+                workspace = stack.enter_context(open_workspace(self._settings[at]))
+                if self._present:
+                    stack.enter_context(Presence(workspace))
+                self._open[at] = _Open(workspace=workspace, stack=stack.pop_all())
         except MetasyncError as error:
             self._left_alone[at] = time.monotonic() + REST
             _log.error("%s is left alone for %d s: %s", self._settings[at].engagement, REST, error)
             return None
         return workspace
+
+    def _shut(self, at: int) -> None:
+        one = self._open.pop(at)
+        self._dispatchers.pop(one.workspace.engagement_id, None)
+        try:
+            one.stack.close()
+        except StoreError as error:
+            _log.warning("the database of %s cannot be used now: %s", one.workspace.engagement.name, error)

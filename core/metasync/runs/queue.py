@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,11 +14,14 @@ from metasync.runs.dispatch import make_dispatcher
 from metasync.runs.outcome import RunOutcome
 from metasync.store import audit, batches, queue
 from metasync.store import runs as rows
+from metasync.store.errors import StoreError
 from metasync.store.runs import RunRow, ScheduleRow
 from metasync.workspace import Workspace
 
 LOOK = 0.3
 """Seconds between two looks at a run that is followed."""
+AWAY = 60.0
+"""Seconds for which the database may be away from whoever follows a run."""
 ENDED = ("done", "failed", "stopped", "waiting")
 
 
@@ -87,28 +91,45 @@ def follow(workspace: Workspace, found: Ordered) -> RunOutcome:
     """Wait for the end of a run, and report how far it is meanwhile. Whoever wishes to stop asks the run to, and waits until it has; who
     wishes so once more leaves it to itself (`KeyboardInterrupt`)."""
     asked = False
+    answered = time.monotonic()
     while True:
-        with workspace.backend.read() as connection:
-            row = rows.get(connection, workspace.engagement_id, found.run)
-            assert row is not None
-            if row.state in ENDED:
-                batch = batches.get(connection, found.batch)
-                return _outcome(row, batch.result if batch is not None else None)
-            steps = [one for one in rows.steps(connection, found.run) if one.state == "running"]
-            nobody = not queue.workers(connection, workspace.backend.now(connection))
-            before = queue.waiting_runs(connection, workspace.engagement_id, found.run)
-        if nobody:
-            workspace.report(0, None, f"run {found.run} waits for a worker: start `metasync worker` or `metasync up`")
-        elif row.state == "queued":
-            workspace.report(0, None, f"run {found.run} waits on the queue" + (f", {before} before it" if before else ""))
-        for one in steps:
-            workspace.report(one.done, one.total, f"{one.name} {one.of}: {one.text}" if one.text else f"{one.name} {one.of}")
+        try:
+            ended = _look(workspace, found)
+            answered = time.monotonic()
+        except StoreError as error:
+            # The run does not depend on us; whoever works it waits for the database, too.
+            if time.monotonic() - answered > AWAY:
+                raise
+            workspace.report(0, None, f"run {found.run}: {error}")
+        else:
+            if ended is not None:
+                return _outcome(*ended)
         if workspace.stop.wait(LOOK):
             if asked:
                 raise KeyboardInterrupt
             asked = True
             stop(workspace, found.run)
             workspace.stop.clear()
+
+
+def _look(workspace: Workspace, found: Ordered) -> tuple[RunRow, Any] | None:
+    """Report how far a run is; once it ended, it and what it came to."""
+    with workspace.backend.read() as connection:
+        row = rows.get(connection, workspace.engagement_id, found.run)
+        assert row is not None
+        if row.state in ENDED:
+            batch = batches.get(connection, found.batch)
+            return row, batch.result if batch is not None else None
+        steps = [one for one in rows.steps(connection, found.run) if one.state == "running"]
+        nobody = not queue.workers(connection, workspace.engagement_id, workspace.backend.now(connection))
+        before = queue.waiting_runs(connection, workspace.engagement_id, found.run)
+    if nobody:
+        workspace.report(0, None, f"run {found.run} waits for a worker: start `metasync worker` or `metasync up`")
+    elif row.state == "queued":
+        workspace.report(0, None, f"run {found.run} waits on the queue" + (f", {before} before it" if before else ""))
+    for one in steps:
+        workspace.report(one.done, one.total, f"{one.name} {one.of}: {one.text}" if one.text else f"{one.name} {one.of}")
+    return None
 
 
 def stop(workspace: Workspace, run_id: int) -> RunRow | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
 
 from metasync import metrics as measuring
 from metasync.contract import MetasyncError
-from metasync.lease import Lease
+from metasync.lease import Lease, LeaseLost
 from metasync.opening import Settings
 from metasync.runs import schedule
 from metasync.runs.installation import Installation
@@ -98,22 +98,24 @@ def serve(settings: Sequence[Settings], stop: threading.Event, *, parent: int | 
         while not stop.is_set() and (parent is None or os.getppid() == parent):
             for workspace in installation.workspaces():
                 with installation.trying(workspace):
-                    if not _active(workspace.backend, active, held):
+                    lease = _active(workspace.backend, active, held)
+                    if lease is None:
                         continue
-                    tick(workspace)
+                    with suppress(LeaseLost):  # it stood still, and another one took over
+                        tick(replace(workspace, backend=workspace.backend.guarded(lease.check)))
                     if ticks % SWEEP == 0:
                         installation.sweep(workspace)
             ticks += 1
             stop.wait(TICK)
 
 
-def _active(backend: Backend, active: dict[str, SchedulerLease], held: ExitStack) -> bool:
-    """Is this the scheduler of this database?"""
+def _active(backend: Backend, active: dict[str, SchedulerLease], held: ExitStack) -> SchedulerLease | None:
+    """The lease of the scheduler of this database, where this is it."""
     mine = active.get(backend.url)
     if mine is not None and not mine.lost.is_set():
-        return True
+        return mine
     try:
-        active[backend.url] = held.enter_context(SchedulerLease(backend))
+        mine = active[backend.url] = held.enter_context(SchedulerLease(backend))
     except OneIsActive:
-        return False
-    return True
+        return None
+    return mine

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -30,9 +31,10 @@ SWEEP = 3.0
 class Worker:
     """Works for these engagements. Not to be shared by threads; a forked child makes its own."""
 
-    def __init__(self, settings: Sequence[Settings], stop: threading.Event) -> None:
+    def __init__(self, settings: Sequence[Settings], stop: threading.Event, *, present: bool = False) -> None:
+        """`present`: let it be known that here is a worker."""
         self.stop = stop
-        self.installation = Installation(settings, stop, self.run_batch)
+        self.installation = Installation(settings, stop, self.run_batch, present=present)
 
     def work_next(self) -> bool:
         """Work one batch, first of the engagement that has the fewest at work; was there any?"""
@@ -83,6 +85,7 @@ class _Served:
         self.engagements = engagements
         self.processes = processes
         self._settings = settings
+        self._listener = os.getpid()
         self._mine: tuple[int, Worker] | None = None
         # One byte that forked children share with their parent.
         self._leaving = mmap.mmap(-1, 1)
@@ -98,7 +101,8 @@ class _Served:
         self._leaving[0] = 1
 
     def _watch(self, stop: threading.Event) -> None:
-        while not self._leaving[0]:
+        """In a child: end when all shall, or when the process is gone that would say so."""
+        while not self._leaving[0] and os.getppid() == self._listener:
             time.sleep(POLL)
         stop.set()
 
@@ -121,36 +125,44 @@ def listens(settings: Sequence[Settings]) -> bool:
     return cls.serve is not Dispatcher.serve
 
 
-def listen(settings: Sequence[Settings], processes: int) -> None:
-    """Let the dispatcher's own workers work, until SIGTERM. Opens nothing in this process, which will be forked."""
+def listen(settings: Sequence[Settings], processes: int, *, parent: int | None = None) -> None:
+    """Let the dispatcher's own workers work, until SIGTERM; also until the parent is gone, which cannot send it any more. Opens nothing in
+    this process, which will be forked."""
     cls, told = dispatcher_of(settings)
     served = _Served(settings, [str(one["engagement"]) for one in told], processes)
+    if parent is not None:
+        threading.Thread(target=_until_gone, args=(parent,), name="parent", daemon=True).start()
     cls(served.run_batch, told[0]).serve(served)
+
+
+def _until_gone(parent: int) -> None:
+    """The dispatcher has its own way to end, which SIGTERM begins."""
+    while os.getppid() == parent:
+        time.sleep(POLL)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def sweep(settings: Sequence[Settings], stop: threading.Event, *, parent: int | None = None) -> None:
     """Beside those who listen: let it be known that they are there, and tell the dispatcher again of what got lost, until `stop`."""
-    worker = Worker(settings, stop)
+    worker = Worker(settings, stop, present=True)
     try:
-        with worker.installation.known("worker"):
-            while not stop.is_set() and (parent is None or os.getppid() == parent):
-                worker.sweep()
-                stop.wait(SWEEP)
+        while not stop.is_set() and (parent is None or os.getppid() == parent):
+            worker.sweep()
+            stop.wait(SWEEP)
     finally:
         worker.installation.close()
 
 
 def serve(settings: Sequence[Settings], stop: threading.Event, *, parent: int | None = None) -> None:
     """Work until `stop`; also until the parent is gone, which cannot say so any more."""
-    worker = Worker(settings, stop)
+    worker = Worker(settings, stop, present=True)
+    swept = 0.0
     try:
-        with worker.installation.known("worker"):
-            swept = 0.0
-            while not stop.is_set() and (parent is None or os.getppid() == parent):
-                if time.monotonic() - swept > SWEEP:
-                    swept = time.monotonic()
-                    worker.sweep()
-                if not worker.work_next():
-                    stop.wait(POLL)
+        while not stop.is_set() and (parent is None or os.getppid() == parent):
+            if time.monotonic() - swept > SWEEP:
+                swept = time.monotonic()
+                worker.sweep()
+            if not worker.work_next():
+                stop.wait(POLL)
     finally:
         worker.installation.close()

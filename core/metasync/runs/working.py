@@ -56,6 +56,8 @@ class BatchLease(Lease):
         super().__init__(backend, f"batch {batch_id}", on_beat)
         self._batch_id = batch_id
         self.row: BatchRow | None = None
+        self.begun = True
+        """False: what ended it was the database, which is no fault of the batch, and does not count as an attempt."""
 
     def _take(self, connection: Connection, until: datetime) -> int:
         now = self._backend.now(connection)
@@ -72,7 +74,7 @@ class BatchLease(Lease):
 
     def _give_back(self, connection: Connection, at: datetime) -> None:
         """What was not ended or laid aside meanwhile may be taken at once."""
-        queue.give_back(connection, self._batch_id, self.fence)
+        queue.give_back(connection, self._batch_id, self.fence, begun=self.begun)
 
 
 def work(workspace: Workspace, batch_id: int, nonce: str) -> bool:
@@ -162,15 +164,18 @@ class _Batch:
             looked.append(run)
             if row.finished is not None:
                 return False  # a run that ended closed it meanwhile
-            if lease.row.kind != queue.RUN:
-                return _worked(run, lease)
             try:
+                if lease.row.kind != queue.RUN:
+                    return _worked(run, lease)
                 # Not the guarded one: it is given back once the batch is laid aside, and is not ours any more.
                 with EngineLease(self._outer.backend, workspace.engagement.name, of_run=run.id):
                     return _told(run, row, lease)
             except EngineBusy:
                 _rest(workspace, lease.row, REST, begun=False)
                 return False
+            except StoreError:
+                lease.begun = False
+                raise
 
 
 def _worked(run: ActiveRun, lease: BatchLease) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from metasync.store import tables
 
@@ -42,6 +42,16 @@ def take(connection: Connection, name: str, *, owner: str, until: datetime) -> i
 def renew(connection: Connection, name: str, *, fence: int, until: datetime) -> bool:
     """Hold it longer; False: somebody else has it by now."""
     return connection.execute(update(tables.lease).where(_lease.name == name, _lease.fence == fence).values(until=until)).rowcount == 1
+
+
+def forget(connection: Connection, name: str, *, fence: int) -> None:
+    """Let nothing tell that it ever was: of a name that nobody takes again, so that no fence of it can be met later."""
+    connection.execute(delete(tables.lease).where(_lease.name == name, _lease.fence == fence))
+
+
+def forget_old(connection: Connection, beginning: str, *, before: datetime) -> None:
+    """The same for all whose names begin like this and that ran out before then."""
+    connection.execute(delete(tables.lease).where(_lease.name.startswith(beginning, autoescape=True), _lease.until < before))
 
 
 def give_back(connection: Connection, name: str, *, fence: int, at: datetime) -> None:

@@ -143,10 +143,16 @@ def waiting_runs(connection: Connection, engagement_id: int, before: int) -> int
     return int(connection.execute(query).scalar_one())
 
 
-def workers(connection: Connection, now: datetime) -> list[str]:
-    """The owners of all workers that live."""
-    found = connection.execute(select(lease.c.owner).where(lease.c.name.like("worker/%"), lease.c.until > now)).scalars()
+def workers(connection: Connection, engagement_id: int, now: datetime) -> list[str]:
+    """The owners of all workers that live and work for an engagement."""
+    mine = lease.c.name.startswith(worker_names(engagement_id), autoescape=True)
+    found = connection.execute(select(lease.c.owner).where(mine, lease.c.until > now)).scalars()
     return [one for one in found if not liveness.is_dead(one)]
+
+
+def worker_names(engagement_id: int) -> str:
+    """How the leases begin by which workers let it be known that they are there."""
+    return f"worker/{engagement_id}/"
 
 
 def _mine(batch_id: int, fence: int) -> tuple[Any, ...]:

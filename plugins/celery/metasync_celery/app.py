@@ -27,10 +27,11 @@ def make_app(broker: str) -> Celery:
         # What a dead worker took is looked for each second, not at every tenth turn of every tenth second: 10 s instead of 102.
         "unacked_restore_interval": 1,
         "unacked_restore_throttle": 1,
-        "socket_timeout": CONNECT * 4,
+        "socket_timeout": CONNECT * 2,
         "socket_connect_timeout": CONNECT,
         "socket_keepalive": True,
-        "health_check_interval": 30,
+        # A connection that hangs is dropped after twice as long.
+        "health_check_interval": 10,
     }
     app.conf.update(
         # Acknowledged when it was worked, and given to another one where the process died of it: a lost worker loses nothing.
@@ -57,6 +58,8 @@ def make_app(broker: str) -> Celery:
         # A publisher that cannot reach the broker says so within seconds; the sweep tells it again.
         task_publish_retry=False,
         broker_connection_timeout=CONNECT,
+        # Whoever can write to the broker could else end the workers, or have them listen elsewhere.
+        worker_enable_remote_control=False,
         # Nobody else's business, and one thing less that can be down.
         worker_send_task_events=False,
         task_send_sent_event=False,

@@ -31,25 +31,27 @@ class CeleryDispatcher(Dispatcher):
 
     def nudge(self, run: int, batch: int, nonce: str) -> None:
         """Publish (run, batch, nonce)."""
-        self._app.send_task(TASK, args=(run, batch, nonce), queue=queue_of(str(self.settings["engagement"])), retry=False)
+        queue = queue_of(str(self.settings["engagement"]))
+        self._app.send_task(TASK, args=(run, batch, nonce), queue=queue, retry=False, ignore_result=True)
 
     def serve(self, served: Served) -> bool:
         """Prefork: each child works one batch at a time. SIGTERM ends it warmly."""
         app = self._app
 
-        def batch(run: object = None, batch: object = None, nonce: object = None, *_: object, **__: object) -> None:
-            # Whoever can write to the broker can write anything.
-            if type(run) is int and type(batch) is int and type(nonce) is str:
-                served.run_batch(run, batch, nonce)
+        def batch(run: int, batch: int, nonce: str) -> None:
+            served.run_batch(run, batch, nonce)
 
-        app.task(name=TASK, ignore_result=True)(batch)
+        app.finalize()
+        for name in list(app.tasks):
+            app.tasks.unregister(name)  # Celery's own, which would take others to run
+        app.task(name=TASK, ignore_result=True, Strategy="metasync_celery.messages:strategy")(batch)
 
         def leaving(**_: object) -> None:
             served.leave()
 
         worker_shutting_down.connect(leaving, weak=False)
         try:
-            app.Worker(
+            worker = app.Worker(
                 pool="prefork",
                 concurrency=served.processes,
                 queues=[queue_of(one) for one in served.engagements],
@@ -57,9 +59,14 @@ class CeleryDispatcher(Dispatcher):
                 loglevel="WARNING",
                 without_gossip=True,
                 without_mingle=True,
-            ).start()
+                quiet=True,
+            )
+            worker.start()
         finally:
             worker_shutting_down.disconnect(leaving)
+        if worker.exitcode:
+            # Its loop broke: what it had in hand comes back, and whoever looks after this process starts another one.
+            raise SystemExit(worker.exitcode)
         return True
 
     @property
