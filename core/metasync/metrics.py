@@ -66,7 +66,7 @@ def _of(workspace: Workspace) -> Iterator[tuple[str, tuple[str, ...], float]]:
     with workspace.backend.read() as connection:
         now = workspace.backend.now(connection)
         found = measures.measure(connection, workspace.engagement_id)
-        workers = queue.workers(connection, now)
+        workers = queue.workers(connection, workspace.engagement_id, now)
     yield "metasync_up", (), 1
     yield "metasync_workers", (), len(workers)
     yield "metasync_queue_oldest_seconds", (), (now - found.oldest_queued).total_seconds() if found.oldest_queued else 0

@@ -9,8 +9,8 @@ import hashlib
 import secrets
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 
 PATIENCE = timedelta(minutes=2)
 """How long one export waits in all for changes that may be tried again later; the others are left for the next one."""
+
+
+Told = Callable[[Workspace], AbstractContextManager[Workspace]]
+"""Has what is done inside recorded; gives the workspace that reports there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,13 +151,24 @@ def prepare(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> lis
     return tickets
 
 
-def work(
-    workspace: Workspace, batch_id: int, nonce: str, *, patience: timedelta = PATIENCE, slice_seconds: float | None = None
-) -> ExportOutcome:
-    """Work one batch. Safe to call twice, late, or with a nonce that was forged: it takes only what the ledger allows.
+def work(workspace: Workspace, batch_id: int, nonce: str, *, patience: timedelta = PATIENCE) -> ExportOutcome:
+    """Work one batch to its end. Safe to call twice, late, or with a nonce that was forged: it takes only what the ledger allows."""
+    try:
+        return _work(workspace, batch_id, nonce, patience, None, nullcontext)
+    except (DirectoryBusy, LeaseLost) as error:
+        with workspace.backend.read() as connection:
+            batch = batch_rows.get(connection, batch_id)
+        assert batch is not None
+        return ExportOutcome(unavailable={batch.of: str(error)})
 
-    `slice_seconds`: give it back after so long, committed and ready for whoever comes next, instead of working it to its end; it is given
-    back, too, where it waits for what may be tried again."""
+
+def work_slice(workspace: Workspace, batch_id: int, nonce: str, seconds: float, told: Told) -> ExportOutcome:
+    """Work one batch, and give it back after so long, committed and ready for whoever comes next; also where it waits for what may be tried
+    again. What is done is done inside of `told`, once the directory is ours. Raises `DirectoryBusy` and `LeaseLost`."""
+    return _work(workspace, batch_id, nonce, PATIENCE, seconds, told)
+
+
+def _work(workspace: Workspace, batch_id: int, nonce: str, patience: timedelta, slice_seconds: float | None, told: Told) -> ExportOutcome:
     with workspace.backend.read() as connection:
         batch = batch_rows.get(connection, batch_id)
         if batch is None or batch.nonce != nonce or batch.state == "done":
@@ -161,13 +176,10 @@ def work(
         chosen = plans.of_ids(connection, workspace.engagement_id, batch_rows.plans_of(connection, batch_id))
     assert batch.directory_id is not None
     directory = workspace.directory_name(batch.directory_id)
-    try:
-        with DirectoryLease(workspace.backend, workspace.engagement.name, directory) as lease:
-            workspace.backend.gather_statistics()
-            until = time.monotonic() + slice_seconds if slice_seconds is not None else None
-            return _Batch(workspace, batch, directory, chosen, lease, patience, until).work()
-    except (DirectoryBusy, LeaseLost) as error:
-        return ExportOutcome(unavailable={directory: str(error)})
+    with DirectoryLease(workspace.backend, workspace.engagement.name, directory) as lease, told(workspace) as inside:
+        inside.backend.gather_statistics()
+        until = time.monotonic() + slice_seconds if slice_seconds is not None else None
+        return _Batch(inside, batch, directory, chosen, lease, patience, until).work()
 
 
 def settle(workspace: Workspace, directory: str, run_id: int) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -16,8 +17,9 @@ from sqlalchemy import Connection
 
 from metasync import logs
 from metasync.contract import MetasyncError, Stopped
-from metasync.exporting import work as work_export
-from metasync.lease import Lease, LeaseLost
+from metasync.exporting.batches import work_slice
+from metasync.exporting.lease import DirectoryBusy
+from metasync.lease import HEARTBEAT, Lease, LeaseLost
 from metasync.runs.doing import NotYet
 from metasync.runs.lease import EngineBusy, EngineLease
 from metasync.runs.outcome import RunOutcome
@@ -98,41 +100,51 @@ def work(workspace: Workspace, batch_id: int, nonce: str) -> bool:
 
 def _export(workspace: Workspace, row: BatchRow) -> bool:
     """A slice of an export, under the lease of its directory."""
-    inside = replace(workspace, stop=threading.Event())
-    run = ActiveRun(id=row.run_id, workspace=inside)
-    watch = _Watch(run, workspace.stop)
-    with watch, run.step("export", row.of, batch_id=row.id) as (step, reporting):
-        outcome = work_export(reporting, row.id, row.nonce, slice_seconds=SLICE)
-        step.text = "; ".join(outcome.unavailable.values())
-        if outcome.unavailable:
-            step.state = "failed"
-    busy = not outcome.counts and not outcome.unavailable and outcome.later is None
-    return not busy
+    with workspace.backend.read() as connection:
+        of = rows.get(connection, workspace.engagement_id, row.run_id)
+    assert of is not None
+    run = ActiveRun(id=row.run_id, workspace=replace(workspace, stop=threading.Event(), author=of.author))
+
+    @contextmanager
+    def told(inside: Workspace) -> Iterator[Workspace]:
+        with _watched(run, workspace.stop), run.step("export", row.of, batch_id=row.id) as (step, reporting):
+            yield reporting
+            step.text = step.now
+
+    try:
+        outcome = work_slice(run.workspace, row.id, row.nonce, SLICE, told)
+    except DirectoryBusy:
+        with workspace.backend.write() as connection:
+            queue.rest(connection, row.id, due_at=workspace.backend.now(connection) + REST)
+        return False
+    return bool(outcome.counts or outcome.unavailable) or outcome.later is not None
 
 
-class _Watch:
-    """Looks after a step that has no lease of ours: every few seconds, whether it shall stop."""
+@contextmanager
+def _watched(run: ActiveRun, leaving: threading.Event) -> Iterator[None]:
+    """Every few seconds, whether the run shall stop; and soon, whether this worker is to leave."""
+    end = threading.Event()
 
-    def __init__(self, run: ActiveRun, leaving: threading.Event) -> None:
-        self._run, self._leaving = run, leaving
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"watch of run {run.id}", daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _beat(self) -> None:
-        while not self._end.wait(0.5):
-            if self._leaving.is_set():
-                self._run.workspace.stop.set()
+    def beat() -> None:
+        looked = time.monotonic()
+        while not end.wait(0.2):
+            if leaving.is_set():
+                run.workspace.stop.set()
+            if time.monotonic() - looked < HEARTBEAT:
+                continue
+            looked = time.monotonic()
             try:
-                self._run.look()
+                run.look()
             except Exception as error:  # a busy database: it looks again
-                _log.warning("run %s could not be looked at: %s", self._run.id, error)
+                _log.warning("run %s could not be looked at: %s", run.id, error)
+
+    thread = threading.Thread(target=beat, name=f"watch of run {run.id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
 
 
 class _Batch:

@@ -43,13 +43,6 @@ def _may_be_taken(row: Row[Any], now: datetime) -> bool:
     return row.lease_until is None or row.lease_until <= now or (row.owner is not None and liveness.is_dead(row.owner))
 
 
-def next_due(connection: Connection, engagement_ids: Sequence[int]) -> datetime | None:
-    """When the first batch that rests may be worked."""
-    query = select(func.min(batch.c.due_at)).where(batch.c.engagement_id.in_(engagement_ids), batch.c.state == "ready")
-    found: datetime | None = connection.execute(query).scalar()
-    return found
-
-
 def take(backend: Backend, connection: Connection, batch_id: int, *, owner: str, until: datetime, now: datetime) -> BatchRow | None:
     """Lease a batch; None: somebody else has it, or it is done."""
     query = backend.claimable(select(batch).where(batch.c.id == batch_id))
@@ -79,6 +72,11 @@ def give_back(connection: Connection, batch_id: int, fence: int, *, due_at: date
     if not begun:
         values["attempts"] = batch.c.attempts - 1
     return connection.execute(update(batch).where(*_mine(batch_id, fence)).values(**values)).rowcount == 1
+
+
+def rest(connection: Connection, batch_id: int, *, due_at: datetime) -> None:
+    """Leave a batch that nobody works alone until then."""
+    connection.execute(update(batch).where(batch.c.id == batch_id, batch.c.state == "ready").values(due_at=due_at))
 
 
 def wait(connection: Connection, batch_id: int, fence: int, steps: Collection[int]) -> bool:

@@ -120,12 +120,6 @@ def on_the_queue(connection: Connection, engagement: str) -> int | None:
     return connection.execute(query).scalars().first()
 
 
-def waiting(connection: Connection, engagement_id: int) -> list[RunRow]:
-    """The runs that wait on the queue, first come, first served."""
-    query = select(tables.run).where(_run.engagement_id == engagement_id, _run.state == "queued").order_by(_run.id)
-    return [_as_run(row) for row in connection.execute(query)]
-
-
 def abandon(connection: Connection, engagement_id: int, *, text: str, at: datetime) -> list[int]:
     """End the runs that a killed process left `running`. Call it only under the engine's lease, when no run can be alive; those on the
     queue live on without a process."""
