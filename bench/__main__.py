@@ -24,6 +24,10 @@ PostgreSQL of it *and* of all the server's processes, on both sides of every rat
 
 def main(arguments: list[str]) -> int:
     """Measure, print and write; 1 where a row is over."""
+    if arguments[:1] == ["queue"]:
+        from . import queue
+
+        return queue.main(ROOT, arguments[1:])
     options = _options(arguments)
     only, allowed = options.only or [], dict(options.allow or [])
     if options.profile:
