@@ -9,6 +9,7 @@ from datetime import datetime
 from metasync.contract import Kind, Reference, Scalar, Value, Values
 from metasync_ad import accounts, values
 from metasync_ad import dn as names
+from metasync_ad.primary import PRIMARY
 from metasync_ad.schema import Attribute, DirectorySchema, Syntax
 from metasync_ad.session import RawEntry
 
@@ -74,6 +75,11 @@ def _foreign(entry: RawEntry) -> Values | None:
     return tuple(dict.fromkeys(found)) or None
 
 
+def _by_primary_group(entry: RawEntry) -> Values | None:
+    guids = [names.extended(raw.decode("utf-8"))[0] for raw in entry.attributes.get(PRIMARY, ())]
+    return tuple(Reference(value=guid) for guid in guids if guid) or None
+
+
 def is_foreign(dn: str) -> bool:
     """Whether it is a foreign security principal (MS-ADTS 6.1.1.4.10)."""
     return names.parent(dn).lower().startswith(FOREIGN)
@@ -88,6 +94,7 @@ COMPUTED: Mapping[str, Computed] = {
     "enabled": Computed(("userAccountControl",), _enabled),
     "mustChangePassword": Computed(("pwdLastSet",), _must_change),
     "foreignMembers": Computed(("member",), _foreign),
+    "primaryMembers": Computed(("member", "objectSid"), _by_primary_group),
     "groupScope": Computed(("groupType",), _scope),
     "groupCategory": Computed(("groupType",), _category),
     **{name: Computed(("userAccountControl",), _flag(bit)) for name, bit in accounts.FLAGS.items()},

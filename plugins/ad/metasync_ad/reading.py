@@ -7,6 +7,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 
 from metasync.contract import Context, Entry, ImportIncomplete, Kind, Page, ReadRequest, Reject, SignInRefused, Unavailable
+from metasync_ad import primary
 from metasync_ad.attributes import IDENTITY, Codec, kind_of
 from metasync_ad.cursor import Cursor
 from metasync_ad.prefetch import Ahead
@@ -27,6 +28,9 @@ class Reader:
         self.wanted = {kind: frozenset(request.attributes.get(kind, ())) for kind in request.kinds}
         flat: frozenset[str] = frozenset().union(*self.wanted.values())
         self.wire = list(dict.fromkeys([*IDENTITY, *codec.wire(sorted(flat))]))
+        self.primary = primary.wanted(self.wanted)
+        if self.primary and "objectSid" not in self.wire:
+            self.wire.append("objectSid")
         self.query = kind_filter(request.kinds, settings)
         self.places = bases(settings, request.under)
         self.seen: set[str] = set()
@@ -89,7 +93,8 @@ class Reader:
         """All that needs the line. It runs a page ahead of what is made of the entries."""
         size = min(self.request.page_size, self.settings.page_size)
         for entries in self.session.pages(place, self.query, self.wire, size):
-            yield [complete_ranges(self.session, entry) for entry in entries]
+            whole = [complete_ranges(self.session, entry) for entry in entries]
+            yield primary.joined(self.session, self.settings.base, whole, size) if self.primary else whole
 
     # -- a read that was interrupted ---------------------------------------------------------------------------------------------------
 

@@ -24,8 +24,13 @@ def guid_bytes(text: str) -> bytes:
 
 
 def guid_filter(text: str) -> str:
-    """A GUID as a filter value: every byte escaped."""
-    return "".join(f"\\{byte:02x}" for byte in guid_bytes(text))
+    """A GUID as a filter value."""
+    return bytes_filter(guid_bytes(text))
+
+
+def bytes_filter(raw: bytes) -> str:
+    """Bytes as a filter value: every one escaped (RFC 4515, 3)."""
+    return "".join(f"\\{byte:02x}" for byte in raw)
 
 
 def sid(raw: bytes) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from metasync.contract import Change, Context, Operation, Outcome, Result, Values
-from metasync_ad import accounts, errors, groups, lookup
+from metasync_ad import accounts, errors, groups, lookup, primary
 from metasync_ad import dn as names
 from metasync_ad.attributes import IDENTITY, PROTECTION, Codec, check_length, encode_reference, privileged, same, standard
 from metasync_ad.creating import Creator, check_name
@@ -294,6 +294,8 @@ class Writer:
         try:
             self.session.delete(one.address)
         except Refused as refused:
+            if refused.code == 68:  # Samba's answer, where Windows says what (53, 0x2149) stands for
+                raise Refused(53, "unwillingToPerform", f"{0x2149:08X}: it is a primary group") from None
             if refused.code != 32:
                 raise
 
@@ -337,9 +339,17 @@ class Writer:
             except Refused as error:
                 refused = error
         assert change.member is not None  # checked by _members
-        member = lookup.by_dn(self.session, encode_reference(change.member), ())
+        member = lookup.by_dn(self.session, encode_reference(change.member), ["primaryGroupID"])
         removing = change.operation is Operation.MEMBER_REMOVE
-        there = member is not None and lookup.has_member(self.session, one.entry.guid or "", member.dn)
+        by_primary = member is not None and member.number("primarygroupid") == primary.rid(one.entry)
+        if member is not None and by_primary and removing:
+            return Result(
+                id=change.id,
+                outcome=Outcome.REJECTED,
+                detail=f"{change.label}: it is the primary group of {names.leaf(member.dn)[1]}, who cannot be taken out of it; "
+                "give that account another primary group first",
+            )
+        there = by_primary or (member is not None and lookup.has_member(self.session, one.entry.guid or "", member.dn))
         if there != removing and (removing or member is not None):
             return Result(id=change.id, outcome=Outcome.APPLIED, anchor=change.anchor, already=True)
         if member is None:
