@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from metasync.contract import Context, Entry, ImportIncomplete, Kind, Page, ReadRequest, Reject, SignInRefused, Unavailable
 from metasync_ad import primary
 from metasync_ad.attributes import IDENTITY, Codec, kind_of
 from metasync_ad.cursor import Cursor
-from metasync_ad.prefetch import Ahead
 from metasync_ad.ranges import complete_ranges
 from metasync_ad.scope import bases, kind_filter, must_exist
 from metasync_ad.session import RawEntry, Session
@@ -71,10 +69,9 @@ class Reader:
         attempts = ATTEMPTS
         while True:
             try:
-                with closing(Ahead(self._pages(place))) as pages:
-                    for entries in pages:
-                        attempts = ATTEMPTS
-                        yield list(self._items(entries))
+                for entries in self._pages(place):
+                    attempts = ATTEMPTS
+                    yield list(self._items(entries))
                 return
             except SignInRefused:
                 raise
@@ -89,8 +86,8 @@ class Reader:
                         "for it may know more or less; what was read is kept, and nothing was deleted. Run the import again"
                     ) from None
 
-    def _pages(self, place: str) -> Generator[list[RawEntry], None, None]:
-        """All that needs the line. It runs a page ahead of what is made of the entries."""
+    def _pages(self, place: str) -> Iterator[list[RawEntry]]:
+        """All that needs the line."""
         size = min(self.request.page_size, self.settings.page_size)
         for entries in self.session.pages(place, self.query, self.wire, size):
             whole = [complete_ranges(self.session, entry) for entry in entries]

@@ -241,3 +241,18 @@ def test_a_wrong_password_is_told_from_windows_words(domain: ScriptedDomain, con
     with pytest.raises(SignInRefused, match="password is wrong"):
         read(directory)
     assert len(controller.bound) == 1
+
+
+def test_the_next_page_is_asked_for_before_this_one_is_given_and_other_questions_come_through(
+    domain: ScriptedDomain, controller: ScriptedController
+) -> None:
+    session = connector(domain, controller).session
+    pages = session.pages(BASE, "(objectCategory=person)", ["name"], 10)
+    found = [entry.text("name") for entry in next(pages)]
+    assert len(session.search(f"OU=Staff,{BASE}", "(objectCategory=person)", ["name"])) == 25  # while a page is under way
+    assert controller.searches.count(BASE) == 2
+    found += [entry.text("name") for page in pages for entry in page]
+    assert sorted(str(name) for name in found) == [f"u{number:05d}" for number in range(25)]
+    next(session.pages(BASE, "(objectCategory=person)", ["name"], 10))  # given up in the midst of it
+    assert session.search(BASE, "(objectClass=*)", ["objectGUID"], "BASE")
+    session.close()
