@@ -84,8 +84,8 @@ def _negotiate(connection: Any, settings: Settings, secret: str | None, host: st
         why = str(getattr(error, "message", error))
         if "clock skew" in why.lower():
             raise SignInRefused(
-                f"{host} refused the ticket of {settings.bind}, for this machine's clock and the domain's differ by more than five minutes; "
-                "set the clock (by NTP), then run again"
+                f"{host} refused the ticket of {settings.bind}, for this machine's clock and the domain's differ by more than "
+                "five minutes; set the clock (by NTP), then run again"
             ) from None
         raise SignInRefused(
             f"signing in as {settings.bind} by {settings.sign_in} at {host} failed: {why}; check the account, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from metasync.contract import Context, Entry, ImportIncomplete, Kind, Page, ReadRequest, Reject, SignInRefused, Unavailable
 from metasync_ad import primary
@@ -16,6 +16,9 @@ from metasync_ad.settings import Settings
 
 ATTEMPTS = 3
 """How often a broken line is made anew before the read gives up, counted from the last page that came."""
+
+
+Follow = Callable[[Cursor], Iterable[Page]]
 
 
 class Reader:
@@ -36,8 +39,9 @@ class Reader:
         self.unnumbered = 0
         """Objects whose uSNChanged may not be read: a delta by that number would miss them silently."""
 
-    def read(self, cursor: Cursor | None) -> Iterator[Page]:
-        """Pages of entries, the last one complete and with the cursor, which was taken before. Raises `ImportIncomplete`, `Unavailable`."""
+    def read(self, cursor: Cursor | None, follow: Follow) -> Iterator[Page]:
+        """Pages of entries, the last one complete and with the cursor, which was taken before. `follow`: what changed since a cursor.
+        Raises `ImportIncomplete`, `Unavailable`."""
         done, cursor = self._resumed(cursor)
         numbered = cursor is not None and cursor.way == "usn"
         self.wire += ["uSNChanged"] if numbered and "uSNChanged" not in self.wire else []
@@ -50,6 +54,8 @@ class Reader:
                 yield Page(items=tuple(items), resume=self._resume(number, cursor))
                 if self.context.stop.is_set():
                     return  # without having said `complete`, so that nothing counts as gone
+        if cursor is not None and len(self.places) > 1 and not done:
+            yield from self._moved_meanwhile(follow(cursor))
         if numbered and self.unnumbered:
             self.context.logger.warning(
                 "%s: the next import reads everything again: of %d objects uSNChanged may not be read; grant that, or Get-Changes on the "
@@ -57,6 +63,14 @@ class Reader:
             )  # fmt: skip
             cursor = None
         yield Page(complete=True, cursor=cursor.text() if cursor else None)
+
+    def _moved_meanwhile(self, changes: Iterable[Page]) -> Iterator[Page]:
+        """Who was moved from a place that was still to be read into one that had been read stood in neither."""
+        for page in changes:
+            came = tuple(item for item in page.items if isinstance(item, Entry) and item.anchor not in self.seen)
+            self.seen.update(item.anchor for item in came)
+            if came:
+                yield Page(items=came)
 
     # -- a line that breaks ------------------------------------------------------------------------------------------------------------
 
