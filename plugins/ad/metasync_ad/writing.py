@@ -11,7 +11,7 @@ from metasync.contract import Change, Context, Operation, Outcome, Result, Value
 from metasync_ad import accounts, errors, groups, lookup, primary
 from metasync_ad import dn as names
 from metasync_ad.attributes import IDENTITY, PROTECTION, Codec, check_length, encode_reference, privileged, same, standard
-from metasync_ad.creating import Creator, check_name
+from metasync_ad.creating import Creator, Made, check_name
 from metasync_ad.errors import Refused
 from metasync_ad.ranges import complete_ranges
 from metasync_ad.restoring import Restorer
@@ -23,6 +23,8 @@ VALUES = frozenset({Operation.UPDATE, Operation.CLEAR, Operation.SIGN_IN})
 PLACES = frozenset({Operation.RENAME, Operation.MOVE})
 SWITCHES = frozenset({Operation.ENABLE, Operation.DISABLE})
 MEMBERS = frozenset({Operation.MEMBER_ADD, Operation.MEMBER_REMOVE})
+AT_ONCE = 20
+"""Creates that are read back together: so many have no result yet where the line breaks, and are read back by their marks."""
 _ROUNDS = (VALUES, PLACES, SWITCHES, MEMBERS)
 
 
@@ -74,15 +76,24 @@ class Writer:
         order: dict[str, list[Change]] = {}
         for change in changes:
             order.setdefault(change.anchor or f"create {change.id}", []).append(change)
+        made: list[Made] = []
         for key, of_object in order.items():
             for together in runs(of_object):
                 first = together[0]
+                if made and (first.operation is not Operation.CREATE or len(made) == AT_ONCE):
+                    yield from self.creator.anchors(made)
+                    made = []
                 if first.operation is Operation.CREATE:
-                    yield self.creator.create(first)
+                    result = self.creator.create(first)
+                    if isinstance(result, Made):
+                        made.append(result)
+                    else:
+                        yield result
                 elif first.operation is Operation.RESTORE:
                     yield self.restorer.restore(first)
                 else:
                     yield from self._apply(standing, key, together)
+        yield from self.creator.anchors(made)
 
     def _standing(self, changes: Sequence[Change]) -> dict[str, Standing]:
         """What the directory holds now, of all objects that these changes concern."""
