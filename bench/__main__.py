@@ -24,6 +24,10 @@ PostgreSQL of it *and* of all the server's processes, on both sides of every rat
 
 def main(arguments: list[str]) -> int:
     """Measure, print and write; 1 where a row is over."""
+    if arguments[:1] == ["ad"]:
+        from . import ad
+
+        return ad.main(ROOT, arguments[1:])
     if arguments[:1] == ["queue"]:
         from . import queue
 
@@ -69,19 +73,19 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--large", action="store_true", help="1M objects, too: hours")
     parser.add_argument("--store", choices=["sqlite", "postgresql", "both"], default="both", help="where the database is")
     parser.add_argument("--only", nargs="+", metavar="ROW", choices=[row.name for row in ROWS], help="only these rows: %(choices)s")
-    parser.add_argument("--crowd", type=_size, default=CROWD, help="members of the large group (100k)")
+    parser.add_argument("--crowd", type=size_of, default=CROWD, help="members of the large group (100k)")
     parser.add_argument("--allow", nargs="+", type=_limit, metavar="ROW=LIMIT", help="other limits than those promised")
-    parser.add_argument("--profile", type=_size, nargs="?", const=CROWD, metavar="OBJECTS", help="write bench/profiles instead (100k)")
+    parser.add_argument("--profile", type=size_of, nargs="?", const=CROWD, metavar="OBJECTS", help="write bench/profiles instead (100k)")
     parser.add_argument("--turns", type=int, choices=range(1, 10), default=3, help="how often what is smaller than 100k is measured (3)")
     parser.add_argument("--no-write", dest="write", action="store_false", help="leave bench/RESULTS.md as it is")
     return parser.parse_args(arguments)
 
 
 def _sizes(text: str) -> list[int]:
-    return [_size(one) for one in text.split(",")]
+    return [size_of(one) for one in text.split(",")]
 
 
-def _size(text: str) -> int:
+def size_of(text: str) -> int:
     found = re.fullmatch(r"([1-9][0-9]*)([kM]?)", text)
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is no number such as 300, 10k or 1M")

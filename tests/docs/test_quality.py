@@ -50,7 +50,9 @@ def test_what_is_not_done_has_a_comment(file: Path) -> None:
 
 @pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
 def test_what_the_readme_must_say_has_a_heading_where_it_is_done(folder: Path) -> None:
-    rules, readme = said(folder / "quality.yaml"), (folder / "README.md").read_text(encoding="utf-8").casefold()
+    rules = said(folder / "quality.yaml")
+    pages = [folder / "README.md", ROOT / f"docs/connectors/{folder.name}.md"]
+    readme = "\n".join(page.read_text(encoding="utf-8") for page in pages if page.exists()).casefold()
     headings = " ".join(line for line in readme.splitlines() if line.startswith("#"))
     for rule, words in (
         ("unverified-claims-listed", ("not verified", "not tried")),

@@ -166,13 +166,13 @@ class Forest:
         self._write_settings()
         # Without the dnsupdate service nobody registers ldap/HOST and its like, and Kerberos to LDAP fails.
         self._run(["samba_spnupdate", "-s", str(self.configuration)], "spnupdate")
-        python = "/usr/bin/python3"  # the one that python3-samba belongs to
-        seed = Path(__file__).with_name("seed.py")
-        secret = self.password_file(SERVICE_ACCOUNT)
-        self._run(
-            [python, "-I", str(seed), str(self.configuration), str(self.folder / "private/sam.ldb"), str(secret), str(plan.people)], "seed"
-        )
+        self.run_seed(Path(__file__).with_name("seed.py"), str(self.password_file(SERVICE_ACCOUNT)), str(plan.people))
         write_private(self.folder / "forest.json", json.dumps({"plan": asdict(plan), "layout": LAYOUT}, indent=1) + "\n")
+
+    def run_seed(self, script: Path, *more: str) -> None:
+        """Fill the forest, which must not run, by a script that is given its configuration, its database, and this."""
+        python = "/usr/bin/python3"  # the one that python3-samba belongs to
+        self._run([python, "-I", str(script), str(self.configuration), str(self.folder / "private/sam.ldb"), *more], "seed")
 
     def start(self) -> None:
         """Start, and return when an LDAPS bind works. Already running: nothing to do."""

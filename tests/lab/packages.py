@@ -75,6 +75,16 @@ def faketime(say: Callable[[str], None]) -> Path:
     raise AssertionError
 
 
+def ldapsearch(say: Callable[[str], None]) -> None:
+    """Have the program `ldapsearch`, installed where it is missing and we may. Raises `LabError`."""
+    if shutil.which("ldapsearch") is not None:
+        return
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise LabError("ldapsearch is missing (on Debian: apt-get install ldap-utils)")
+    say("installing Debian packages: ldap-utils")
+    apt_install(["ldap-utils"])
+
+
 @contextmanager
 def _no_services_started() -> Iterator[None]:
     """Keep apt from starting smbd, nmbd and winbindd of its own; what stood in policy-rc.d before stays."""

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from bench import report, rows  # noqa: E402
+from lab import packages  # noqa: E402
 from lab.postgres import why_not  # noqa: E402
 
 PROMISES = [row.name for row in rows.ROWS]
@@ -93,3 +94,14 @@ def test_an_unknown_row_is_refused() -> None:
     done = bench("--only", "speed")
     assert done.returncode == 2
     assert "invalid choice: 'speed'" in done.stderr
+
+
+@pytest.mark.lab
+@pytest.mark.skipif(packages.why_not() is not None, reason=str(packages.why_not()))
+def test_a_domain_is_measured_beside_the_bare_protocol() -> None:
+    rows_of_ad = ["import", "delta", "delta-cpu", "joiner", "joiner-delta"]
+    wide = [*(f"{name}=1e9" for name in rows_of_ad[:3]), "creates=0"]
+    done = bench("ad", "--people", "300", "--creates", "5", "--turns", "1", "--no-write", "--allow", *wide)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("| ok |") == len(rows_of_ad) + 1
+    assert "| ldapsearch into a file |" in done.stdout and "| one DirSync answer |" in done.stdout

@@ -136,6 +136,9 @@ class AttributeSchema:
     alias: str | None = None
     """The standard name that the same value goes by: `cn` has the alias `name`. The connector delivers and takes the
     standard name; documents may use either."""
+    fixed: str | None = None
+    """Another attribute of this kind, by its standard name. What it refers to stands in this one too and cannot be taken out of it, so
+    that no plan tries: whoever is a member because a group is his primary one."""
     help: str = ""
 
 

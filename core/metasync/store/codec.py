@@ -268,6 +268,7 @@ def _attribute_fields(schema: AttributeSchema) -> dict[str, Any]:
         "role": schema.role and schema.role.value,
         "unique": schema.unique and schema.unique.value,
         "alias": schema.alias,
+        "fixed": schema.fixed,
         "help": schema.help,
     }
 
@@ -283,6 +284,7 @@ def _attribute(fields: Mapping[str, Any]) -> AttributeSchema:
         role=Role(fields["role"]) if fields["role"] else None,
         unique=Unique(fields["unique"]) if fields["unique"] else None,
         alias=fields["alias"],
+        fixed=fields.get("fixed"),  # absent in what was stored before there was one
         help=fields["help"],
     )
 

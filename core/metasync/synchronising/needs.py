@@ -224,8 +224,11 @@ class _Collector:
         wanted = self.attributes.setdefault(kind, set())
         for attribute in attributes:
             name = canonical(schema, attribute)
-            if name != "anchor" and (schema.open or name in self.standard[kind].attributes):
+            known = self.standard[kind].attributes.get(name)
+            if name != "anchor" and (schema.open or known):
                 wanted.add(name)
+            if known and known.fixed:
+                wanted.add(known.fixed)
 
     def key(self, name: str, kinds: Iterable[Kind] | None, function: KeyFunction) -> None:
         known = self.keys.get(name)

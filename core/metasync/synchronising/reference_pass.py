@@ -14,6 +14,7 @@ from metasync.store import problems as problem_rows
 from metasync.store import written as written_rows
 from metasync.store.rows import PendingOperation, Problem, State, Status
 from metasync.synchronising.errors import ObjectError
+from metasync.synchronising.fit import attribute_schema
 from metasync.synchronising.program import MEMBERS, Program, ReferenceMapping, evaluate
 from metasync.synchronising.references import UNRESOLVED, Holder, References
 from metasync.synchronising.setting import Setting, label_of
@@ -160,6 +161,8 @@ class ReferencePass:
         whole = [one for one in holders if one.id in self.whole or (ranked and one.id in by_member)]
         partly = [one for one in holders if one.id not in self.whole and one.id in by_member and not ranked]
         standing = self.worker.stand_ins(connection, {member for one in partly for member in by_member[one.id]})
+        unmovable = attribute_schema(program.target_schema, mapping.attribute).fixed
+        fixed = self._current(connection, holders, unmovable) if unmovable else {}
         pending_rows.drop_members(connection, name, [one.id for one in whole], mapping.attribute)
         for some, only in ((whole, None), (partly, by_member)):
             for holder_id, (wanted, _) in self.worker.wanted(connection, some, mapping, only).items():
@@ -169,7 +172,9 @@ class ReferencePass:
                     continue
                 written = since.get(holder.target_anchor, ()) if holder.target_anchor is not None else ()
                 members = None if only is None else {one: standing.get(one, set()) for one in by_member[holder_id]}
-                rows, keys = self.worker.members(program, holder, mapping, wanted, current.get(holder_id, {}), written, members)
+                rows, keys = self.worker.members(
+                    program, holder, mapping, wanted, current.get(holder_id, {}), written, members, fixed.get(holder_id, ())
+                )
                 if keys is not None:
                     pending_rows.drop_member_keys(connection, name, holder_id, mapping.attribute, keys)
                 pending_rows.add_members(backend, connection, engagement_id, name, rows)

@@ -167,9 +167,10 @@ class References:
         current: Mapping[str, Present],
         written: Sequence[tuple[Operation, dict[str, Any], str]],
         only: Mapping[int, Collection[str]] | None,
+        fixed: Collection[str] = (),
     ) -> tuple[list[MemberRow], list[str] | None]:
-        """Members to add and to remove, and which keys they replace (None: all). Members that no identity stands for stay. `only`: the
-        members to look at, and the keys that each may stand under."""
+        """Members to add and to remove, and which keys they replace (None: all). Members that no identity stands for stay, and so do those
+        that are `fixed`. `only`: the members to look at, and the keys that each may stand under."""
         attribute, rule = mapping.attribute, program.rule(mapping.attribute)
         here = dict(current)
         pending_sources: set[str] = set()
@@ -192,7 +193,7 @@ class References:
         keeps = mapping.mapping.values.value == "add"
         named = {known.source for known in wanted.values()} if removable else set()
         for key, one in removable.items():
-            if key in wanted or keeps or (not one.stood_for and not mapping.mapping.authoritative) or key in named:
+            if key in wanted or keeps or key in fixed or (not one.stood_for and not mapping.mapping.authoritative) or key in named:
                 continue
             rows.append(MemberRow(holder.id, key, False, attribute, Operation.MEMBER_REMOVE, one.label, rule))
         keys = None if only is None else sorted({*wanted, *removable, *(key for standing in only.values() for key in standing)})

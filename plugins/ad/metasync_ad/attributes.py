@@ -9,6 +9,7 @@ from datetime import datetime
 from metasync.contract import Kind, Reference, Scalar, Value, Values
 from metasync_ad import accounts, values
 from metasync_ad import dn as names
+from metasync_ad.primary import PRIMARY
 from metasync_ad.schema import Attribute, DirectorySchema, Syntax
 from metasync_ad.session import RawEntry
 
@@ -74,6 +75,11 @@ def _foreign(entry: RawEntry) -> Values | None:
     return tuple(dict.fromkeys(found)) or None
 
 
+def _by_primary_group(entry: RawEntry) -> Values | None:
+    guids = [names.extended(raw.decode("utf-8"))[0] for raw in entry.attributes.get(PRIMARY, ())]
+    return tuple(Reference(value=guid) for guid in guids if guid) or None
+
+
 def is_foreign(dn: str) -> bool:
     """Whether it is a foreign security principal (MS-ADTS 6.1.1.4.10)."""
     return names.parent(dn).lower().startswith(FOREIGN)
@@ -88,6 +94,7 @@ COMPUTED: Mapping[str, Computed] = {
     "enabled": Computed(("userAccountControl",), _enabled),
     "mustChangePassword": Computed(("pwdLastSet",), _must_change),
     "foreignMembers": Computed(("member",), _foreign),
+    "primaryMembers": Computed(("member", "objectSid"), _by_primary_group),
     "groupScope": Computed(("groupType",), _scope),
     "groupCategory": Computed(("groupType",), _category),
     **{name: Computed(("userAccountControl",), _flag(bit)) for name, bit in accounts.FLAGS.items()},
@@ -114,11 +121,18 @@ def kind_of(entry: RawEntry) -> Kind | None:
     return Kind.CONTAINER if classes & {"organizationalunit", "container", "builtindomain"} else None
 
 
+Ways = tuple[
+    Sequence[tuple[str, Callable[[RawEntry], Values | None]]], Sequence[tuple[str, str, Attribute, Callable[[bytes], Value | None]]]
+]
+"""(name, how it is made) of what is computed, and (name, LDAP name in lower case, attribute, how a value is read) of all else."""
+
+
 class Codec:
     """Decodes and encodes by the directory's own schema."""
 
     def __init__(self, schema: DirectorySchema) -> None:
         self.schema = schema
+        self._known: dict[frozenset[str], Ways] = {}
 
     def wire(self, names: Collection[str]) -> list[str]:
         """The LDAP attributes to ask for, for these attributes."""
@@ -132,26 +146,43 @@ class Codec:
     def decode(self, entry: RawEntry, names: Collection[str]) -> dict[str, Values]:
         """These attributes, by standard name; without a value: absent. Raises `ValueError` naming the attribute that makes no sense."""
         found: dict[str, Values] = {}
-        for name in names:
-            name = standard(name)
-            computed = COMPUTED.get(name)
-            if computed is not None:
-                made = computed.make(entry)
-                if made is not None:
-                    found[name] = made
-                continue
-            wire = WIRE_NAMES.get(name, name)
-            attribute = self.schema.get(wire)
-            raw = entry.attributes.get(wire.lower())
-            if attribute is None or not raw:
+        computed, plain = self._ways(frozenset(names))
+        for name, make in computed:
+            made = make(entry)
+            if made is not None:
+                found[name] = made
+        held = entry.attributes
+        for name, wire, attribute, read in plain:
+            raw = held.get(wire)
+            if not raw:
                 continue
             try:
-                decoded = tuple(dict.fromkeys(value for one in raw if (value := decode_value(attribute.syntax, one)) is not None))
+                if len(raw) == 1:  # nearly always
+                    only = read(raw[0])
+                    if only is not None:
+                        found[name] = (only,) if attribute.multi else only
+                    continue
+                decoded = tuple(dict.fromkeys(value for one in raw if (value := read(one)) is not None))
             except (ValueError, UnicodeDecodeError) as error:
                 raise ValueError(f"a value of {attribute.name} is not a valid {attribute.syntax.value}") from error
             if decoded:
                 found[name] = decoded if attribute.multi else decoded[0]
         return found
+
+    def _ways(self, asked: frozenset[str]) -> Ways:
+        """How each of these attributes is made: found once, for it is the same for all objects of a kind."""
+        known = self._known.get(asked)
+        if known is None:
+            names = dict.fromkeys(standard(name) for name in sorted(asked))
+            computed = [(name, COMPUTED[name].make) for name in names if name in COMPUTED]
+            plain = []
+            for name in names:
+                wire = WIRE_NAMES.get(name, name)
+                attribute = self.schema.get(wire)
+                if name not in COMPUTED and attribute is not None:
+                    plain.append((name, wire.lower(), attribute, READERS[attribute.syntax]))
+            known = self._known[asked] = (computed, plain)
+        return known
 
     def encode(self, name: str, given: Values) -> list[bytes]:
         """The values on the wire. Raises `ValueError` saying what is wrong, without the value."""
@@ -171,32 +202,26 @@ class Codec:
         return attribute
 
 
-def decode_value(syntax: Syntax, raw: bytes) -> Value | None:
-    """One value; None where it stands for "nothing" (a time that means never, a reference to a deleted object)."""
-    match syntax:
-        case Syntax.TEXT:
-            return raw.decode("utf-8") or None
-        case Syntax.INTEGER:
-            return int(raw)
-        case Syntax.BOOLEAN:
-            return values.from_boolean(raw)
-        case Syntax.BYTES:
-            return bytes(raw) or None
-        case Syntax.GENERALIZED:
-            return values.from_generalized(raw)
-        case Syntax.FILETIME:
-            return values.from_filetime(int(raw))
-        case Syntax.SID:
-            return values.sid(raw)
-        case Syntax.GUID:
-            return values.guid(raw)
-        case Syntax.DN_TEXT:
-            return names.extended(raw.decode("utf-8"))[2] or None
-        case Syntax.DN:
-            guid, _, plain = names.extended(raw.decode("utf-8"))
-            if names.DELETED in plain:
-                return None  # Samba with a recycle bin shows the links of deleted objects; Windows hides them
-            return Reference(value=guid) if guid else Reference(value=plain, key="dn")
+def _reference(raw: bytes) -> Value | None:
+    guid, _, plain = names.extended(raw.decode("utf-8"))
+    if names.DELETED in plain:
+        return None  # Samba with a recycle bin shows the links of deleted objects; Windows hides them
+    return Reference(value=guid) if guid else Reference(value=plain, key="dn")
+
+
+READERS: Mapping[Syntax, Callable[[bytes], Value | None]] = {
+    Syntax.TEXT: lambda raw: raw.decode("utf-8") or None,
+    Syntax.INTEGER: int,
+    Syntax.BOOLEAN: values.from_boolean,
+    Syntax.BYTES: lambda raw: bytes(raw) or None,
+    Syntax.GENERALIZED: values.from_generalized,
+    Syntax.FILETIME: lambda raw: values.from_filetime(int(raw)),
+    Syntax.SID: values.sid,
+    Syntax.GUID: values.guid,
+    Syntax.DN_TEXT: lambda raw: names.extended(raw.decode("utf-8"))[2] or None,
+    Syntax.DN: _reference,
+}
+"""From one value on the wire; None where it stands for "nothing" (a time that means never, a reference to a deleted object)."""
 
 
 def encode_value(attribute: Attribute, value: Value) -> bytes:

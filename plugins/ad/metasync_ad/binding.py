@@ -81,8 +81,14 @@ def _negotiate(connection: Any, settings: Settings, secret: str | None, host: st
     except (MetasyncError, LDAPException, OSError):
         raise
     except Exception as error:  # pyspnego's own, and those of the Kerberos libraries below it
+        why = str(getattr(error, "message", error))
+        if "clock skew" in why.lower():
+            raise SignInRefused(
+                f"{host} refused the ticket of {settings.bind}, for this machine's clock and the domain's differ by more than "
+                "five minutes; set the clock (by NTP), then run again"
+            ) from None
         raise SignInRefused(
-            f"signing in as {settings.bind} by {settings.sign_in} at {host} failed: {getattr(error, 'message', error)}; check the account, "
+            f"signing in as {settings.bind} by {settings.sign_in} at {host} failed: {why}; check the account, "
             "the clock, keytab or ticket cache, and that the controller is named by its host name"
         ) from None
     connection.bound = True

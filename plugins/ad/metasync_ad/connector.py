@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from metasync.contract import (
@@ -20,21 +21,23 @@ from metasync.contract import (
     Unavailable,
 )
 from metasync_ad import cursor as cursors
-from metasync_ad import errors, rights, schema
+from metasync_ad import domains, errors, rights, schema
 from metasync_ad.attributes import Codec
+from metasync_ad.domains import Domain
 from metasync_ad.errors import Refused
 from metasync_ad.following import Follower
 from metasync_ad.options import ADOptions
 from metasync_ad.readback import Finder
 from metasync_ad.reading import Reader
 from metasync_ad.restoring import Restorer
+from metasync_ad.scope import bases
 from metasync_ad.session import Session
 from metasync_ad.settings import Settings
 from metasync_ad.writing import Writer
 
 
 class ActiveDirectory(Connector):
-    """One domain of Active Directory, by one domain controller at a time."""
+    """One domain of Active Directory, by one domain controller at a time; or several naming contexts of one forest, each so."""
 
     name: ClassVar[str] = "ad"
     title: ClassVar[str] = "Active Directory (LDAPS or StartTLS)"
@@ -46,7 +49,9 @@ class ActiveDirectory(Connector):
     def __init__(self, options: Mapping[str, Any], context: Context) -> None:
         super().__init__(options, context)
         self.settings = Settings.of(options)
-        self.session = Session(self.settings, context)
+        self.domains = domains.split(self.settings, context)
+        self.session: Session = self.domains[0].session
+        """Of the document's own domain."""
         self._codec: Codec | None = None
 
     @property
@@ -56,51 +61,82 @@ class ActiveDirectory(Connector):
             self._codec = Codec(schema.load(self.session))
         return self._codec
 
+    @property
+    def _several(self) -> bool:
+        return len(self.domains) > 1
+
     def check(self) -> Check:
         """The domain's SID, and what our account may do."""
         with _Explained(self, "checking the rights"):
-            return rights.check(self.session, self.settings, self.context.settings.mark)
+            mark = self.context.settings.mark
+            first = rights.check(self.session, self.settings, mark)
+            return domains.merged([first, *(rights.check_further(one.session, one.settings, mark) for one in self.domains[1:])])
 
     def discover(self) -> Schema:
-        """From the schema partition."""
+        """From the schema partition, which is one for the forest."""
         with _Explained(self, "reading the schema"):
             return schema.describe(self.codec.schema)
 
     def read(self, request: ReadRequest) -> Iterator[Page]:
         """All kinds in one stream. See `Reader` for what becomes of a read that is interrupted."""
+        if self._several:
+            return domains.read(self.domains, self._within(request), self._read, self._follow)
+        return self._read(self.domains[0], request)
+
+    def _read(self, domain: Domain, request: ReadRequest) -> Iterator[Page]:
+        session, settings = domain.session, domain.settings
         with _Explained(self, "reading"):
-            follower = Follower(self.session, self.codec, self.settings, self.context, request)
-            cursor, why = cursors.begin(self.session, self.settings, bool(follower.mirrored))
+            follower = Follower(session, self.codec, settings, self.context, request)
+            cursor, why = cursors.begin(session, settings, bool(follower.mirrored))
         if why:
             self.context.logger.warning("%s: the next import reads everything again: %s", self.context.directory, why)
-        yield from Reader(self.session, self.codec, self.settings, self.context, request).read(cursor)
+        yield from Reader(session, self.codec, settings, self.context, request).read(cursor, follower.follow)
 
     def follow(self, request: ReadRequest, cursor: str) -> Iterator[Page]:
         """What changed since then, as the controller of the cursor tells. See `Follower`."""
+        if self._several:
+            return domains.follow(self.domains, self._within(request), cursor, self._follow)
+        return self._follow(self.domains[0], request, cursor)
+
+    def _follow(self, domain: Domain, request: ReadRequest, cursor: str) -> Iterator[Page]:
         known = cursors.Cursor.of(cursor)
-        self.session.prefer(known.controller)
+        session, settings = domain.session, domain.settings
+        session.prefer(known.controller)
         with _Explained(self, "asking for changes"):
-            cursors.check(self.session, self.settings, known)
-            yield from Follower(self.session, self.codec, self.settings, self.context, request).follow(known)
+            cursors.check(session, settings, known)
+            yield from Follower(session, self.codec, settings, self.context, request).follow(known)
+
+    def _within(self, request: ReadRequest) -> ReadRequest:
+        """What request and options both allow, so that each domain is asked for its own part alone."""
+        return replace(request, under=tuple(bases(self.settings, request.under))) if self.settings.under else request
 
     def write(self, changes: Sequence[Change]) -> Iterator[Result]:
         """See `Writer`."""
         with _Explained(self, "reading what is there"):
-            yield from Writer(self.session, self.codec, self.settings, self.context).write(changes)
+            for domain, own in self._routed(changes):
+                yield from Writer(domain.session, self.codec, domain.settings, self.context).write(own)
 
     def find(self, changes: Sequence[Change]) -> Iterator[Found]:
         """See `Finder`."""
         with _Explained(self, "reading back"):
-            yield from Finder(self.session, self.codec, self.context, self.settings.base).find(changes)
+            for domain, own in self._routed(changes):
+                yield from Finder(domain.session, self.codec, self.context, domain.base).find(own)
+
+    def _routed(self, changes: Sequence[Change]) -> Iterable[tuple[Domain, Sequence[Change]]]:
+        return domains.routed(self.domains, changes) if self._several else [(self.domains[0], changes)]
 
     def restorable(self, anchors: Collection[str]) -> Mapping[str, str]:
         """See `Restorer`."""
+        found: dict[str, str] = {}
         with _Explained(self, "looking for deleted objects"):
-            return Restorer(self.session, self.codec, self.context, self.settings.base).restorable(anchors)
+            for one in self.domains:
+                found |= Restorer(one.session, self.codec, self.context, one.base).restorable(anchors)
+        return found
 
     def close(self) -> None:
-        """Give back the connection."""
-        self.session.close()
+        """Give back the connections."""
+        for one in self.domains:
+            one.session.close()
 
 
 class _Explained:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from metasync.contract import Change, Context, Kind, Outcome, Result, Values
 from metasync_ad import accounts, errors, lookup, values
@@ -34,14 +35,22 @@ def check_name(name: str) -> None:
         raise ValueError("a name holds no line feed and no NUL; remove them in the mapping of cn")
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An object that the directory said it made."""
+
+    change: Change
+    dn: str
+
+
 class Creator:
     """Creates objects."""
 
     def __init__(self, session: Session, codec: Codec, context: Context, base: str) -> None:
         self.session, self.codec, self.context, self.base = session, codec, context, base
 
-    def create(self, change: Change) -> Result:
-        """One result. Raises `Unavailable`: then it is unknown whether the object was made."""
+    def create(self, change: Change) -> Result | Made:
+        """What came of it; who was made is still to be read back. Raises `Unavailable`: then it is unknown whether the object was made."""
         try:
             dn = planned_dn(change)
             attributes = self._attributes(change)
@@ -57,14 +66,27 @@ class Creator:
             if refused.code == 32 and refused.win32 is None and lookup.by_dn(self.session, names.parent(dn), ()) is None:
                 refused.win32 = 0x2030
             return errors.result(change.id, refused, f"creating {change.label}")
-        made = lookup.by_dn(self.session, dn, ())
-        if made is None or made.guid is None:
-            return Result(
-                id=change.id,
-                outcome=Outcome.UNKNOWN,
-                detail=f"{change.label} was created, but cannot be read back; grant the right to read it",
-            )
-        return Result(id=change.id, outcome=Outcome.APPLIED, anchor=made.guid)
+        return Made(change, dn)
+
+    def anchors(self, made: Sequence[Made]) -> Iterator[Result]:
+        """The results of what was made: the directory does not tell an anchor with the create, so that it is asked for, of all in one
+        search. Raises `Unavailable`."""
+        these = "".join(lookup.equals("distinguishedName", one.dn) for one in made)
+        found = self.session.search(self.base, f"(|{these})", ["objectGUID"]) if made else []
+        known = {names.folded(entry.dn): entry.guid for entry in found}
+        for one in made:
+            anchor = known.get(names.folded(one.dn))
+            if anchor is None:
+                entry = lookup.by_dn(self.session, one.dn, ())
+                anchor = entry.guid if entry is not None else None
+            if anchor is None:
+                yield Result(
+                    id=one.change.id,
+                    outcome=Outcome.UNKNOWN,
+                    detail=f"{one.change.label} was created, but cannot be read back; grant the right to read it",
+                )
+            else:
+                yield Result(id=one.change.id, outcome=Outcome.APPLIED, anchor=anchor)
 
     def ours(self, change: Change) -> str | None:
         """The anchor of the object that carries this change's mark."""

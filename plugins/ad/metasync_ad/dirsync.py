@@ -85,6 +85,7 @@ def _touched(entry: RawEntry, guid: str, decisive: Collection[str]) -> Touched:
         deleted=entry.one("isdeleted") == b"TRUE",
         whole=new or named or "isdeleted" in entry.attributes or any(name in entry.attributes for name in decisive),
         moved=named and not new,
+        primary=entry.number("primarygroupid"),
         came={name: list(held) for name, held in came.items()},
         went={name: list(held) for name, held in went.items()},
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from metasync.contract import MetasyncError, NotTrusted, Outcome, Result, SignInRefused, Unavailable
+from metasync.contract import Change, MetasyncError, NotTrusted, Outcome, Result, SignInRefused, Unavailable
 
 _WIN32 = re.compile(r"\b([0-9A-Fa-f]{8})\b: ")
 _SIGN_IN = re.compile(r"\bdata ([0-9a-fA-F]{3,8})\b")
@@ -103,6 +103,14 @@ def result(change_id: str, refused: Refused, doing: str) -> Result:
     """A refusal as the result of a change."""
     kind, detail = outcome(refused, doing)
     return Result(id=change_id, outcome=kind, detail=detail, retry_after=timedelta(seconds=10) if kind is Outcome.RETRY else None)
+
+
+def failed(change: Change, error: Refused | ValueError) -> Result:
+    """What came of a change that was refused, by the directory or before it was asked."""
+    doing = f"{change.label}: {change.operation.value}"
+    if isinstance(error, Refused):
+        return result(change.id, error, doing)
+    return Result(id=change.id, outcome=Outcome.REJECTED, detail=f"{doing}: {error}")
 
 
 def sign_in(text: str, who: str, server: str) -> SignInRefused:

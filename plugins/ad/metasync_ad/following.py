@@ -8,9 +8,10 @@ are not read again where DirSync says who came and who went. The work depends on
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from metasync.contract import Context, CursorExpired, Gone, Item, Kind, Page, Patch, ReadRequest, Reference, Reject
-from metasync_ad import dirsync, lookup, usn, values
+from metasync_ad import dirsync, lookup, primary, usn, values
 from metasync_ad import dn as names
 from metasync_ad.attributes import COMPUTED, IDENTITY, WIRE_NAMES, Codec, is_foreign, kind_of, standard
 from metasync_ad.cursor import Cursor
@@ -28,6 +29,8 @@ _CLASSES = {
     Kind.CONTACT: "(objectClass=contact)",
 }
 """By objectClass alone: a tombstone keeps that and loses objectCategory (MS-ADTS 3.1.1.5.5)."""
+Members = tuple[Reference, ...]
+T = TypeVar("T")
 _ANYTHING = frozenset({"whenchanged", "usnchanged", "modifytimestamp"})
 """Change whenever anything of an object does."""
 
@@ -40,6 +43,9 @@ class Follower:
         self.wanted = {kind: frozenset(request.attributes.get(kind, ())) for kind in request.kinds}
         flat: frozenset[str] = frozenset().union(*self.wanted.values())
         self.wire = list(dict.fromkeys([*IDENTITY, *codec.wire(sorted(flat))]))
+        self.primary = primary.wanted(self.wanted)
+        if self.primary and "objectSid" not in self.wire:
+            self.wire.append("objectSid")
         found = [attribute for name in self.wire if (attribute := codec.schema.get(name)) is not None]
         self.links = {one.name.lower() for one in found if one.multi and one.forward}
         """Links of many values, which a delta need not read again."""
@@ -54,7 +60,8 @@ class Follower:
         for place in self.places:
             must_exist(self.session, place)
         now = usn.highest(self.session)
-        query = "(objectClass=*)" if self.mirrored else self.classes  # whatever can hold such a link
+        query = self.classes if not self.primary else f"(|{self.classes}{_CLASSES[Kind.USER]})"
+        query = "(objectClass=*)" if self.mirrored else query  # whatever can hold such a link
         if cursor.way == "dirsync":
             poll = dirsync.Poll(self.session, self.settings.base, cursor.cookie, secured=cursor.secured)
             changed = merged(poll.touched(query, self._asked(), decisive(self.settings)))
@@ -84,7 +91,7 @@ class Follower:
     def _asked(self) -> list[str]:
         if any(name.lower() in _ANYTHING for name in self.wire):
             return ["*"]
-        return [*self.wire, *sorted(name for name in self.mirrored if name)]
+        return [*self.wire, *sorted(name for name in self.mirrored if name), *(["primaryGroupID"] if self.primary else [])]
 
     # -- what came of it ---------------------------------------------------------------------------------------------------------------
 
@@ -98,6 +105,8 @@ class Follower:
         mirrors = [Touched(guid=guid, dn="") for guid in self._other_ends(changed) if guid not in known]
         for portion in _portions([*alive, *mirrors]):
             yield from self._again(portion)
+        if self.primary:
+            yield from self._joined_by_primary(alive)
 
     def _again(self, portion: Sequence[Touched]) -> Iterator[Item]:
         """Read objects again: those that are in the scope as they are now, and of all others that they are not."""
@@ -110,7 +119,7 @@ class Follower:
                 found[guid] = item
             else:
                 whole.append(guid)
-        for entry in self._read(whole, self.wire):
+        for entry in self._joined(self._read(whole, self.wire)):
             found[entry.guid or ""] = self._entry(entry)
         for one in portion:
             yield found.get(one.guid) or Gone(anchor=one.guid)
@@ -123,7 +132,15 @@ class Follower:
             yield from self._search(place, f"(&(|{these}){self.query})", attributes)
 
     def _read_all(self, place: str) -> Iterator[RawEntry]:
-        return self._search(place, self.query, self.wire) if self.query else iter(())
+        return self._joined(self._search(place, self.query, self.wire)) if self.query else iter(())
+
+    def _joined(self, entries: Iterable[RawEntry]) -> Iterator[RawEntry]:
+        """Whole objects; groups with their members by primary group, too."""
+        if not self.primary:
+            yield from entries
+            return
+        for portion in _chunks((complete_ranges(self.session, entry) for entry in entries), lookup.PORTION):
+            yield from primary.joined(self.session, self.settings.base, portion, self.settings.page_size)
 
     def _search(self, base: str, query: str, attributes: Sequence[str]) -> Iterator[RawEntry]:
         for page in self.session.pages(base, query, attributes, self.settings.page_size):
@@ -140,6 +157,8 @@ class Follower:
         assert entry.guid is not None and kind is not None  # the filter asked for both
         named = {standard(name) for name in self.wanted.get(kind, ())}
         links = {standard(name) for name in self.links}
+        if kind is Kind.GROUP and primary.PRIMARY_MEMBERS in named and primary.MEMBERS not in named:
+            return None
         if not named & links:
             return self._entry(entry)
         plain = {name for name in named - links if name in COMPUTED or self.codec.schema.get(WIRE_NAMES.get(name, name))}
@@ -147,6 +166,9 @@ class Follower:
         went = {name: _references(change.went.get(WIRE_NAMES.get(name, name).lower(), ()), alive=False) for name in named & links}
         if any(held is None for held in (*came.values(), *went.values())):
             return None
+        added, removed = {name: held or () for name, held in came.items()}, {name: held or () for name, held in went.items()}
+        if kind is Kind.GROUP and primary.MEMBERS in named:
+            self._primary(entry, change, added, removed)
         plain -= {name for name in plain if name in COMPUTED and self.links.intersection(need.lower() for need in COMPUTED[name].needs)}
         if "foreignMembers" in named and any(is_foreign(dn) for dn in change.linked()):
             return None
@@ -158,9 +180,34 @@ class Follower:
             anchor=entry.guid,
             kind=kind,
             attributes={name: present.get(name) for name in plain},
-            added={name: held for name, held in came.items() if held},
-            removed={name: held for name, held in went.items() if held},
+            added={name: held for name, held in added.items() if held},
+            removed={name: held for name, held in removed.items() if held},
         )
+
+    def _primary(self, entry: RawEntry, change: Touched, added: dict[str, Members], removed: dict[str, Members]) -> None:
+        """Of a group: who went from `member` because it became his primary group did not go."""
+        number, links = primary.rid(entry), change.went.get("member", ())
+        stay = primary.still(self.session, self.settings.base, number, links) if number is not None and links else frozenset()
+        left = tuple(one for one in removed[primary.MEMBERS] if one.value not in stay)
+        if primary.PRIMARY_MEMBERS in self.wanted[Kind.GROUP]:
+            added[primary.PRIMARY_MEMBERS] = tuple(Reference(value=guid) for guid in sorted(stay))
+            removed[primary.PRIMARY_MEMBERS] = (*added[primary.MEMBERS], *left)
+        removed[primary.MEMBERS] = left
+
+    def _joined_by_primary(self, alive: Sequence[Touched]) -> Iterator[Item]:
+        """Groups that are the primary one of somebody who is new, or who has another one now. Where nobody says which of it was before,
+        he is told as having come, which he may have long before."""
+        of: dict[int, dict[Reference, None]] = {}
+        for one in alive:
+            if one.primary is not None:
+                of.setdefault(one.primary, {})[Reference(value=one.guid)] = None
+        these = primary.sid_filter(self.session, self.settings.base, of) if of else ""
+        names_wanted = {primary.MEMBERS, primary.PRIMARY_MEMBERS} & self.wanted[Kind.GROUP]
+        for place in self.places if these else ():
+            for entry in self._search(place, f"(&(|{these}){self.query})", ["objectGUID", "objectClass", "objectSid"]):
+                number = primary.rid(entry)
+                if entry.guid is not None and number in of:
+                    yield Patch(anchor=entry.guid, kind=Kind.GROUP, added={name: tuple(of[number]) for name in names_wanted})
 
     # -- what changes with something else ----------------------------------------------------------------------------------------------
 
@@ -220,8 +267,8 @@ def _portions(changed: Sequence[Touched]) -> Iterator[Sequence[Touched]]:
         yield changed[at : at + lookup.PORTION]
 
 
-def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    kept: list[Item] = []
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    kept: list[T] = []
     for item in items:
         kept.append(item)
         if len(kept) == size:

@@ -82,6 +82,19 @@ class ADOptions(Options):
         help="The distinguished name of the domain, such as DC=contoso,DC=test.",
         group="Connection",
     )
+    further_domains = option(
+        fields.Dict(
+            keys=fields.String(validate=_is_dn),
+            values=fields.List(fields.String(validate=validate.Length(min=1))),
+            data_key="further domains",
+            load_default=dict,
+        ),
+        title="Further domains",
+        help="Bases of further naming contexts that belong to this directory, such as child domains, each with its domain controllers: "
+        '{"DC=eu,DC=contoso,DC=test": [dc1.eu.contoso.test]}. An empty list: with `servers` the same ones, with `domain` those of DNS.',
+        group="Connection",
+        advanced=True,
+    )
     sign_in = option(
         fields.String(data_key="sign in", load_default="simple", validate=validate.OneOf(["simple", "kerberos", "ntlm"])),
         title="Sign in by",
@@ -206,7 +219,10 @@ class ADOptions(Options):
 
     @validates_schema
     def _together(self, data: Mapping[str, Any], **_: Any) -> None:
-        outside = [one for one in data.get("under", ()) if not names.is_under(one, data.get("base", ""))]
+        bases = [data.get("base", ""), *data.get("further_domains", {})]
+        if len({names.folded(base) for base in bases}) < len(bases):
+            raise ValidationError("it names a base twice, or that of `base`", "further domains")
+        outside = [one for one in data.get("under", ()) if not any(names.is_under(one, base) for base in bases)]
         if outside:
             raise ValidationError(f"{outside[0]} does not lie below the base {data.get('base')}", "under")
         if bool(data.get("servers")) == bool(data.get("domain")):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from metasync.contract import Context, Entry, ImportIncomplete, Kind, Page, ReadRequest, Reject, SignInRefused, Unavailable
+from metasync_ad import primary
 from metasync_ad.attributes import IDENTITY, Codec, kind_of
 from metasync_ad.cursor import Cursor
-from metasync_ad.prefetch import Ahead
 from metasync_ad.ranges import complete_ranges
 from metasync_ad.scope import bases, kind_filter, must_exist
 from metasync_ad.session import RawEntry, Session
@@ -17,6 +16,9 @@ from metasync_ad.settings import Settings
 
 ATTEMPTS = 3
 """How often a broken line is made anew before the read gives up, counted from the last page that came."""
+
+
+Follow = Callable[[Cursor], Iterable[Page]]
 
 
 class Reader:
@@ -27,6 +29,9 @@ class Reader:
         self.wanted = {kind: frozenset(request.attributes.get(kind, ())) for kind in request.kinds}
         flat: frozenset[str] = frozenset().union(*self.wanted.values())
         self.wire = list(dict.fromkeys([*IDENTITY, *codec.wire(sorted(flat))]))
+        self.primary = primary.wanted(self.wanted)
+        if self.primary and "objectSid" not in self.wire:
+            self.wire.append("objectSid")
         self.query = kind_filter(request.kinds, settings)
         self.places = bases(settings, request.under)
         self.seen: set[str] = set()
@@ -34,8 +39,9 @@ class Reader:
         self.unnumbered = 0
         """Objects whose uSNChanged may not be read: a delta by that number would miss them silently."""
 
-    def read(self, cursor: Cursor | None) -> Iterator[Page]:
-        """Pages of entries, the last one complete and with the cursor, which was taken before. Raises `ImportIncomplete`, `Unavailable`."""
+    def read(self, cursor: Cursor | None, follow: Follow) -> Iterator[Page]:
+        """Pages of entries, the last one complete and with the cursor, which was taken before. `follow`: what changed since a cursor.
+        Raises `ImportIncomplete`, `Unavailable`."""
         done, cursor = self._resumed(cursor)
         numbered = cursor is not None and cursor.way == "usn"
         self.wire += ["uSNChanged"] if numbered and "uSNChanged" not in self.wire else []
@@ -48,6 +54,8 @@ class Reader:
                 yield Page(items=tuple(items), resume=self._resume(number, cursor))
                 if self.context.stop.is_set():
                     return  # without having said `complete`, so that nothing counts as gone
+        if cursor is not None and len(self.places) > 1 and not done:
+            yield from self._moved_meanwhile(follow(cursor))
         if numbered and self.unnumbered:
             self.context.logger.warning(
                 "%s: the next import reads everything again: of %d objects uSNChanged may not be read; grant that, or Get-Changes on the "
@@ -55,6 +63,14 @@ class Reader:
             )  # fmt: skip
             cursor = None
         yield Page(complete=True, cursor=cursor.text() if cursor else None)
+
+    def _moved_meanwhile(self, changes: Iterable[Page]) -> Iterator[Page]:
+        """Who was moved from a place that was still to be read into one that had been read stood in neither."""
+        for page in changes:
+            came = tuple(item for item in page.items if isinstance(item, Entry) and item.anchor not in self.seen)
+            self.seen.update(item.anchor for item in came)
+            if came:
+                yield Page(items=came)
 
     # -- a line that breaks ------------------------------------------------------------------------------------------------------------
 
@@ -67,10 +83,9 @@ class Reader:
         attempts = ATTEMPTS
         while True:
             try:
-                with closing(Ahead(self._pages(place))) as pages:
-                    for entries in pages:
-                        attempts = ATTEMPTS
-                        yield list(self._items(entries))
+                for entries in self._pages(place):
+                    attempts = ATTEMPTS
+                    yield list(self._items(entries))
                 return
             except SignInRefused:
                 raise
@@ -85,11 +100,12 @@ class Reader:
                         "for it may know more or less; what was read is kept, and nothing was deleted. Run the import again"
                     ) from None
 
-    def _pages(self, place: str) -> Generator[list[RawEntry], None, None]:
-        """All that needs the line. It runs a page ahead of what is made of the entries."""
+    def _pages(self, place: str) -> Iterator[list[RawEntry]]:
+        """All that needs the line."""
         size = min(self.request.page_size, self.settings.page_size)
         for entries in self.session.pages(place, self.query, self.wire, size):
-            yield [complete_ranges(self.session, entry) for entry in entries]
+            whole = [complete_ranges(self.session, entry) for entry in entries]
+            yield primary.joined(self.session, self.settings.base, whole, size) if self.primary else whole
 
     # -- a read that was interrupted ---------------------------------------------------------------------------------------------------
 

@@ -71,6 +71,20 @@ def check(session: Session, settings: Settings, mark: str | None) -> Check:
     )  # fmt: skip
 
 
+def check_further(session: Session, settings: Settings, mark: str | None) -> Check:
+    """Of a further naming context, which need be no domain. Raises `Unavailable`."""
+    head = lookup.by_dn(session, settings.base, ["objectSid"])
+    if head is None:
+        raise Unavailable(
+            f"{settings.base} does not exist at {session.server}, or {settings.bind} may not read it; correct `further domains`"
+        )
+    if head.one("objectsid") is not None:
+        return check(session, settings, mark)
+    cursor, why = begin(session, settings, mirrored=False)
+    warnings = (f"every import reads everything of {settings.base}: {why}",) if cursor is None and why else ()
+    return Check(identity="", warnings=warnings, rights=(Right(purpose=Purpose.IMPORT, right=f"read {settings.base}", granted=True),))
+
+
 # --- who we are ------------------------------------------------------------------------------------------------------------------------
 
 

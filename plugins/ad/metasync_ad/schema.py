@@ -320,7 +320,19 @@ def _computed(kind: Kind) -> Iterable[AttributeSchema]:
             )
     if kind is Kind.GROUP:
         yield AttributeSchema(
-            name="member", alias="members", type=Type.REFERENCE, multi=True, help="Direct members, without those by primary group."
+            name="member",
+            alias="members",
+            type=Type.REFERENCE,
+            multi=True,
+            fixed="primaryMembers",
+            help="Direct members, and whoever has the group as primary group.",
+        )
+        yield AttributeSchema(
+            name="primaryMembers",
+            type=Type.REFERENCE,
+            multi=True,
+            allow=READ_ONLY,
+            help="Those of `members` who have the group as primary group. They cannot be taken out of it until they have another one.",
         )
         yield AttributeSchema(
             name="foreignMembers",

@@ -5,7 +5,8 @@ The result of every page is looked at, because a size limit ends ldap3's paged s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,7 @@ from metasync_ad import errors, values
 from metasync_ad.connecting import connect, discard
 from metasync_ad.controllers import Controllers
 from metasync_ad.errors import Refused
+from metasync_ad.raw import Answer, entry
 from metasync_ad.settings import Settings
 
 Control = tuple[str, bool, bytes | None]
@@ -65,6 +67,32 @@ class RawEntry:
         return [value.decode("utf-8", "replace") for value in self.attributes.get(name, ())]
 
 
+class Asked:
+    """A search whose answer comes later. The line can be asked nothing else before, so that its answer is fetched whenever it must be, and
+    kept here."""
+
+    def __init__(self, connection: Any, search: Callable[[Any], Any]) -> None:
+        self._connection = connection
+        self._number: int = connection.strategy.ask(lambda: search(connection))
+        self._answer: Answer | Exception | None = None
+
+    def fetch(self) -> None:
+        """Wait for it, if nobody has done so. Raises nothing: `answer` does."""
+        if self._answer is None:
+            try:
+                self._answer = self._connection.strategy.answer(self._number)
+            except (LDAPException, OSError) as error:
+                self._answer = error
+
+    def answer(self) -> Answer:
+        """Raises what ldap3 raises."""
+        self.fetch()
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        assert self._answer is not None  # fetched
+        return self._answer
+
+
 class Session:
     """Connects when first asked; after an error of the line the next call connects anew: to the same server, if it answers."""
 
@@ -75,6 +103,9 @@ class Session:
         self.server = settings.domain or settings.servers[0]
         """The controller that answers, or whom one would ask for; for messages."""
         self._connection: Any = None
+        self._asked: Asked | None = None
+        """The search whose answer is still to come."""
+        self._names: dict[bytes, str] = {}
         self._root: RawEntry | None = None
         self._invocation: str | None = None
 
@@ -92,6 +123,7 @@ class Session:
     def close(self) -> None:
         """Give the connection back; a line that is dead already is no error."""
         connection, self._connection, self._root, self._invocation = self._connection, None, None, None
+        self._asked = None
         if connection is not None:
             discard(connection)
 
@@ -160,7 +192,7 @@ class Session:
     ) -> list[RawEntry]:
         """All that there is, for answers known to be small. Raises `Refused` (32: the base is not there)."""
         self._ask(lambda connection: connection.search(base, query, scope, attributes=list(attributes) or ["1.1"], controls=list(controls)))
-        return self._entries()
+        return self._entries(self._connection.response)
 
     def pages(
         self,
@@ -170,29 +202,32 @@ class Session:
         size: int,
         controls: Sequence[Control] = (EXTENDED_DN, DOMAIN_SCOPE),
     ) -> Iterator[list[RawEntry]]:
-        """A subtree, page by page. It ends normally only when the server said on the last page that nothing is left; otherwise
-        `ImportIncomplete` or `Unavailable`."""
-        cookie: bytes | None = None
-        while True:
+        """A subtree, page by page; the next page is asked for before this one is given, so that the server works meanwhile. It ends
+        normally only when the server said on the last page that nothing is left; otherwise `ImportIncomplete` or `Unavailable`."""
+
+        def ask(cookie: bytes | None) -> Asked:
+            return self._begin(
+                lambda connection: connection.search(
+                    base, query, SUBTREE, attributes=list(attributes), controls=list(controls),
+                    paged_size=size, paged_criticality=True, paged_cookie=cookie,
+                )
+            )  # fmt: skip
+
+        asked: Asked | None = ask(None)
+        while asked is not None:
             try:
-                self._ask(
-                    lambda connection, cookie=cookie: connection.search(
-                        base, query, SUBTREE, attributes=list(attributes), controls=list(controls),
-                        paged_size=size, paged_criticality=True, paged_cookie=cookie,
-                    )
-                )  # fmt: skip
-                control = (self._connection.result.get("controls") or {}).get(PAGED)
+                found, result = self._heard(asked)
             except Refused as refused:
                 if refused.code in errors.LATER:
                     self.close()
                     raise errors.later(self.server, errors.outcome(refused, f"reading {base}")[1]) from None
                 raise ImportIncomplete(f"reading {base} stopped: {errors.outcome(refused, 'search')[1]}; nothing was deleted") from None
+            control = (result.get("controls") or {}).get(PAGED)
             if control is None:
                 raise ImportIncomplete(f"{self.server} did not say whether {base} was read to its end; nothing was deleted")
-            yield self._entries()
             cookie = control["value"]["cookie"]
-            if not cookie:
-                return
+            asked = ask(cookie) if cookie else None
+            yield self._entries(found)
 
     def any(self, base: str, query: str, scope: str, controls: Sequence[Control]) -> bool:
         """Whether there is at least one. Raises `Refused`."""
@@ -202,7 +237,7 @@ class Session:
             if refused.code != SIZE_LIMIT:
                 raise
             return True
-        return bool(self._entries())
+        return bool(self._entries(self._connection.response))
 
     def changes(self, base: str, query: str, attributes: Sequence[str], control: Control) -> tuple[list[RawEntry], Mapping[str, Any]]:
         """One answer of DirSync: what changed (an attribute without values was cleared), and the value of the control that came back.
@@ -211,20 +246,25 @@ class Session:
         answered = (self._connection.result.get("controls") or {}).get(control[0])
         if answered is None:
             raise ImportIncomplete(f"{self.server} answered without saying how far its answer reaches; nothing was deleted")
-        return self._entries(cleared=True), answered["value"]
+        return self._entries(self._connection.response, cleared=True), answered["value"]
 
-    def _entries(self, *, cleared: bool = False) -> list[RawEntry]:
+    def _entries(self, answered: Sequence[Mapping[str, Any]] | None, *, cleared: bool = False) -> list[RawEntry]:
         found = []
-        for answer in self._connection.response or ():
+        for answer in answered or ():
             if answer["type"] == "searchResRef":
                 raise ImportIncomplete(f"{self.server} refers to another server for a part of the answer; set `base` to a single domain")
-            guid, _, plain = names.extended(answer["raw_dn"].decode("utf-8"))
-            raw = answer["raw_attributes"]
-            if not cleared:
-                raw = {name: held for name, held in raw.items() if held}
-            if raw.get("objectguid"):
-                guid = values.guid(raw["objectguid"][0])
-            found.append(RawEntry(dn=plain, guid=guid, attributes=raw))
+            try:
+                dn, attributes = entry(answer["message"], self._names)
+                guid, _, plain = names.extended(dn.decode("utf-8"))
+            except ValueError:
+                raise ImportIncomplete(
+                    f"{self.server} sent an entry that cannot be read; nothing was deleted. Run the import again"
+                ) from None
+            if not cleared and not all(attributes.values()):
+                attributes = {name: held for name, held in attributes.items() if held}
+            if own := attributes.get("objectguid"):
+                guid = values.guid(own[0])
+            found.append(RawEntry(dn=plain, guid=guid, attributes=attributes))
         return found
 
     # -- writing -----------------------------------------------------------------------------------------------------------------------
@@ -249,10 +289,41 @@ class Session:
         """One object. Raises `Refused` (66: it has children)."""
         self._ask(lambda connection: connection.delete(dn))
 
-    def _ask(self, request: Any) -> None:
-        connection = self.connection()
-        try:
+    # -- asking ------------------------------------------------------------------------------------------------------------------------
+
+    def _ask(self, request: Callable[[Any], Any]) -> None:
+        """Ask and wait for the answer."""
+        with self._line() as connection:
             request(connection)
+        _accept(connection.result)
+
+    def _begin(self, search: Callable[[Any], Any]) -> Asked:
+        """Ask, and wait for the answer later."""
+        with self._line() as connection:
+            self._asked = Asked(connection, search)
+        return self._asked
+
+    def _heard(self, asked: Asked) -> Answer:
+        """The answer of what was asked earlier: entries, and the result."""
+        with self._explained():
+            found, result = asked.answer()
+        _accept(result)
+        return found, result
+
+    @contextmanager
+    def _line(self) -> Iterator[Any]:
+        """The connection, on which nothing is under way."""
+        connection = self.connection()
+        if self._asked is not None:
+            self._asked.fetch()
+            self._asked = None
+        with self._explained():
+            yield connection
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except LDAPOperationResult as error:
             raise Refused(int(error.result), str(error.description), str(error.message)) from None
         except (LDAPException, OSError) as error:
@@ -261,6 +332,9 @@ class Session:
             raise Unavailable(
                 f"the connection to {self.server} broke ({type(error).__name__}); check domain controller and network, then run again"
             ) from None
-        result = connection.result
-        if result["result"] != 0:  # ldap3 does not raise for size and time limits and referrals
-            raise Refused(int(result["result"]), str(result["description"]), str(result.get("message") or ""))
+
+
+def _accept(result: Mapping[str, Any]) -> None:
+    """ldap3 does not raise for size and time limits and referrals."""
+    if result["result"] != 0:
+        raise Refused(int(result["result"]), str(result["description"]), str(result.get("message") or ""))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from metasync.contract import SecretReference
@@ -36,6 +36,8 @@ class Settings:
     page_size: int
     container_kinds: tuple[str, ...]
     changes: str = "auto"
+    further: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Bases of further naming contexts, each with its own controllers, if it has any."""
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Settings:
@@ -63,4 +65,5 @@ class Settings:
             page_size=options["page_size"],
             container_kinds=tuple(options["container_kinds"]),
             changes=options["changes"],
+            further={base: tuple(servers) for base, servers in (options.get("further_domains") or {}).items()},
         )

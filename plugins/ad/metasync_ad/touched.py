@@ -22,6 +22,8 @@ class Touched:
     """It may be new to the reader, or anything of it may be another: read it whole. Otherwise its links are known by `came` and `went`."""
     moved: bool = False
     """Its name or its place may be another, and with it those of everything below."""
+    primary: int | None = None
+    """Its primaryGroupID, where that is told."""
     came: Links = field(default_factory=dict)
     """Link values that were added."""
     went: Links = field(default_factory=dict)
@@ -41,6 +43,7 @@ def merged(found: Iterable[Touched]) -> list[Touched]:
         if known is not None:
             one.whole |= known.whole
             one.moved |= known.moved
+            one.primary = known.primary if one.primary is None else one.primary
             one.came, one.went = _joined(known.came, one.came, one.went), _joined(known.went, one.went, one.came)
         every[one.guid] = one
     return list(every.values())

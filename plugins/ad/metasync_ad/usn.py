@@ -22,10 +22,11 @@ def highest(session: Session) -> int:
 
 def touched(session: Session, base: str, since: int, query: str, size: int) -> Iterator[Touched]:
     """The changed objects. Raises `ImportIncomplete`, `Unavailable`."""
-    wanted = ["objectGUID", "isDeleted", "uSNCreated"]
+    wanted = ["objectGUID", "isDeleted", "uSNCreated", "primaryGroupID"]
     controls = (EXTENDED_DN, DOMAIN_SCOPE, SHOW_DELETED)
     for page in session.pages(base, f"(&(uSNChanged>={since + 1}){query})", wanted, size, controls):
         for entry in page:
             if entry.guid is not None:
                 new = (entry.number("usncreated") or 0) > since
-                yield Touched(guid=entry.guid, dn=entry.dn, deleted=entry.one("isdeleted") == b"TRUE", moved=not new)
+                deleted, primary = entry.one("isdeleted") == b"TRUE", entry.number("primarygroupid")
+                yield Touched(guid=entry.guid, dn=entry.dn, deleted=deleted, moved=not new, primary=primary)

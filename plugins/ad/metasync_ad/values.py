@@ -24,8 +24,13 @@ def guid_bytes(text: str) -> bytes:
 
 
 def guid_filter(text: str) -> str:
-    """A GUID as a filter value: every byte escaped."""
-    return "".join(f"\\{byte:02x}" for byte in guid_bytes(text))
+    """A GUID as a filter value."""
+    return bytes_filter(guid_bytes(text))
+
+
+def bytes_filter(raw: bytes) -> str:
+    """Bytes as a filter value: every one escaped (RFC 4515, 3)."""
+    return "".join(f"\\{byte:02x}" for byte in raw)
 
 
 def sid(raw: bytes) -> str:
@@ -66,6 +71,9 @@ def to_filetime(time: datetime) -> int:
 
 def from_generalized(raw: bytes) -> datetime | None:
     """GeneralizedTime (RFC 4517, 3.3.13) or UTCTime, both with seconds. None for the zero time 1601-01-01. Raises `ValueError`."""
+    if len(raw) == 17 and raw.endswith(b".0Z") and raw[:14].isdigit():  # as every domain controller writes it
+        time = datetime(int(raw[:4]), int(raw[4:6]), int(raw[6:8]), int(raw[8:10]), int(raw[10:12]), min(int(raw[12:14]), 59), tzinfo=UTC)
+        return None if time == _EPOCH else time
     found = _TIME.fullmatch(raw)
     if found:
         year, month, day, hour, minute = (int(found[part]) for part in range(1, 6))

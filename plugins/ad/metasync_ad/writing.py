@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from metasync.contract import Change, Context, Operation, Outcome, Result, Values
 from metasync_ad import accounts, errors, groups, lookup
 from metasync_ad import dn as names
-from metasync_ad.attributes import IDENTITY, PROTECTION, Codec, check_length, encode_reference, privileged, same, standard
-from metasync_ad.creating import Creator, check_name
+from metasync_ad.attributes import IDENTITY, PROTECTION, Codec, check_length, privileged, same, standard
+from metasync_ad.creating import Creator, Made, check_name
 from metasync_ad.errors import Refused
+from metasync_ad.membership import MEMBERS, Membership
 from metasync_ad.ranges import complete_ranges
 from metasync_ad.restoring import Restorer
 from metasync_ad.schema import DirectorySchema, Syntax
@@ -22,7 +23,8 @@ from metasync_ad.settings import Settings
 VALUES = frozenset({Operation.UPDATE, Operation.CLEAR, Operation.SIGN_IN})
 PLACES = frozenset({Operation.RENAME, Operation.MOVE})
 SWITCHES = frozenset({Operation.ENABLE, Operation.DISABLE})
-MEMBERS = frozenset({Operation.MEMBER_ADD, Operation.MEMBER_REMOVE})
+AT_ONCE = 20
+"""Creates that are read back together: so many have no result yet where the line breaks, and are read back by their marks."""
 _ROUNDS = (VALUES, PLACES, SWITCHES, MEMBERS)
 
 
@@ -67,6 +69,7 @@ class Writer:
         self.schema: DirectorySchema = codec.schema
         self.creator = Creator(session, codec, context, settings.base)
         self.restorer = Restorer(session, codec, context, settings.base)
+        self.members = Membership(session)
 
     def write(self, changes: Sequence[Change]) -> Iterator[Result]:
         """Exactly one result each. Raises `Unavailable`: results already given stand."""
@@ -74,15 +77,24 @@ class Writer:
         order: dict[str, list[Change]] = {}
         for change in changes:
             order.setdefault(change.anchor or f"create {change.id}", []).append(change)
+        made: list[Made] = []
         for key, of_object in order.items():
             for together in runs(of_object):
                 first = together[0]
+                if made and (first.operation is not Operation.CREATE or len(made) == AT_ONCE):
+                    yield from self.creator.anchors(made)
+                    made = []
                 if first.operation is Operation.CREATE:
-                    yield self.creator.create(first)
+                    result = self.creator.create(first)
+                    if isinstance(result, Made):
+                        made.append(result)
+                    else:
+                        yield result
                 elif first.operation is Operation.RESTORE:
                     yield self.restorer.restore(first)
                 else:
                     yield from self._apply(standing, key, together)
+        yield from self.creator.anchors(made)
 
     def _standing(self, changes: Sequence[Change]) -> dict[str, Standing]:
         """What the directory holds now, of all objects that these changes concern."""
@@ -124,7 +136,7 @@ class Writer:
         elif operation in PLACES:
             yield from self._together(one, ready, self._write_place)
         elif operation in MEMBERS:
-            yield from self._members(one, ready)
+            yield from self.members.write(one.address, one.entry, ready)
         elif operation in SWITCHES:
             yield from self._together(one, ready, self._write_switch)
         elif operation is Operation.DELETE:
@@ -201,17 +213,11 @@ class Writer:
                 for change in changes:
                     yield from self._together(one, [change], request)
                 return
-            yield self._failed(changes[0], error)
+            yield errors.failed(changes[0], error)
             return
         for change in changes:
             one.take(change.after)
             yield Result(id=change.id, outcome=Outcome.APPLIED, anchor=change.anchor)
-
-    def _failed(self, change: Change, error: Refused | ValueError) -> Result:
-        doing = f"{change.label}: {change.operation.value}"
-        if isinstance(error, Refused):
-            return errors.result(change.id, error, doing)
-        return Result(id=change.id, outcome=Outcome.REJECTED, detail=f"{doing}: {error}")
 
     # -- requests ----------------------------------------------------------------------------------------------------------------------
 
@@ -294,61 +300,10 @@ class Writer:
         try:
             self.session.delete(one.address)
         except Refused as refused:
+            if refused.code == 68:  # Samba's answer, where Windows says what (53, 0x2149) stands for
+                raise Refused(53, "unwillingToPerform", f"{0x2149:08X}: it is a primary group") from None
             if refused.code != 32:
                 raise
-
-    # -- members -----------------------------------------------------------------------------------------------------------------------
-
-    def _members(self, one: Standing, changes: Sequence[Change]) -> Iterator[Result]:
-        """All in one request; refused, one by one, where "already there" and "already gone" count as done."""
-        usable: list[Change] = []
-        for change in changes:
-            try:
-                if change.member is None:
-                    raise ValueError("the change names no member")
-                encode_reference(change.member)
-                usable.append(change)
-            except ValueError as error:
-                yield self._failed(change, error)
-        try:
-            if usable:
-                self._write_members(one, usable)
-        except Refused as refused:
-            for change in usable:
-                yield self._member(one, change, refused if len(usable) == 1 else None)
-            return
-        for change in usable:
-            yield Result(id=change.id, outcome=Outcome.APPLIED, anchor=change.anchor)
-
-    def _write_members(self, one: Standing, changes: Sequence[Change]) -> None:
-        steps: list[Modification] = []
-        for operation, step in ((Operation.MEMBER_REMOVE, DELETE), (Operation.MEMBER_ADD, ADD)):
-            held = [encode_reference(change.member).encode() for change in changes if change.operation is operation and change.member]
-            if held:
-                steps.append((step, list(dict.fromkeys(held))))
-        self.session.modify(one.address, {"member": steps})
-
-    def _member(self, one: Standing, change: Change, refused: Refused | None) -> Result:
-        """One member by itself."""
-        if refused is None:
-            try:
-                self._write_members(one, [change])
-                return Result(id=change.id, outcome=Outcome.APPLIED, anchor=change.anchor)
-            except Refused as error:
-                refused = error
-        assert change.member is not None  # checked by _members
-        member = lookup.by_dn(self.session, encode_reference(change.member), ())
-        removing = change.operation is Operation.MEMBER_REMOVE
-        there = member is not None and lookup.has_member(self.session, one.entry.guid or "", member.dn)
-        if there != removing and (removing or member is not None):
-            return Result(id=change.id, outcome=Outcome.APPLIED, anchor=change.anchor, already=True)
-        if member is None:
-            return Result(
-                id=change.id,
-                outcome=Outcome.CONFLICT,
-                detail=f"{change.label}: the member {change.member.value} does not exist any more; import again",
-            )
-        return errors.result(change.id, refused, f"{change.label}: {change.operation.value} {member.dn}")
 
 
 def runs(changes: Sequence[Change]) -> Iterator[list[Change]]:

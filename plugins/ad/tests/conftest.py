@@ -17,9 +17,9 @@ from metasync_ad.options import ADOptions
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests"))
 
-from lab.samba import Account, Samba, samba, samba_unit
+from lab.samba import Account, Samba, samba, samba_unit, two_sambas
 
-__all__ = ["samba", "samba_unit"]
+__all__ = ["samba", "samba_unit", "two_sambas"]
 
 Connect = Callable[..., ActiveDirectory]
 
@@ -27,7 +27,7 @@ Connect = Callable[..., ActiveDirectory]
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """What needs the lab says so by its fixture."""
     for item in items:
-        if "samba" in getattr(item, "fixturenames", ()):
+        if {"samba", "two_sambas"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.lab)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from lab.proxy import Proxy
 
 from metasync.contract import Connector, Context, DirectorySettings, Kind, KindSchema, Unavailable, Values
 from metasync.testing.context import TestContext
@@ -19,8 +20,6 @@ from metasync_ad.attributes import WIRE_NAMES, encode_reference
 from metasync_ad.connector import ActiveDirectory
 from metasync_ad.options import ADOptions
 from metasync_ad.session import REPLACE
-
-from .proxy import Proxy
 
 OWN_RULES = {
     "codePage": "the directory sets it",

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from metasync.contract import CursorExpired, Entry, Gone, Item, Kind, Operation, Patch, ReadRequest, Reference, Value
+from metasync.contract import CursorExpired, Entry, Gone, Item, Kind, Operation, Outcome, Patch, ReadRequest, Reference, Value
 from metasync.testing.suite.bench import Image, image, overlay
+from metasync_ad import primary
 from metasync_ad.connector import ActiveDirectory
-from metasync_ad.session import ADD, DELETE, REPLACE, SHOW_DELETED
+from metasync_ad.session import ADD, DELETE, REPLACE, SHOW_DELETED, RawEntry
 
 from .conftest import Connect
 
@@ -188,6 +189,9 @@ def by_dirsync(connect: Connect, samba: Any, samba_unit: str) -> Iterator[Callab
         return made
 
     yield make
+    hands = connect(samba.administrator).session
+    for user in hands.search(samba_unit, "(&(primaryGroupID=*)(!(primaryGroupID=513)))", ["objectGUID"]):
+        hands.modify(user.dn, {"primaryGroupID": [(REPLACE, ["513"])]})  # a group is not deleted while it is somebody's primary one
 
 
 def test_one_joiner_in_a_large_group_costs_one_member(by_dirsync: Callable[..., Followed]) -> None:
@@ -319,3 +323,68 @@ def test_what_metasync_wrote_comes_back_in_the_delta(by_dirsync: Callable[..., F
     assert renamed.anchor == anchor
     followed.delta()
     assert followed.image[anchor].attributes["name"] == "Renamed"
+
+
+# -- members by primary group --------------------------------------------------------------------------------------------------------------
+
+
+BY_PRIMARY = frozenset({"name", "members", "primaryMembers", "primaryGroupID"})
+
+
+def number_of(followed: Followed, group: str) -> str:
+    (found,) = followed.hands.search(group, "(objectClass=*)", ["objectSid"], "BASE")
+    return str(primary.rid(RawEntry(dn=group, guid=None, attributes={**found.attributes, "objectclass": [b"group"]})))
+
+
+@pytest.mark.parametrize("way", ["dirsync", "usn"])
+def test_whoever_has_a_group_as_primary_group_is_its_member_whatever_becomes_of_him(by_dirsync: Callable[..., Followed], way: str) -> None:
+    followed = by_dirsync(BY_PRIMARY, changes=way)
+    people = [followed.user(f"CN=u{number}", place) for number, place in enumerate(("OU=In", "OU=In", "OU=Out", "OU=In"))]
+    first, second = (followed.group(f"CN=g{number}", "OU=In", members=people[:3]) for number in (1, 2))
+    anchors = [followed.anchor(one) for one in people]
+    group, other = followed.anchor(first), followed.anchor(second)
+
+    def give(dn: str, of: str) -> None:
+        followed.hands.modify(dn, {"primaryGroupID": [(REPLACE, [number_of(followed, of)])]})
+
+    def members(anchor: str, name: str = "members") -> set[str]:
+        held = followed.image[anchor].attributes.get(name, ())
+        assert isinstance(held, tuple)
+        return {one.value for one in held if isinstance(one, Reference)}
+
+    give(people[0], first)
+    followed.start()
+    assert (members(group), members(group, "primaryMembers")) == (set(anchors[:3]), {anchors[0]})
+    give(people[1], first)  # the directory takes both out of `member`
+    give(people[2], first)
+    followed.delta()
+    assert members(group) == members(group, "primaryMembers") == set(anchors[:3])
+    give(people[0], second)  # and puts him back
+    followed.hands.modify(first, {"member": [(ADD, [people[3]])]})
+    followed.delta()
+    assert (members(group), members(group, "primaryMembers")) == (set(anchors), set(anchors[1:3]))
+    assert (members(other), members(other, "primaryMembers")) == (set(anchors[:3]), {anchors[0]})
+    give(people[1], second)
+    followed.hands.modify(first, {"member": [(DELETE, [people[1]])]})  # away from both in one delta
+    followed.hands.delete(people[0])
+    followed.delta()
+    assert (members(group), members(other)) == ({anchors[2], anchors[3]}, {anchors[1], anchors[2]})
+    followed.hands.rename(people[2], "CN=renamed")
+    followed.delta()
+    assert members(group) == {anchors[2], anchors[3]}
+
+
+def test_nobody_is_taken_out_of_his_primary_group_or_put_into_it(by_dirsync: Callable[..., Followed], directory: Any) -> None:
+    followed = by_dirsync(BY_PRIMARY)
+    user = followed.user("CN=u", "OU=In")
+    group = followed.group("CN=g", "OU=In", members=[user])
+    followed.hands.modify(user, {"primaryGroupID": [(REPLACE, [number_of(followed, group)])]})
+    anchor, member = followed.anchor(group), Reference(value=followed.anchor(user))
+    (added,) = directory.write(directory.change(Operation.MEMBER_ADD, anchor, kind=Kind.GROUP, member=member))
+    assert (added.outcome, added.already) == (Outcome.APPLIED, True)
+    (removed,) = directory.write(directory.change(Operation.MEMBER_REMOVE, anchor, kind=Kind.GROUP, member=member))
+    assert removed.outcome is Outcome.REJECTED and "primary group of u," in removed.detail
+    (deleted,) = directory.write(directory.change(Operation.DELETE, anchor, kind=Kind.GROUP))
+    assert deleted.outcome is Outcome.REJECTED and "give that another one first" in deleted.detail
+    followed.start()
+    assert followed.image[anchor].attributes["members"] == followed.image[anchor].attributes["primaryMembers"] == (member,)

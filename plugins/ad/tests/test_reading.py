@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from lab import ber
 
 from metasync.contract import ImportIncomplete, Kind, Unavailable
 from metasync.testing.context import TestContext
@@ -24,7 +25,8 @@ def settings(**more: Any) -> Settings:
 
 
 class Answers:
-    """An ldap3 connection that gives prepared answers: (result code, cookie or None for no paging control, entries)."""
+    """An ldap3 connection that gives prepared answers: (result code, cookie or None for no paging control, entries). It is its own
+    strategy."""
 
     def __init__(self, *answers: tuple[int, bytes | None, list[dict[str, Any]]]) -> None:
         self.answers = list(answers)
@@ -39,6 +41,17 @@ class Answers:
         self.result = {"result": code, "description": "sizeLimitExceeded" if code else "success", "message": "", "controls": controls}
         return True
 
+    @property
+    def strategy(self) -> Answers:
+        return self
+
+    def ask(self, search: Any) -> int:
+        search()
+        return len(self.asked)
+
+    def answer(self, number: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        return self.response, self.result
+
 
 def session(*answers: tuple[int, bytes | None, list[dict[str, Any]]]) -> Session:
     made = Session(settings(), TestContext("contoso", secrets={"p": "x"}))
@@ -47,8 +60,10 @@ def session(*answers: tuple[int, bytes | None, list[dict[str, Any]]]) -> Session
 
 
 def entry(number: int, **attributes: list[bytes]) -> dict[str, Any]:
-    dn = f"<GUID={GUID[:-2]}{number:02x}>;CN=u{number},{BASE}".encode()
-    return {"type": "searchResEntry", "raw_dn": dn, "raw_attributes": attributes}
+    dn = f"<GUID={GUID[:-2]}{number:02x}>;CN=u{number},{BASE}"
+    held = [ber.encode(ber.SEQUENCE, ber.octets(name), ber.values(values)) for name, values in attributes.items()]
+    content = ber.encode(0x64, ber.octets(dn), ber.encode(ber.SEQUENCE, *held))
+    return {"type": "searchResEntry", "message": ber.encode(ber.SEQUENCE, ber.integer(1), content)}
 
 
 def test_pages_end_when_the_server_says_that_nothing_is_left() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab.scripted import BUSY_NOW, REFERRAL, UNAVAILABLE_NOW, Cut, Refer, Refuse, ScriptedController, ScriptedDomain, Stall
+from lab.scripted import BUSY_NOW, REFERRAL, SIZE_LIMIT, UNAVAILABLE_NOW, Cut, Refer, Refuse, ScriptedController, ScriptedDomain, Stall
 
 from metasync.contract import Entry, ImportIncomplete, Kind, Page, ReadRequest, Reference, SignInRefused, Unavailable
 from metasync.testing.context import TestContext
@@ -241,3 +241,33 @@ def test_a_wrong_password_is_told_from_windows_words(domain: ScriptedDomain, con
     with pytest.raises(SignInRefused, match="password is wrong"):
         read(directory)
     assert len(controller.bound) == 1
+
+
+def test_the_next_page_is_asked_for_before_this_one_is_given_and_other_questions_come_through(
+    domain: ScriptedDomain, controller: ScriptedController
+) -> None:
+    session = connector(domain, controller).session
+    pages = session.pages(BASE, "(objectCategory=person)", ["name"], 10)
+    found = [entry.text("name") for entry in next(pages)]
+    assert len(session.search(f"OU=Staff,{BASE}", "(objectCategory=person)", ["name"])) == 25  # while a page is under way
+    assert controller.searches.count(BASE) == 2
+    found += [entry.text("name") for page in pages for entry in page]
+    assert sorted(str(name) for name in found) == [f"u{number:05d}" for number in range(25)]
+    next(session.pages(BASE, "(objectCategory=person)", ["name"], 10))  # given up in the midst of it
+    assert session.search(BASE, "(objectClass=*)", ["objectGUID"], "BASE")
+    session.close()
+
+
+@pytest.mark.parametrize("code", [SIZE_LIMIT, 3, 11], ids=["size", "time", "administrative"])
+@pytest.mark.parametrize("page", [0, 1, 2])
+def test_a_limit_that_is_met_at_any_page_is_an_incomplete_import(
+    domain: ScriptedDomain, controller: ScriptedController, code: int, page: int
+) -> None:
+    directory = connector(domain, controller, changes="full")
+    directory.codec  # noqa: B018 - read before the plan begins
+    controller.plan(None, *[None] * page, Refuse(code=code, text="00002024: SvcErr: DSID-02050CE7, problem 5008 (ADMIN_LIMIT_EXCEEDED)"))
+    found: list[Page] = []
+    with pytest.raises(ImportIncomplete, match="limit"):
+        found.extend(directory.read(request()))
+    assert not any(one.complete for one in found)
+    directory.close()

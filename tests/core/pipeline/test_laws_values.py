@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from metasync.contract import Kind, Operation, Reference
+from metasync.contract import READ_ONLY, AttributeSchema, Kind, Operation, Reference, Schema, Type
 from metasync.engagement.document import DocumentError
 from metasync.testing.engine import Engine, Planned
 from metasync.testing.memory import MemoryDirectory
@@ -179,6 +180,35 @@ def test_members_may_be_authoritative(make: MakeEngine, hr: MemoryDirectory, ad:
     ad.join(ad.by_name("Team"), native)
     assert shown(engine.cycle()) == [("member remove", "Team")]
     assert (ad.get(ad.by_name("Team")) or {})["members"] == (Reference(value=anchor(ad, "Anna")),)
+
+
+def test_a_member_that_the_directory_lets_nobody_take_out_is_seen_and_left_alone(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    """As of a group that is somebody's primary one."""
+    group_schema = ad.schema.kinds[Kind.GROUP]
+    by_primary = AttributeSchema(name="primaryMembers", type=Type.REFERENCE, multi=True, allow=READ_ONLY)
+    attributes = {
+        **group_schema.attributes,
+        "member": replace(group_schema.attributes["member"], fixed="primaryMembers"),
+        "primaryMembers": by_primary,
+    }
+    ad.schema = Schema(kinds={**ad.schema.kinds, Kind.GROUP: replace(group_schema, attributes=attributes)})
+    people = [person(hr, name) for name in ("Anna", "Berta", "Carla")]
+    group = hr.add(Kind.GROUP, name="Team", path=BASE)
+    hr.join(group, *people)
+    members = {"from": "source.members", "authoritative": True}
+    groups = profile("groups", kind="group", match=[{"source": "cn", "target": "cn"}], map={"cn": "source.cn", "members": members})
+    engine = make(profile() + groups)
+    engine.cycle()
+    team = ad.by_name("Team")
+    ad.change(team, primaryMembers=(Reference(value=anchor(ad, "Anna")), Reference(value=anchor(ad, "Berta"))))
+    hr.leave(group, people[0], people[2])
+    assert shown(engine.cycle()) == [("member remove", "Team")]
+    assert engine.cycle() == {}
+    assert set((ad.get(team) or {})["members"]) == {Reference(value=anchor(ad, one)) for one in ("Anna", "Berta")}  # type: ignore[arg-type]
+    ad.change(team, primaryMembers=(Reference(value=anchor(ad, "Berta")),))
+    assert shown(engine.cycle()) == [("member remove", "Team")], "once another group is the primary one, it is a membership like others"
 
 
 def test_members_that_are_only_added_stay(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:

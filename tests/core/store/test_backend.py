@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from metasync.store import Backend, directories, errors, looking, migrations, objects, open_store
-from metasync.store.tables import dirty, engagement, identity, object_
+from metasync.store.tables import directory, dirty, engagement, object_
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_transaction_inside_another_one_is_refused_instead_of_waiting_for_itse
 
 def test_rows_of_an_engagement_that_is_not_there_are_refused(backend: Backend) -> None:
     with pytest.raises(IntegrityError), backend.write() as connection:
-        connection.execute(insert(identity).values(engagement_id=77, kind="user"))
+        connection.execute(insert(directory).values(engagement_id=77, name="hr", connector="csv"))
 
 
 def test_the_hot_path_inserts_updates_deletes_and_leaves_out_what_is_there(backend: Backend) -> None:
