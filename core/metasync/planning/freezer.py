@@ -35,6 +35,8 @@ class Draft:
     rules: Mapping[str, str] = field(default_factory=dict)
     undoes: tuple[int, ...] = ()
     """Of an undo: the changes that it takes back."""
+    stage: Stage | None = None
+    """Where its place in the order does not follow from what it does; then nothing of the object is brought forward either."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +109,7 @@ class Freezer:
             if creates and self._vacancies:
                 path = str(draft.after.get("path") or "")
                 self._vacancies.take(unique_keys(attributes, draft.after, path=path))
-        if not creates:
+        if not creates and all(draft.stage is None for draft in drafts):
             requests = _requests(rows)
             rows = [row for request in requests for row in request]
             for request in requests:
@@ -133,9 +135,9 @@ class Freezer:
                 rest.append(row)
                 continue
             about = (row.object_id, row.identity_id, row.source, row.kind, None, None, row.label)
-            ready += [self._frozen(about, stage, *frame) for stage, frame in zip((Stage.CREATE, Stage.REFERENCE), found, strict=False)]
+            ready += [self._frozen(about, stage, *frame) for stage, frame in found]
+            self.counts.update(Operation(frame.operation) for stage, frame in found if stage is not Stage.REFERENCE)
         self._store(ready)
-        self.counts[Operation.CREATE] += len(rows) - len(rest)
         return rest
 
     def add_members(self, rows: Sequence[freezing.PendingMember], kind: Kind) -> Sequence[freezing.PendingMember]:
@@ -230,7 +232,7 @@ class Freezer:
             "anchor": subject.anchor,
             "label": subject.label,
             "operation": operation.value,
-            "stage": stage_of(operation, subject.kind, after, rules, path),
+            "stage": draft.stage if draft.stage is not None else stage_of(operation, subject.kind, after, rules, path),
             "before": codec.encode(before),
             "after": codec.encode(after),
             "rules": rules,
@@ -371,17 +373,21 @@ class Freezer:
         )
 
 
-def _plain_create(row: freezing.PendingObject) -> list[codec.Frame] | None:
-    """What one create becomes: itself, and its references as an update behind it. None where it has to be opened for that."""
+def _plain_create(row: freezing.PendingObject) -> list[tuple[Stage, codec.Frame]] | None:
+    """What one create becomes: itself, what it takes over from another object, and its references as an update behind it. None where it has
+    to be opened for that."""
     operations = codec.frames(row.operations)
-    if len(operations) != 1 or operations[0].operation != Operation.CREATE.value or b'"r":' in operations[0].after:
+    stages = {Operation.CREATE.value: Stage.CREATE, Operation.UPDATE.value: Stage.UPDATE}
+    plain = operations and operations[0].operation == Operation.CREATE.value and all(one.operation in stages for one in operations)
+    if not plain or len(operations) > len(stages) or any(b'"r":' in one.after for one in operations):
         return None
+    found = [(stages[one.operation], one) for one in operations]
     if row.reference_operations is None:
-        return operations
+        return found
     references = codec.frames(row.reference_operations)
     if len(references) != 1 or references[0].operation != Operation.UPDATE.value or references[0].before != EMPTY:
         return None
-    return [*operations, *references]
+    return [*found, (Stage.REFERENCE, references[0])]
 
 
 def as_change(row: Mapping[str, Any], *, before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
