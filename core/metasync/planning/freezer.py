@@ -84,13 +84,15 @@ class Freezer:
         self._vacancies = Vacancies()
         self._moving: dict[str, dict[str, Any]] = {}
         """Tag of a move without a rename -> the values that it takes along."""
-        self._waiting: list[tuple[Subject, list[dict[str, Any]], bool, tuple[Operation, ...]]] = []
+        self._waiting: list[tuple[Subject, list[dict[str, Any]], bool, bool, tuple[Operation, ...]]] = []
         self._rows = 0
         self.counts: Counter[Operation] = Counter()
         self.problems: list[dict[str, Any]] = []
         self.vetoed: set[int] = set()
         """Source objects that shall not be created: nothing that follows for them is planned either."""
         self._vetoed_sources: set[str] = set()
+        self._objected: set[int] = set()
+        """Source objects to a change of which somebody objects: nothing is handed over for them."""
         self.taken_back: list[tuple[tuple[int, ...], str]] = []
         self._directory = directory
         self._content = plans.ContentHash()
@@ -98,6 +100,19 @@ class Freezer:
 
     def add(self, subject: Subject, drafts: Sequence[Draft]) -> None:
         """Freeze these operations on one object, in this order."""
+        self._add(subject, drafts)
+        if self._rows >= PORTION:
+            self._flush()
+
+    def add_together(self, several: Sequence[tuple[Subject, Sequence[Draft]]]) -> None:
+        """The same of several objects that hand something over for the sake of one source object: all of it, or where somebody objects to
+        any of it, or to what is to be done for that one, nothing."""
+        for subject, drafts in several:
+            self._add(subject, drafts, together=True)
+        if self._rows >= PORTION:
+            self._flush()
+
+    def _add(self, subject: Subject, drafts: Sequence[Draft], *, together: bool = False) -> None:
         rows: list[dict[str, Any]] = []
         references: list[dict[str, Any]] = []
         creates = any(draft.operation is Operation.CREATE for draft in drafts)
@@ -114,10 +129,8 @@ class Freezer:
             rows = [row for request in requests for row in request]
             for request in requests:
                 self._hold(subject, request, attributes, image)
-        self._waiting.append((subject, rows + references, creates, tuple(draft.operation for draft in drafts)))
+        self._waiting.append((subject, rows + references, creates, together, tuple(draft.operation for draft in drafts)))
         self._rows += len(rows) + len(references)
-        if self._rows >= PORTION:
-            self._flush()
 
     def add_creates(self, rows: Sequence[freezing.PendingObject]) -> Sequence[freezing.PendingObject]:
         """Freeze creates as they are stored, unopened; those that are left are to be added like anything else.
@@ -311,9 +324,14 @@ class Freezer:
     def _flush(self) -> None:
         refused = self._vetoes()
         ready: list[dict[str, Any]] = []
-        for subject, rows, creates, operations in self._waiting:
+        self._objected.update(one[0].object_id for one in self._waiting if any(row["tag"] in refused for row in one[1]))
+        for subject, rows, creates, together, operations in self._waiting:
             reasons = [refused[row["tag"]] for row in rows if row["tag"] in refused]
             if subject.object_id in self.vetoed:
+                continue
+            if together and subject.object_id in self._objected:
+                for reason in reasons:
+                    self._problem(subject, reason)
                 continue
             waits = self._vetoed_member(rows)
             if creates and reasons:
@@ -351,7 +369,7 @@ class Freezer:
             return {}
         changes = [
             as_change(row, before=codec.decode(row["before"]), after=codec.decode(row["after"]))
-            for _, rows, _, _ in self._waiting
+            for _, rows, *_ in self._waiting
             for row in rows
         ]
         if not changes:

@@ -41,7 +41,7 @@ def freeze_replaced(
         for one in page:
             if one.replaced.object_id in busy:
                 continue
-            freezer.add(_subject(one), _farewell(one))
+            together = [(_subject(one), _farewell(one))]
             there = {group.id for group in groups.get(one.successor_id or 0, ())}
             for group in groups.get(one.replaced.target_id, ()):
                 if group.privileged and not is_named(
@@ -49,7 +49,8 @@ def freeze_replaced(
                 ):
                     _privileged(freezer, one, group)
                 else:
-                    freezer.add(_group(one, group), _moves(one, group, profile, already=group.id in there))
+                    together.append((_group(one, group), _moves(one, group, profile, already=group.id in there)))
+            freezer.add_together(together)
 
 
 def _subject(one: Leaver) -> Subject:
@@ -65,7 +66,7 @@ def _subject(one: Leaver) -> Subject:
     )
 
 
-def _farewell(one: Leaver) -> list[Draft]:
+def _farewell(one: Leaver) -> Sequence[Draft]:
     """A name is freed before the new object is created; the rest only once that is there."""
     stages = {
         Operation.RENAME: Stage.FREE,

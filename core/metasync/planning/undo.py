@@ -26,7 +26,7 @@ from metasync.store import joins, ledger
 from metasync.store import written as written_rows
 from metasync.store.joins import JoinRow
 from metasync.store.ledger import ChangeRow
-from metasync.store.rows import MARK_PREFIX
+from metasync.store.rows import MARK_PREFIX, MOVED_MEMBERS
 from metasync.workspace import Workspace
 
 OPPOSITE = {
@@ -150,6 +150,8 @@ class _Way:
         """(source object, kind) of what is deleted by this undo."""
         self._removed: set[str] = set()
         """The anchors of the same."""
+        self._stay: set[int] = set()
+        """Source objects whose object in the target stays, so that what gave way to it stays away, too."""
 
     def back(self) -> None:
         """Hand all drafts to the freezer: objects first, then members."""
@@ -160,7 +162,8 @@ class _Way:
                 # Something of another kind may have given way to the object.
                 kinds = [[row for row in group if row.kind is kind] for kind in dict.fromkeys(row.kind for row in group)]
                 gave_way = len(kinds) > 1 and any(row.operation is Operation.DELETE for row in group)
-                for some in kinds:
+                # What was made first: whether it goes decides about the other.
+                for some in sorted(kinds, key=lambda some: all(row.operation is not Operation.CREATE for row in some)):
                     self._object(sorted(some, key=_when), showing, written.get(some[-1].anchor or "", []), gave_way=gave_way)
         later = LaterMembers(self._directory_id)
         for rows in self._pages(members=True):
@@ -213,10 +216,14 @@ class _Way:
         later = [one for one in written if not self._undone.covers(one) and _when(one) > _when(rows[-1])]
         made = next((row for row in rows if row.operation in (Operation.CREATE, Operation.RESTORE)), None)
         deleted = next((row for row in rows if row.operation is Operation.DELETE), None)
-        if deleted is not None and made is None:
+        if deleted is not None and made is None and deleted.object_id in self._stay:
+            text = f"{deleted.label} does not come back: what took its place in {self._directory} is kept"
+            self._problem(deleted, "cannot return", text)
+        elif deleted is not None and made is None:
             self._restore(deleted, showing, present, [row for row in rows if row is not deleted])
         elif made is not None and deleted is None:
-            self._remove(rows, made, showing, present, later, gave_way=gave_way)
+            if present.there and not self._remove(rows, made, showing, present, later, gave_way=gave_way):
+                self._stay.add(made.object_id)
         elif made is None:
             self._change(rows, showing, present, later)
 
@@ -283,17 +290,15 @@ class _Way:
 
     def _remove(
         self, rows: list[ChangeRow], made: ChangeRow, showing: Showing, present: _Present, later: list[ChangeRow], *, gave_way: bool
-    ) -> None:
-        """Take a create back: only what is certainly ours, and is as we left it. `gave_way`: another object comes back instead, which goes
-        first, and takes its addresses again afterwards."""
-        if not present.there:
-            return
+    ) -> bool:
+        """Take a create back: only what is certainly ours, and is as we left it; False if it is kept. `gave_way`: another object comes back
+        instead, which is restored before this one goes, and takes its addresses again afterwards."""
         shown = present.shown
         if made.operation is Operation.CREATE and not self._is_ours(made, shown):
             self._problem(
                 made, "not ours", f"{made.label} is kept: it does not carry our mark, so it is not certainly the object that we created"
             )
-            return
+            return False
         ours: dict[str, Any] = {}
         for row in rows:
             ours.update(showing.image(row.after))
@@ -305,7 +310,7 @@ class _Way:
         if different:
             who = self._who(later, different[0])
             self._problem(made, "changed since", f"{made.label} is kept: {who} changed {', '.join(different)} since it was created")
-            return
+            return False
         before = {
             name: value for name, value in ours.items() if value is not None and not is_reference(value) and showing.is_imported(made, name)
         }
@@ -319,6 +324,7 @@ class _Way:
             stage=Stage.YIELD if gave_way else None,
         )
         self._freezer.add(self._subject(made, shown), [draft])
+        return True
 
     def _is_ours(self, made: ChangeRow, shown: Shown | None) -> bool:
         """It carries the mark of this very create; where there are no marks, our record of the create stands in."""
@@ -364,6 +370,8 @@ class _Way:
     def _member(self, row: ChangeRow, showing: Showing, later: LaterMembers) -> None:
         shown = showing.of(row.anchor)
         if (row.object_id, row.kind) in self._gone or (shown is not None and not shown.there):
+            return
+        if row.object_id in self._stay and row.stage in MOVED_MEMBERS:
             return
         added = row.operation is Operation.MEMBER_ADD
         for name, member in showing.members(row):

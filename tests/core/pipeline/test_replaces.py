@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from metasync.contract import Kind, Operation, Reference
+from metasync.contract import Change, Kind, Operation, Reference, Veto, hookimpl
 from metasync.explain import explain
 from metasync.naming import find_object
 from metasync.planning.holds import release
@@ -413,3 +415,59 @@ def test_addresses_stay_where_the_document_decides_about_all_of_them(make: Any, 
     once(engine)
     assert (user(ad, "Anna") or {})["proxyAddresses"] == ("SMTP:anna@x.test",)
     assert any(code == "addresses stay" for _, code, _ in engine.problems()) or contact(ad, "Anna") is None
+
+
+class Guard:
+    """Objects to whatever the test says."""
+
+    def __init__(self, against: tuple[Operation, str]) -> None:
+        self.against = against
+
+    @hookimpl
+    def metasync_veto(self, engagement: str, profile: str, changes: Sequence[Change]) -> list[Veto]:
+        return [Veto(change=one.id, reason="not today") for one in changes if (one.operation, one.label) == self.against]
+
+
+@pytest.mark.parametrize("against", [(Operation.MEMBER_ADD, "Sales"), (Operation.DELETE, "Anna"), (Operation.CREATE, "Anna")])
+def test_a_veto_of_one_part_keeps_the_contact_with_all_it_has(
+    tmp_path: Path, hr: MemoryDirectory, ad: MemoryDirectory, against: tuple[Operation, str]
+) -> None:
+    ad.add(Kind.CONTAINER, name="Book", path=BASE)
+    person(hr, "Anna", title="stays")
+    engine = Engine(tmp_path, text(), {"hr": hr, "ad": ad}, plugins=[Guard(against)])
+    try:
+        if against[0] is Operation.CREATE:
+            ad.add(Kind.CONTACT, name="Anna", path=BOOK, displayName="Anna", mail="anna@x.test", adminDescription="metasync:" + "0" * 32)
+        settle(engine)
+        team = ad.add(Kind.GROUP, name="Sales", path=BASE)
+        ad.join(team, contact_of(ad, "Anna"))
+        ad.change(contact_of(ad, "Anna"), proxyAddresses=("X500:/o=Old/cn=Anna",))
+        before = {one: ad.get(one) for one in (contact_of(ad, "Anna"), team)}
+        move(hr, "Anna")
+        engine.cycle(beyond=list(Operation))
+        assert {one: ad.get(one) for one in before} == before
+    finally:
+        engine.close()
+
+
+def test_a_user_that_somebody_changed_since_is_kept_by_an_undo_and_the_contact_stays_away(
+    engine: Engine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    team = ad.add(Kind.GROUP, name="Sales", path=BASE)
+    ad.join(team, contact_of(ad, "Anna"))
+    move(hr, "Anna")
+    _, number = once(engine)
+    ad.change(anchor(ad, "Anna"), displayName="Anna of ad")
+    engine.import_()
+    before = everything(ad)
+    assert engine.undo(number) == {}
+    assert any("does not come back: what took its place" in words for _, _, words in engine.problems())
+    assert everything(ad) == before
+
+
+def test_a_pilot_takes_what_gives_way_along(engine: Engine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    move(hr, "Anna", "Bert")
+    engine.import_()
+    number = find_object(engine.workspace, f"hr/{anchor(hr, 'Anna')}").id
+    planned = engine.plan("staff", objects=[number])
+    assert operations(planned) == [("create", "Anna"), ("clear", "Anna"), ("update", "Anna"), ("delete", "Anna")]
