@@ -26,7 +26,7 @@ from metasync.store import joins, ledger
 from metasync.store import written as written_rows
 from metasync.store.joins import JoinRow
 from metasync.store.ledger import ChangeRow
-from metasync.store.rows import MARK_PREFIX, MOVED_MEMBERS
+from metasync.store.rows import MARK_PREFIX, MOVED_MEMBERS, REPLACING
 from metasync.workspace import Workspace
 
 OPPOSITE = {
@@ -220,7 +220,8 @@ class _Way:
             text = f"{deleted.label} does not come back: what took its place in {self._directory} is kept"
             self._problem(deleted, "cannot return", text)
         elif deleted is not None and made is None:
-            self._restore(deleted, showing, present, [row for row in rows if row is not deleted])
+            handed_over = [row for row in rows if any(words.startswith(REPLACING) for words in row.rules.values())]
+            self._restore(deleted, showing, present, [row for row in handed_over if row is not deleted])
         elif made is not None and deleted is None:
             if present.there and not self._remove(rows, made, showing, present, later, gave_way=gave_way):
                 self._stay.add(made.object_id)
@@ -336,8 +337,8 @@ class _Way:
         return join is not None and join.created
 
     def _restore(self, deleted: ChangeRow, showing: Showing, present: _Present, others: list[ChangeRow]) -> None:
-        """Where the directory does not bring it back whole, what we know of it is written again. `others`: what was written to it before
-        it was deleted."""
+        """Where the directory does not bring it back whole, what we know of it is written again. `others`: by what it handed over to
+        another object before it was deleted."""
         if present.there:
             return
         anchor = deleted.anchor or ""
