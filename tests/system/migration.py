@@ -509,17 +509,21 @@ def readable_sid(raw: bytes) -> str:
 LEFT_BY_A_TOMBSTONE = frozenset({"lastknownparent", "admincount", "operatorcount", "isdeleted", "isrecycled"})
 
 
-def restored(before: Dump, after: Dump) -> dict[str, dict[str, tuple[Sequence[bytes], Sequence[bytes]]]]:
-    """dn -> attribute -> (before, after) of what an undo did not bring back, but for the marks of having been a tombstone."""
+def restored(before: Dump, after: Dump, left: str) -> dict[str, dict[str, tuple[Sequence[bytes], Sequence[bytes]]]]:
+    """dn -> attribute -> (before, after) of what an undo did not bring back, but for the marks of having been a tombstone. `left`: where
+    those are who left: nobody keeps them in step, so that their manager goes with his contact."""
     found: dict[str, dict[str, tuple[Sequence[bytes], Sequence[bytes]]]] = {}
     nothing: Mapping[str, frozenset[bytes]] = {}
+    ending = f",{left}".encode()
     for guid in before.keys() | after.keys():
         old, new = before.get(guid, nothing), after.get(guid, nothing)
-        differs = {
-            name: (sorted(old.get(name, ())), sorted(new.get(name, ())))
-            for name in old.keys() | new.keys()
-            if old.get(name) != new.get(name) and name not in LEFT_BY_A_TOMBSTONE
-        }
+        differs = {}
+        for name in old.keys() | new.keys():
+            was, now = old.get(name, frozenset()), new.get(name, frozenset())
+            lost_manager = name == "manager" and not now and min(old.get("dn", {b""})).endswith(ending)
+            lost_report = name == "directreports" and now <= was and all(one.endswith(ending) for one in was - now)
+            if was != now and name not in LEFT_BY_A_TOMBSTONE and not lost_manager and not lost_report:
+                differs[name] = (sorted(was), sorted(now))
         if differs:
             found[text(old or new, "dn")] = differs
     return found
