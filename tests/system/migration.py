@@ -412,7 +412,7 @@ class Migration:
         with self.fabrikam.samba.connect(patience=300) as connection:
             dns = [text(held[one.mail], "dn") for one in chosen]
             connection.add(self.fabrikam.dn(name, "Teams"), "group", {"sAMAccountName": f"{self.fabrikam.tag}-{name}", "member": dns})
-            for one in chosen[:number]:
+            for one in [one for one in chosen if not one.extra][:number]:
                 further = {f"X500:/o=Fabrikam/cn={one.id}", f"smtp:{one.id}@{self.fabrikam.tag}.fabrikam.example"}
                 one.extra |= further
                 connection.modify(text(held[one.mail], "dn"), {"proxyAddresses": [("MODIFY_ADD", sorted(further))]})
