@@ -173,6 +173,8 @@ class Migration:
         self.people: dict[str, Person] = {}
         self.teams: dict[str, set[str]] = {}
         """Group in contoso -> ids of its people."""
+        self.elsewhere: dict[str, str] = {}
+        """OU below Staff, as `Site/Department` -> where it went."""
         self.natives: list[str] = []
         """mail of the people of fabrikam."""
         self.lists: dict[str, set[str]] = {}
@@ -391,6 +393,7 @@ class Migration:
             for _ in range(number):
                 person = self._person(len(self.people), self.contoso.tag)
                 person.wave = self.dice.choice(left) if left else ""
+                person.unit = self.elsewhere.get(person.unit, person.unit)
                 self._hire(connection, person)
         self.write_waves()
 
@@ -399,6 +402,7 @@ class Migration:
         self.contoso.rename(
             self.contoso.dn(f"{department},OU={site},OU=Staff"), f"OU={department} of {site}", self.contoso.dn(f"{other},OU=Staff")
         )
+        self.elsewhere[f"{site}/{department}"] = f"{other}/{department} of {site}"
         for one in self.people.values():
             if one.unit == f"{site}/{department}":
                 one.unit = f"{other}/{department} of {site}"
