@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from metasync.contract import MetasyncError, Operation, Schema
 from metasync.engagement.model import Profile
 from metasync.explain_leaving import leaving_steps
-from metasync.store import history, holds, joins, objects, reservations, states
+from metasync.store import history, holds, joins, objects, replaced, reservations, states
 from metasync.store import pending as pending_rows
 from metasync.store.joins import JoinRow
 from metasync.store.rows import State, Status
@@ -24,6 +24,7 @@ from metasync.synchronising.names import unknown
 from metasync.synchronising.needs import canonical, kind_schema
 from metasync.synchronising.places import resolve_places
 from metasync.synchronising.program import Program, compile_program
+from metasync.synchronising.replacing import successor_of
 from metasync.synchronising.scope import Verdict, judge
 from metasync.synchronising.units import Loader, Unit
 from metasync.workspace import Workspace
@@ -149,6 +150,9 @@ class _Teller:
             lines = []
         if name is None:
             lines += self._partner(unit, environment)
+            successors = [one for one in self.workspace.engagement.profiles.values() if one.replaces == self.profile.name]
+            if words := successor_of(self.connection, unit, successors):
+                lines.append(Line(topic="replaced", words=words))
         if name is not None or (verdict is not None and verdict.inside):
             lines += self._values(unit, environment, name, verdict)
         if name in (None, "enabled", "path") and verdict is not None and verdict.cause is not None:
@@ -158,6 +162,7 @@ class _Teller:
         since = history.written_since(self.connection, self.profile.name, unit.id)
         if since is None or since.states & UNDONE:  # else all of it was written meanwhile, and the history says so
             lines += self._pending(unit, name)
+            lines += self._gives_way(unit) if name is None else []
         lines += self._history(unit, name)
         lines += self._problems(unit, name)
         return Explanation(
@@ -299,6 +304,17 @@ class _Teller:
                 lines.append(Line(topic="pending", words=str(operation.operation)))
         return lines
 
+    def _gives_way(self, unit: Unit) -> list[Line]:
+        row = replaced.of_object(self.connection, self.profile.name, unit.id)
+        if row is None:
+            return []
+        steps = [f"{one.operation} {', '.join(one.after)}".rstrip() for one in row.operations]
+        words = f"the {row.kind} {row.label} gives way: {'; '.join(steps)}"
+        holding = replaced.memberships(self.connection, row.directory_id, [row.target_id]).get(row.target_id, ())
+        if holding:
+            words += f"; memberships go over in {', '.join(one.label for one in holding)}"
+        return [Line(topic="replaces", words=words)]
+
     def _history(self, unit: Unit, attribute: str | None) -> list[Line]:
         lines = []
         for one in history.changes_of(self.connection, self.profile.name, unit.id, attribute, HISTORY):
@@ -308,7 +324,8 @@ class _Teller:
                 for name, value in one.after.items()
                 if attribute is not None and attribute == name
             )
-            words = f"plan {one.plan_id}{f', run {one.run_id}' if one.run_id else ''}{when}: {one.operation} is {one.state}"
+            of = f" of the {one.kind} {one.label}" if self.profile.replaces and one.kind != self.profile.target_kind else ""
+            words = f"plan {one.plan_id}{f', run {one.run_id}' if one.run_id else ''}{when}: {one.operation}{of} is {one.state}"
             words += f" ({values})" if values else ""
             words += f"; {one.error}" if one.error else ""
             lines.append(Line(topic="history", words=words))

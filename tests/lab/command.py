@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import trust
 from .forest import LAYOUT, SERVICE_ACCOUNT, Forest, Plan
 from .packages import LabError, install
 
@@ -20,6 +21,8 @@ DEFAULT_FOLDER = ROOT / ".lab"
 NAMES = ("contoso", "fabrikam")
 FIRST_ADDRESS = "127.0.0.11"
 PEOPLE = 50
+TRUSTING = "trusting"
+"""The file in a forest's folder that says that it was made with a trust."""
 
 
 def say(text: str) -> None:
@@ -27,13 +30,15 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def plans(first: str, two: bool, people: int) -> list[Plan]:
-    """One or two forests on neighbouring addresses; each forwards names that it does not know to the other."""
+def plans(first: str, two: bool, people: int, *, trusting: bool = False) -> list[Plan]:
+    """One or two forests on neighbouring addresses; each forwards names that it does not know to the other, unless they trust each other:
+    then it knows what it needs, and what neither knows would go back and forth."""
     address = ipaddress.IPv4Address(first)
     if not address.is_loopback:
         raise LabError(f"{first} is not a loopback address; choose one of 127.0.0.0/8")
     addresses = [str(address), str(address + 1)]
-    every = [Plan(name=name, address=addresses[i], forwarder=addresses[1 - i], people=people) for i, name in enumerate(NAMES)]
+    others = ["", ""] if trusting else addresses[::-1]
+    every = [Plan(name=name, address=addresses[i], forwarder=others[i], people=people) for i, name in enumerate(NAMES)]
     return every if two else every[:1]
 
 
@@ -46,26 +51,28 @@ def in_use(address: str) -> bool:
     return True
 
 
-def free_address() -> str:
-    """The first pair of neighbouring addresses where nobody answers."""
-    first = ipaddress.IPv4Address(FIRST_ADDRESS)
+def free_address(begin: str = FIRST_ADDRESS) -> str:
+    """The first pair of neighbouring addresses, from this one on, where nobody answers."""
+    first = ipaddress.IPv4Address(begin)
     for step in range(0, 200, 2):
         if not in_use(str(first + step)) and not in_use(str(first + step + 1)):
             return str(first + step)
     raise LabError("every loopback address that was tried is in use; stop the labs that nobody needs with `script/lab down`")
 
 
-def pristine_folder(plan: Plan) -> Path:
-    """Where the untouched copy of such a forest is kept, for every lab of this repository."""
+def pristine_folder(*plans: Plan, addressed: bool = False) -> Path:
+    """Where the untouched copy of such a forest is kept, for every lab of this repository; of two forests: of both, trusting each other.
+    `addressed`: of this very address, which its DNS tells to others."""
     sources = b"".join((Path(__file__).with_name(name)).read_bytes() for name in ("seed.py", "forest.py"))
-    key = hashlib.sha256(sources + f"{LAYOUT} {plan.name} {plan.people}".encode()).hexdigest()[:12]
+    words = " ".join(f"{plan.name} {plan.people} {f'{plan.address} {plan.forwarder}' if addressed else ''}" for plan in plans)
+    key = hashlib.sha256(sources + f"{LAYOUT} {words}".encode()).hexdigest()[:12]
     return DEFAULT_FOLDER / "pristine" / key
 
 
-def make(plan: Plan, folder: Path) -> Forest:
+def make(plan: Plan, folder: Path, *, addressed: bool = False) -> Forest:
     """A forest in its first state: a copy of the pristine one, which is made where there is none."""
     forest = Forest(plan, folder)
-    store = pristine_folder(plan)
+    store = pristine_folder(plan, addressed=addressed)
     original = Forest.load(store, plan.name)
     if original is None:
         say(f"provisioning {plan.domain} ...")
@@ -82,13 +89,56 @@ def make(plan: Plan, folder: Path) -> Forest:
     return forest
 
 
-def up(folder: Path, *, two: bool = False, first: str = FIRST_ADDRESS, people: int = PEOPLE, fresh: bool = False) -> list[Forest]:
-    """Have the forests running. `fresh` puts them back into their first state before."""
+def make_trusting(pair: Sequence[Plan], folder: Path) -> None:
+    """Two forests that trust each other, in their first state: copies of the pristine ones, which are made where there are none."""
+    store = pristine_folder(*pair, addressed=True)
+    if any(Forest.load(store, plan.name) is None for plan in pair):
+        building = store.with_name(f"{store.name}.new")
+
+        def again() -> list[Forest]:
+            for forest in standing(building):
+                forest.stop()
+            shutil.rmtree(building, ignore_errors=True)
+            made = [make(plan, building, addressed=True) for plan in pair]
+            for forest in made:
+                forest.start()
+            return made
+
+        say(f"{' and '.join(plan.domain for plan in pair)} shall trust each other ...")
+        try:
+            for forest in trust.make(again, say):
+                (forest.folder / TRUSTING).touch()
+                forest.stop()
+                forest.copy_to(Forest(forest.plan, store))
+        finally:
+            down(building, remove=True)
+            shutil.rmtree(building, ignore_errors=True)
+    for plan in pair:
+        Forest(plan, store).copy_to(Forest(plan, folder))
+
+
+def up(
+    folder: Path, *, two: bool = False, first: str = FIRST_ADDRESS, people: int = PEOPLE, fresh: bool = False, trusting: bool = False
+) -> list[Forest]:
+    """Have the forests running. `fresh` puts them back into their first state before; `trusting`: two, that trust each other."""
     install(say)
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     forests: list[Forest] = []
-    for plan in plans(first, two, people):
+    pair = plans(first, two or trusting, people, trusting=trusting)
+    if trusting:
+        there = [Forest.load(folder, plan.name) for plan in pair]
+        if fresh or not any(there):
+            for old in there:
+                if old is not None:
+                    old.stop()
+            if busy := [plan.address for plan in pair if in_use(plan.address)]:
+                raise LabError(f"{busy[0]} is in use by another lab; stop that one, or choose another address with `--address`")
+            make_trusting(pair, folder)
+            fresh = False
+        elif any(one is None or not (one.folder / TRUSTING).exists() for one in there):
+            raise LabError("the forests that stand here do not trust each other; put them back with `--fresh`, or use another `--folder`")
+    for plan in pair:
         forest = Forest.load(folder, plan.name)
         if forest is not None and fresh:
             forest.stop()
@@ -140,6 +190,7 @@ def arguments() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="up | down | status")
     verb_up = verbs.add_parser("up", help="install what is missing, provision, seed and start; prints how to bind")
     verb_up.add_argument("--two", action="store_true", help="also fabrikam.test, on the next address")
+    verb_up.add_argument("--trust", action="store_true", help="both, with a forest trust in both directions, which is made once and kept")
     verb_up.add_argument("--seed", type=int, default=PEOPLE, metavar="N", help=f"people in each new forest (default {PEOPLE})")
     verb_up.add_argument("--address", default=FIRST_ADDRESS, help=f"loopback address of contoso.test (default {FIRST_ADDRESS})")
     verb_up.add_argument("--fresh", action="store_true", help="put the forests back into their first state")
@@ -160,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     code = 0
     try:
         if options.verb == "up":
-            up(options.folder, two=options.two, first=options.address, people=options.seed, fresh=options.fresh)
+            up(options.folder, two=options.two, first=options.address, people=options.seed, fresh=options.fresh, trusting=options.trust)
         elif options.verb == "down":
             down(options.folder, remove=options.remove)
         forests = standing(options.folder)

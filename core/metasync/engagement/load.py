@@ -144,9 +144,6 @@ def _ranking(checker: Checker, path: KeyPath, value: Any) -> Ranking | None:
 
 def _profiles(checker: Checker, given: Mapping[str, Any]) -> Iterator[tuple[str, Built]]:
     for name, data in given.items():
-        path: KeyPath = ("profiles", name)
-        if "replaces" in data:
-            checker.notice((*path, "replaces"), "is accepted and does not act yet: the objects of that profile stay")
         built = ProfileBuilder(checker, name, data).build()
         if built:
             yield name, built
@@ -163,6 +160,11 @@ def _between_profiles(checker: Checker, given: Mapping[str, Any], profiles: Mapp
             checker.add(path, said, one_of((one for one in given if one != name), other))
         elif other in profiles and profiles[other].profile.target != built.profile.target:
             checker.add(path, f"the profile {other} has another target", f"a profile whose target is {built.profile.target}")
+        elif other in profiles and profiles[other].profile.target_kind == built.profile.target_kind:
+            kind = built.profile.target_kind
+            checker.add(path, f"the profile {other} makes {kind}s, too, and an identity has one {kind} there", "a profile of another kind")
+        elif other in profiles and profiles[other].profile.replaces == name:
+            checker.add(path, f"the profile {other} replaces this one", "one direction alone")
     one_authority(checker, profiles)
 
 

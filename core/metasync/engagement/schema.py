@@ -320,7 +320,7 @@ class ProfileSection(Section):
     replaces = option(
         Name("profile"),
         title="Replaces",
-        help="Objects of that profile for the same identity give way to ours. Not yet acting.",
+        help="Objects of that profile for the same identity give way to ours, with their addresses and memberships.",
         advanced=True,
     )
     disjoint = option(

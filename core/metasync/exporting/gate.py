@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from metasync.contract import Operation
 from metasync.exporting.order import MEMBERS, Stage
 from metasync.store.ledger import FAILED, ChangeRow
+from metasync.store.rows import MOVED_MEMBERS
 
 MAKING = frozenset({Operation.CREATE, Operation.RESTORE})
 """Members and references of an object depend on these alone."""
@@ -46,7 +47,7 @@ class Gate:
 
     def shut(self, row: ChangeRow, state: str, error: str) -> None:
         """This change was not done."""
-        if row.operation not in MEMBERS:
+        if row.operation not in MEMBERS or row.stage in MOVED_MEMBERS:
             found = Obstacle(stage=row.stage, id=row.id, operation=row.operation, state=state, error=error)
             self._obstacles.setdefault((row.plan_id, row.object_id), []).append(found)
 

@@ -1,6 +1,7 @@
 """The order of export: which stage a change belongs to, and what must be freed before somebody else can take it.
 
 Containers; what frees a name or address before what takes it; creates; updates; references; members; exporters; moves out and deletes.
+Whoever gives way to a new object (`replaces:`) hands its addresses over between creates and updates, and is deleted like all others.
 A stage is a number with room inside it: containers by depth, what frees by level. Within a stage the order of the rows holds.
 """
 
@@ -15,7 +16,7 @@ from typing import Any
 from metasync import dn
 from metasync.contract import Allow, AttributeSchema, Kind, Operation, Reference, Role, Unique, Values
 from metasync.equality import canonical, canonical_set
-from metasync.store.rows import LEAVING
+from metasync.store.rows import LEAVING, MOVED_MEMBERS
 
 
 class Stage(IntEnum):
@@ -24,9 +25,13 @@ class Stage(IntEnum):
     CONTAINER = 1000
     FREE = 2000
     CREATE = 3000
+    YIELD = 3900
+    """What somebody hands over who gives way to a new object: only once that is there."""
     UPDATE = 4000
     REFERENCE = 5000
     MEMBER = 6000
+    MOVED_MEMBER, LEFT_MEMBER = MOVED_MEMBERS
+    """Memberships that go over to somebody else: whoever had them loses them, and goes, only once they are written."""
     EXPORTER = 7000
     OUT = 8000
     DELETE = 9000

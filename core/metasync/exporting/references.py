@@ -24,22 +24,28 @@ class Unresolved(Exception):
 
 
 class Resolver:
-    """Resolves the references of changes to one directory. It remembers what it found: an anchor never changes."""
+    """Resolves the references of changes to one directory. It remembers whom it found: an anchor never changes."""
 
     def __init__(self, engagement_id: int, directory_id: int) -> None:
         self._engagement_id = engagement_id
         self._directory_id = directory_id
         self._known: dict[str, str] = {}
+        self._for_now: set[str] = set()
+        """Those for whom only an object of another kind stands: a contact may give way to a user while we write."""
 
     def learn(self, connection: Connection, images: Iterable[Mapping[str, Any]]) -> None:
         """Look up all references of these images at once; those of images before may be forgotten."""
         if len(self._known) > KEPT:
             self._known = {}
-        wanted = {one.value for image in images for one in _references(image) if one.key == CREATED_FOR and one.value not in self._known}
+        named = {one.value for image in images for one in _references(image) if one.key == CREATED_FOR}
+        wanted = {name for name in named if name not in self._known or name in self._for_now}
         keys = {(directory, anchor) for directory, _, anchor in (name.partition("/") for name in wanted)}
         for (directory, anchor), standing in ledger.standing_for(connection, self._engagement_id, keys, self._directory_id).items():
-            _, _, chosen = min(standing, key=lambda one: (one[1] != one[0], PREFERRED.index(Kind(one[1])), one[2]))
-            self._known[f"{directory}/{anchor}"] = chosen
+            own, kind, chosen = min(standing, key=lambda one: (one[1] != one[0], PREFERRED.index(Kind(one[1])), one[2]))
+            name = f"{directory}/{anchor}"
+            self._known[name] = chosen
+            if kind != own:
+                self._for_now.add(name)
 
     def image(self, image: Mapping[str, Any]) -> dict[str, Any]:
         """The image with anchors. Raises `Unresolved`."""

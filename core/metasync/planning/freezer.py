@@ -35,6 +35,8 @@ class Draft:
     rules: Mapping[str, str] = field(default_factory=dict)
     undoes: tuple[int, ...] = ()
     """Of an undo: the changes that it takes back."""
+    stage: Stage | None = None
+    """Where its place in the order does not follow from what it does; then nothing of the object is brought forward either."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,13 +84,15 @@ class Freezer:
         self._vacancies = Vacancies()
         self._moving: dict[str, dict[str, Any]] = {}
         """Tag of a move without a rename -> the values that it takes along."""
-        self._waiting: list[tuple[Subject, list[dict[str, Any]], bool, tuple[Operation, ...]]] = []
+        self._waiting: list[tuple[Subject, list[dict[str, Any]], bool, bool, tuple[Operation, ...]]] = []
         self._rows = 0
         self.counts: Counter[Operation] = Counter()
         self.problems: list[dict[str, Any]] = []
         self.vetoed: set[int] = set()
         """Source objects that shall not be created: nothing that follows for them is planned either."""
         self._vetoed_sources: set[str] = set()
+        self._objected: set[int] = set()
+        """Source objects to a change of which somebody objects: nothing is handed over for them."""
         self.taken_back: list[tuple[tuple[int, ...], str]] = []
         self._directory = directory
         self._content = plans.ContentHash()
@@ -96,6 +100,19 @@ class Freezer:
 
     def add(self, subject: Subject, drafts: Sequence[Draft]) -> None:
         """Freeze these operations on one object, in this order."""
+        self._add(subject, drafts)
+        if self._rows >= PORTION:
+            self._flush()
+
+    def add_together(self, several: Sequence[tuple[Subject, Sequence[Draft]]]) -> None:
+        """The same of several objects that hand something over for the sake of one source object: all of it, or where somebody objects to
+        any of it, or to what is to be done for that one, nothing."""
+        for subject, drafts in several:
+            self._add(subject, drafts, together=True)
+        if self._rows >= PORTION:
+            self._flush()
+
+    def _add(self, subject: Subject, drafts: Sequence[Draft], *, together: bool = False) -> None:
         rows: list[dict[str, Any]] = []
         references: list[dict[str, Any]] = []
         creates = any(draft.operation is Operation.CREATE for draft in drafts)
@@ -107,15 +124,13 @@ class Freezer:
             if creates and self._vacancies:
                 path = str(draft.after.get("path") or "")
                 self._vacancies.take(unique_keys(attributes, draft.after, path=path))
-        if not creates:
+        if not creates and all(draft.stage is None for draft in drafts):
             requests = _requests(rows)
             rows = [row for request in requests for row in request]
             for request in requests:
                 self._hold(subject, request, attributes, image)
-        self._waiting.append((subject, rows + references, creates, tuple(draft.operation for draft in drafts)))
+        self._waiting.append((subject, rows + references, creates, together, tuple(draft.operation for draft in drafts)))
         self._rows += len(rows) + len(references)
-        if self._rows >= PORTION:
-            self._flush()
 
     def add_creates(self, rows: Sequence[freezing.PendingObject]) -> Sequence[freezing.PendingObject]:
         """Freeze creates as they are stored, unopened; those that are left are to be added like anything else.
@@ -133,9 +148,9 @@ class Freezer:
                 rest.append(row)
                 continue
             about = (row.object_id, row.identity_id, row.source, row.kind, None, None, row.label)
-            ready += [self._frozen(about, stage, *frame) for stage, frame in zip((Stage.CREATE, Stage.REFERENCE), found, strict=False)]
+            ready += [self._frozen(about, stage, *frame) for stage, frame in found]
+            self.counts.update(Operation(frame.operation) for stage, frame in found if stage is not Stage.REFERENCE)
         self._store(ready)
-        self.counts[Operation.CREATE] += len(rows) - len(rest)
         return rest
 
     def add_members(self, rows: Sequence[freezing.PendingMember], kind: Kind) -> Sequence[freezing.PendingMember]:
@@ -230,7 +245,7 @@ class Freezer:
             "anchor": subject.anchor,
             "label": subject.label,
             "operation": operation.value,
-            "stage": stage_of(operation, subject.kind, after, rules, path),
+            "stage": draft.stage if draft.stage is not None else stage_of(operation, subject.kind, after, rules, path),
             "before": codec.encode(before),
             "after": codec.encode(after),
             "rules": rules,
@@ -309,9 +324,14 @@ class Freezer:
     def _flush(self) -> None:
         refused = self._vetoes()
         ready: list[dict[str, Any]] = []
-        for subject, rows, creates, operations in self._waiting:
+        self._objected.update(one[0].object_id for one in self._waiting if any(row["tag"] in refused for row in one[1]))
+        for subject, rows, creates, together, operations in self._waiting:
             reasons = [refused[row["tag"]] for row in rows if row["tag"] in refused]
             if subject.object_id in self.vetoed:
+                continue
+            if together and subject.object_id in self._objected:
+                for reason in reasons:
+                    self._problem(subject, reason)
                 continue
             waits = self._vetoed_member(rows)
             if creates and reasons:
@@ -349,7 +369,7 @@ class Freezer:
             return {}
         changes = [
             as_change(row, before=codec.decode(row["before"]), after=codec.decode(row["after"]))
-            for _, rows, _, _ in self._waiting
+            for _, rows, *_ in self._waiting
             for row in rows
         ]
         if not changes:
@@ -371,17 +391,21 @@ class Freezer:
         )
 
 
-def _plain_create(row: freezing.PendingObject) -> list[codec.Frame] | None:
-    """What one create becomes: itself, and its references as an update behind it. None where it has to be opened for that."""
+def _plain_create(row: freezing.PendingObject) -> list[tuple[Stage, codec.Frame]] | None:
+    """What one create becomes: itself, what it takes over from another object, and its references as an update behind it. None where it has
+    to be opened for that."""
     operations = codec.frames(row.operations)
-    if len(operations) != 1 or operations[0].operation != Operation.CREATE.value or b'"r":' in operations[0].after:
+    stages = {Operation.CREATE.value: Stage.CREATE, Operation.UPDATE.value: Stage.UPDATE}
+    plain = operations and operations[0].operation == Operation.CREATE.value and all(one.operation in stages for one in operations)
+    if not plain or len(operations) > len(stages) or any(b'"r":' in one.after for one in operations):
         return None
+    found = [(stages[one.operation], one) for one in operations]
     if row.reference_operations is None:
-        return operations
+        return found
     references = codec.frames(row.reference_operations)
     if len(references) != 1 or references[0].operation != Operation.UPDATE.value or references[0].before != EMPTY:
         return None
-    return [*operations, *references]
+    return [*found, (Stage.REFERENCE, references[0])]
 
 
 def as_change(row: Mapping[str, Any], *, before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:

@@ -18,6 +18,7 @@ from metasync.engagement.model import Limit, Profile
 from metasync.exporting.references import CREATED_FOR
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.limits import Exceeded, exceeded
+from metasync.planning.replaced import freeze_replaced
 from metasync.store import freezing, ledger, plans
 from metasync.store import pending as pending_rows
 from metasync.store import problems as problem_rows
@@ -281,6 +282,7 @@ def _fill(workspace: Workspace, connection: Connection, freezer: Freezer, profil
                 )
             done += len(page)
             workspace.report(done, None, f"planning {profile.name}")
+    freeze_replaced(workspace, connection, freezer, profile, objects=objects, busy=busy)
     members = freezing.pending_members(
         connection,
         workspace.engagement_id,

@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metasync.blame import blamed
-from metasync.contract import MetasyncError, Operation, Reference, Restores
+from metasync.contract import Kind, MetasyncError, Operation, Reference, Restores
 from metasync.exporting.later import LaterMembers
-from metasync.exporting.order import EXPORTED, is_reference, split_references
+from metasync.exporting.order import EXPORTED, Stage, is_reference, split_references
 from metasync.exporting.shown import Showing, Shown
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.plan import PlanSummary, frozen, joined_by
@@ -26,7 +26,7 @@ from metasync.store import joins, ledger
 from metasync.store import written as written_rows
 from metasync.store.joins import JoinRow
 from metasync.store.ledger import ChangeRow
-from metasync.store.rows import MARK_PREFIX
+from metasync.store.rows import MARK_PREFIX, MOVED_MEMBERS, REPLACING
 from metasync.workspace import Workspace
 
 OPPOSITE = {
@@ -146,8 +146,12 @@ class _Way:
         """Of what was created, on the present page, where there are no marks."""
         self._looked_at: set[tuple[str | None, str, str]] = set()
         """Members (group, attribute, anchor) of whom it is decided."""
-        self._gone: set[int] = set()
-        """Source objects whose target is deleted by this undo."""
+        self._gone: set[tuple[int, Kind]] = set()
+        """(source object, kind) of what is deleted by this undo."""
+        self._removed: set[str] = set()
+        """The anchors of the same."""
+        self._stay: set[int] = set()
+        """Source objects whose object in the target stays, so that what gave way to it stays away, too."""
 
     def back(self) -> None:
         """Hand all drafts to the freezer: objects first, then members."""
@@ -155,7 +159,12 @@ class _Way:
             groups = [list(group) for _, group in groupby(rows, key=lambda row: row.object_id)]
             showing, written = self._look(rows)
             for group in groups:
-                self._object(sorted(group, key=_when), showing, written.get(group[-1].anchor or "", []))
+                # Something of another kind may have given way to the object.
+                kinds = [[row for row in group if row.kind is kind] for kind in dict.fromkeys(row.kind for row in group)]
+                gave_way = len(kinds) > 1 and any(row.operation is Operation.DELETE for row in group)
+                # What was made first: whether it goes decides about the other.
+                for some in sorted(kinds, key=lambda some: all(row.operation is not Operation.CREATE for row in some)):
+                    self._object(sorted(some, key=_when), showing, written.get(some[-1].anchor or "", []), gave_way=gave_way)
         later = LaterMembers(self._directory_id)
         for rows in self._pages(members=True):
             showing = Showing(self._connection, self._workspace.engagement_id, self._directory_id, rows)
@@ -195,7 +204,7 @@ class _Way:
 
     # --- one object --------------------------------------------------------------------------------------------------------------------
 
-    def _object(self, rows: list[ChangeRow], showing: Showing, written: list[ChangeRow]) -> None:
+    def _object(self, rows: list[ChangeRow], showing: Showing, written: list[ChangeRow], *, gave_way: bool) -> None:
         for row in [row for row in rows if row.operation in EXPORTED]:
             self._problem(row, "cannot return", f"the {row.operation} of {row.label} cannot be taken back: what it was before is not known")
         rows = [row for row in rows if row.operation not in EXPORTED]
@@ -207,10 +216,15 @@ class _Way:
         later = [one for one in written if not self._undone.covers(one) and _when(one) > _when(rows[-1])]
         made = next((row for row in rows if row.operation in (Operation.CREATE, Operation.RESTORE)), None)
         deleted = next((row for row in rows if row.operation is Operation.DELETE), None)
-        if deleted is not None and made is None:
-            self._restore(deleted, showing, present)
+        if deleted is not None and made is None and deleted.object_id in self._stay:
+            text = f"{deleted.label} does not come back: what took its place in {self._directory} is kept"
+            self._problem(deleted, "cannot return", text)
+        elif deleted is not None and made is None:
+            handed_over = [row for row in rows if any(words.startswith(REPLACING) for words in row.rules.values())]
+            self._restore(deleted, showing, present, [row for row in handed_over if row is not deleted])
         elif made is not None and deleted is None:
-            self._remove(rows, made, showing, present, later)
+            if present.there and not self._remove(rows, made, showing, present, later, gave_way=gave_way):
+                self._stay.add(made.object_id)
         elif made is None:
             self._change(rows, showing, present, later)
 
@@ -275,16 +289,17 @@ class _Way:
                 )
         return drafts
 
-    def _remove(self, rows: list[ChangeRow], made: ChangeRow, showing: Showing, present: _Present, later: list[ChangeRow]) -> None:
-        """Take a create back: only what is certainly ours, and is as we left it."""
-        if not present.there:
-            return
+    def _remove(
+        self, rows: list[ChangeRow], made: ChangeRow, showing: Showing, present: _Present, later: list[ChangeRow], *, gave_way: bool
+    ) -> bool:
+        """Take a create back: only what is certainly ours, and is as we left it; False if it is kept. `gave_way`: another object comes back
+        instead, which is restored before this one goes, and takes its addresses again afterwards."""
         shown = present.shown
         if made.operation is Operation.CREATE and not self._is_ours(made, shown):
             self._problem(
                 made, "not ours", f"{made.label} is kept: it does not carry our mark, so it is not certainly the object that we created"
             )
-            return
+            return False
         ours: dict[str, Any] = {}
         for row in rows:
             ours.update(showing.image(row.after))
@@ -296,15 +311,21 @@ class _Way:
         if different:
             who = self._who(later, different[0])
             self._problem(made, "changed since", f"{made.label} is kept: {who} changed {', '.join(different)} since it was created")
-            return
+            return False
         before = {
             name: value for name, value in ours.items() if value is not None and not is_reference(value) and showing.is_imported(made, name)
         }
-        self._gone.add(made.object_id)
+        self._gone.add((made.object_id, made.kind))
+        self._removed.add(made.anchor or "")
         draft = Draft(
-            operation=Operation.DELETE, before=before, rules={"": f"undo of {self._undone.words}"}, undoes=tuple(row.id for row in rows)
+            operation=Operation.DELETE,
+            before=before,
+            rules={"": f"undo of {self._undone.words}"},
+            undoes=tuple(row.id for row in rows),
+            stage=Stage.YIELD if gave_way else None,
         )
         self._freezer.add(self._subject(made, shown), [draft])
+        return True
 
     def _is_ours(self, made: ChangeRow, shown: Shown | None) -> bool:
         """It carries the mark of this very create; where there are no marks, our record of the create stands in."""
@@ -315,8 +336,9 @@ class _Way:
         join = self._joins.get(made.anchor or "")
         return join is not None and join.created
 
-    def _restore(self, deleted: ChangeRow, showing: Showing, present: _Present) -> None:
-        """Where the directory does not bring it back whole, what we know of it is written again."""
+    def _restore(self, deleted: ChangeRow, showing: Showing, present: _Present, others: list[ChangeRow]) -> None:
+        """Where the directory does not bring it back whole, what we know of it is written again. `others`: by what it handed over to
+        another object before it was deleted."""
         if present.there:
             return
         anchor = deleted.anchor or ""
@@ -334,9 +356,13 @@ class _Way:
             self._problem(deleted, "cannot return", f"{deleted.label} is restored, but not whole: {missing}", severity="warning")
             known = showing.known(self._connection, deleted.kind, present.shown) if present.shown is not None else {}
             (_, plain), (_, references) = split_references({}, known)
+        back = [_turned(row, rule) for row in reversed(others)]
+        # What it had handed over is taken by somebody else until that one is gone.
+        plain = {name: value for name, value in plain.items() if not any(name in draft.after for draft in back)}
         drafts = [
             Draft(operation=Operation.RESTORE, after=plain, rules={"": rule, **dict.fromkeys(plain, rule)}, undoes=(deleted.id,)),
             *([Draft(operation=Operation.UPDATE, after=references, rules=dict.fromkeys(references, rule))] if references else []),
+            *back,
         ]
         self._freezer.add(self._subject(deleted, present.shown), drafts)
 
@@ -344,12 +370,16 @@ class _Way:
 
     def _member(self, row: ChangeRow, showing: Showing, later: LaterMembers) -> None:
         shown = showing.of(row.anchor)
-        if row.object_id in self._gone or (shown is not None and not shown.there):
+        if (row.object_id, row.kind) in self._gone or (shown is not None and not shown.there):
+            return
+        if row.object_id in self._stay and row.stage in MOVED_MEMBERS:
             return
         added = row.operation is Operation.MEMBER_ADD
         for name, member in showing.members(row):
             if (row.anchor, name, member.value) in self._looked_at:
                 continue  # what was there before the first of several changes is what comes back
+            if added and member.value in self._removed:
+                continue  # it goes by itself
             if self._undone.run is None:
                 self._looked_at.add((row.anchor, name, member.value))
             is_member = shown is not None and showing.is_member(shown, name, member.value)
@@ -400,6 +430,19 @@ class _Way:
                 "severity": severity,
             }
         )
+
+
+def _turned(row: ChangeRow, rule: str) -> Draft:
+    """The way back from a change of values, behind a restore."""
+    after = {name: row.before.get(name) for name in row.after}
+    return Draft(
+        operation=row.operation if row.operation is not Operation.CLEAR else Operation.UPDATE,
+        before={name: value for name, value in row.after.items() if value is not None},
+        after=after,
+        rules=dict.fromkeys(after, rule),
+        undoes=(row.id,),
+        stage=Stage.UPDATE,
+    )
 
 
 def _when(row: ChangeRow) -> tuple[Any, int, int]:

@@ -25,6 +25,8 @@ class Past:
 
     plan_id: int
     run_id: int | None
+    kind: str
+    label: str
     operation: str
     state: str
     before: Mapping[str, Any]
@@ -79,6 +81,8 @@ def _past(row: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> Past
     return Past(
         plan_id=row.plan_id,
         run_id=row.run_id,
+        kind=row.kind,
+        label=row.label,
         operation=row.operation,
         state=row.state,
         before=before,

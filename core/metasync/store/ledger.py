@@ -18,6 +18,7 @@ from metasync.store import codec
 from metasync.store.backend import Backend
 from metasync.store.labels import any_case
 from metasync.store.portions import portions
+from metasync.store.rows import MOVED_MEMBERS
 from metasync.store.tables import change, directory, join, plan
 
 PORTION = 1000
@@ -167,12 +168,12 @@ def left_in_flight(connection: Connection, directory_id: int, now: datetime) -> 
 
 def obstacles(connection: Connection, plan_ids: Collection[int], now: datetime) -> Iterator[tuple[int, int, int, int, Operation, str, str]]:
     """(plan, object, stage, id, operation, state, error) of changes that later ones of the same object depend on and that are not done:
-    refused, outdated, in flight, or due later. Members depend on nothing of one another and are not among them."""
+    refused, outdated, in flight, or due later. Members depend on nothing of one another and are not among them, but those that go over."""
     query = (
         select(change.c.plan_id, change.c.object_id, change.c.stage, change.c.id, change.c.operation, change.c.state, change.c.error)
         .where(
             change.c.plan_id.in_(list(plan_ids)),
-            change.c.operation.not_in(MEMBER_OPERATIONS),
+            or_(change.c.operation.not_in(MEMBER_OPERATIONS), change.c.stage.in_(MOVED_MEMBERS)),
             or_(
                 change.c.state.in_(("in_flight", *FAILED)),
                 and_(change.c.state == "approved", change.c.due_at.is_not(None), change.c.due_at > now),

@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Connection, and_, delete, exists, select, update
 
 from metasync.contract import Kind, Operation
 from metasync.store import codec
 from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.rows import PendingOperation
-from metasync.store.tables import object_, pending, pending_member
+from metasync.store.tables import object_, pending, pending_member, pending_replaced
 
 COLUMNS = (
     "engagement_id",
@@ -151,7 +151,6 @@ def put(
             run_id,
         )
         for row in rows
-        if row.operations
     )
     backend.insert(connection, pending, COLUMNS, backend.stored(connection, pending, COLUMNS, stored))
 
@@ -194,7 +193,8 @@ def put_references(
     over = [one for one, refers in there.items() if refers and one not in kept]
     for part in portions(over):
         about = (pending.c.profile == profile) & pending.c.object_id.in_(part)
-        connection.execute(delete(pending).where(about, pending.c.operations == NOTHING))
+        gives_way = exists().where(pending_replaced.c.profile == pending.c.profile, pending_replaced.c.object_id == pending.c.object_id)
+        connection.execute(delete(pending).where(about, pending.c.operations == NOTHING, ~gives_way))
         connection.execute(update(pending).where(about).values(reference_operations=None))
 
 

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, or_, select
 
 from metasync.contract import Operation
+from metasync.store import codec
 from metasync.store import dirty as dirty_rows
 from metasync.store import pending as pending_rows
 from metasync.store.portions import portions
 from metasync.store.rows import PendingOperation
-from metasync.store.tables import change, dirty, hold, join, object_, pending, pending_member, problem, sync_state
+from metasync.store.tables import change, dirty, hold, join, object_, pending, pending_member, pending_replaced, problem, sync_state
 
 OPEN = ("approved", "in_flight", "written")
 """States of changes of which no import has told the end."""
@@ -87,10 +88,16 @@ def stands(connection: Connection, object_ids: Collection[int]) -> list[Stand]:
 
 
 def wishes(connection: Connection, object_ids: Collection[int]) -> list[Wish]:
-    """What is pending for these source objects."""
+    """What is pending for these source objects, also for what gives way to theirs."""
     query = select(pending.c.profile, pending.c.object_id, pending.c.operations, pending.c.reference_operations)
+    leaving = _in(connection, select(pending_replaced), pending_replaced.c.object_id, object_ids)
+    gives_way = {(row.profile, row.object_id): codec.decode_operations(row.operations) for row in leaving}
     return [
-        Wish(row.profile, row.object_id, pending_rows.restored(row.operations, row.reference_operations))
+        Wish(
+            row.profile,
+            row.object_id,
+            [*pending_rows.restored(row.operations, row.reference_operations), *gives_way.get((row.profile, row.object_id), ())],
+        )
         for row in _in(connection, query, pending.c.object_id, object_ids)
     ]
 

@@ -29,7 +29,7 @@ class Followed(NamedTuple):
     joined: tuple[tuple[str, str], ...]
     """(kind, anchor) of its identity's objects in the target, but those that were deleted."""
     planned: bool
-    """An object for it is about to be created in the target."""
+    """An object for it is about to be created in the target, and stands alone then: there is none, or that one gives way to it."""
 
 
 class Present(NamedTuple):
@@ -47,7 +47,9 @@ class Present(NamedTuple):
 FOLLOWED = """
 SELECT link.object_id, link.key, link.value, link.target_id, member.label, member.directory_id, member.anchor, there.kind, there.anchor,
        partner.state,
-       (there.anchor IS NULL OR partner.state = 'gone') AND EXISTS (
+       (there.anchor IS NULL OR partner.state = 'gone' OR EXISTS (
+           SELECT 1 FROM pending_replaced WHERE pending_replaced.object_id = link.target_id AND pending_replaced.directory_id = ?)
+       ) AND EXISTS (
            SELECT 1 FROM pending WHERE pending.object_id = link.target_id AND pending.directory_id = ? AND pending.anchor IS NULL)
 FROM link
 LEFT JOIN object AS member ON member.id = link.target_id
@@ -83,7 +85,7 @@ def followed(
         part = ids[start : start + PORTION]
         last: Followed | None = None
         reference: tuple[int, str, str] | None = None
-        for row in backend.fetch(connection, query, target_directory, target_directory, part, attribute, *further):
+        for row in backend.fetch(connection, query, *(target_directory,) * 3, part, attribute, *further):
             holder_id, key, value, member_id, label, directory_id, anchor, kind, partner, state, planned = row
             joined = ((kind, partner),) if partner is not None and state != GONE else ()
             same = last is not None and reference == (holder_id, key, value)

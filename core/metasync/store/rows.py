@@ -14,6 +14,11 @@ MARK_PREFIX = "metasync:"
 """What our durable mark begins with, in the attribute that a directory's `mark:` names; then the create's tag of 32 hex digits."""
 LEAVING = "leaving: "
 """What the rule of a leaving step begins with; the ledger records such steps in the join, so that they can be reversed."""
+MOVED_MEMBERS = (6001, 6002)
+"""The stages of memberships that go over to another object, added there and then removed here: what follows for the same source object
+depends on them."""
+REPLACING = "replaces: "
+"""What the rules begin with of what one object hands over to another one that takes its place, of another profile."""
 RETURNING = "returning"
 """The rule of a step that reverses one."""
 

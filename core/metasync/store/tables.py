@@ -391,6 +391,22 @@ pending_member = Table(
     Index("uq_pending_member", "profile", "object_id", "attribute", "member_key", unique=True),
 )
 
+pending_replaced = Table(
+    "pending_replaced",
+    metadata,
+    _engagement(),
+    Column("profile", String(200), primary_key=True, comment="the one that says `replaces:`"),
+    Column("object_id", Id, primary_key=True, comment="the source object; it has a row in `pending`, too"),
+    _directory(),
+    Column("kind", String(20), nullable=False, comment="of the object that gives way"),
+    Column("target_id", Id, nullable=False),
+    Column("anchor", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("operations", LargeBinary, nullable=False, comment="codec.encode_operations; its memberships are read when the plan is made"),
+    Index("ix_pending_replaced_object", "object_id"),
+    sqlite_with_rowid=False,
+)
+
 plan = Table(
     "plan",
     metadata,

@@ -167,7 +167,8 @@ class Matching:
             return self._pair(connection, unit, *pair)
         for match, of_rule in zip(unit.program.matches, keys, strict=True):
             candidates = _distinct(found, of_rule)
-            others = [one for one in candidates if one.kind is not self.profile.target_kind]
+            leaving = unit.replaced.object_id if unit.replaced is not None else None
+            others = [one for one in candidates if one.kind is not self.profile.target_kind and one.id != leaving]
             if others and match.rule.skip_other_kinds:
                 words = f"skipped: the {others[0].kind} {others[0].label} has the same {match.words}"
                 return Matched(status=Status.SKIPPED, words=words)

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 STANDARD = ("name", "path", "enabled", "displayName", "mail", "privileged", "adminCount")
 """Always wanted where the directory has them: for labels, places, protection and leaving."""
 
+ADDRESSES = "proxyAddresses"
+FORMER_NAME = "legacyExchangeDN"
+"""What goes over from an object that gives way to another, where the directory has it."""
+
 PEOPLE = (Kind.USER, Kind.GUEST, Kind.CONTACT)
 """Kinds that stand for people, who may move in waves."""
 
@@ -263,6 +267,11 @@ class _Collector:
                 self.match_targets(profile, matcher.targets, every_kind=rule.skip_other_kinds)
         if (pair := pairing_attributes(self.engagement, profile.target)) is not None:
             self.pair(profile, *pair, as_source=as_source, as_target=as_target)
+        if as_target and (replaced := self.engagement.profiles.get(profile.replaces or "")) is not None:
+            self.kind(Kind.GROUP)
+            self.read(Kind.GROUP, ["members"])
+            self.read(profile.target_kind, [ADDRESSES])
+            self.read(replaced.target_kind, [ADDRESSES, FORMER_NAME])
         if as_target:
             self.read(profile.target_kind, profile.map)
             self.unique(profile)

@@ -22,7 +22,7 @@ from metasync.store.references import Followed, Present
 from metasync.store.rows import PendingOperation, Problem, Severity
 from metasync.synchronising.fit import attribute_schema
 from metasync.synchronising.images import CREATED_FOR, source_name
-from metasync.synchronising.program import Program, ReferenceMapping
+from metasync.synchronising.program import MEMBERS, Program, ReferenceMapping
 from metasync.synchronising.units import PREFERENCE
 
 UNRESOLVED = "unresolved reference"
@@ -98,7 +98,8 @@ class References:
                 holder = by_object[one.holder_id]
                 if ranked and decides.setdefault(holder, (root, attribute)) != (root, attribute):
                     continue
-                resolved = self._resolved(one)
+                # Memberships go over with what gives way, by the plan of whoever takes its place: until then it stays a member.
+                resolved = self._resolved(one, new=mapping.attribute != MEMBERS)
                 if resolved is None:
                     found[holder][1].append(one)
                 else:
@@ -116,9 +117,9 @@ class References:
                         keys.add(source_name(name, key[len(prefix) :]))
         return found
 
-    def _resolved(self, one: Followed) -> Wanted | None:
+    def _resolved(self, one: Followed, *, new: bool) -> Wanted | None:
         source = source_name(self.names[one.directory_id], one.anchor) if one.directory_id else ""
-        if one.joined:
+        if one.joined and not (new and one.planned):
             _, anchor = one.joined[0] if len(one.joined) == 1 else min(one.joined, key=lambda pair: PREFERENCE.index(Kind(pair[0])))
             return Wanted(anchor, False, one.label, one.member_id, source)
         if one.planned:

@@ -86,7 +86,18 @@ class Setting:
     @property
     def alone(self) -> bool:
         """One source, and no other profile for the same objects of the target: nobody else decides along."""
-        return len(self.same_target) == 1 and len(self.profile.sources) == 1 and self.profile.disjoint is None and not self.unsure
+        apart = len(self.same_target) == 1 and self.replaced is None and not self.successors
+        return apart and len(self.profile.sources) == 1 and self.profile.disjoint is None and not self.unsure
+
+    @cached_property
+    def replaced(self) -> Profile | None:
+        """The profile whose objects give way to ours."""
+        return self.engagement.profiles.get(self.profile.replaces or "")
+
+    @cached_property
+    def successors(self) -> tuple[Profile, ...]:
+        """The profiles to whose objects ours give way."""
+        return tuple(one for one in self.engagement.profiles.values() if one.replaces == self.profile.name)
 
     @cached_property
     def refers(self) -> bool:

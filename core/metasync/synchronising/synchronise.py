@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from metasync import garbage
 from metasync.contract import Kind, MetasyncError, Schema, Taken
 from metasync.engagement.model import Profile
-from metasync.store import codec, directories, dirty, joins, objects, problems, waits
+from metasync.store import codec, directories, dirty, joins, objects, problems, replaced, waits
 from metasync.store.rows import State
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.joining import Joining
@@ -30,6 +30,7 @@ from metasync.synchronising.pairs import Pairs
 from metasync.synchronising.places import resolve_places
 from metasync.synchronising.program import compile_program
 from metasync.synchronising.reference_pass import ReferencePass
+from metasync.synchronising.replacing import Replacing
 from metasync.synchronising.scope import Verdict, judge
 from metasync.synchronising.setting import PORTION, Setting, SyncOutcome, stopped
 from metasync.synchronising.unique import UniqueValues
@@ -161,10 +162,15 @@ def _mark_whole(connection: Connection, setting: Setting) -> bool:
         basis.update(repr((program.places.under, sorted(program.places.mirror.items()))).encode())
         of_references.update(repr([(one.attribute, one.contributors, one.union, one.mapping) for one in program.references]).encode())
     basis.update(repr(setting.hand.pair_keys).encode())
+    for other in (setting.replaced, *setting.successors):
+        if other is not None:
+            basis.update(other.configuration.encode())
     now = dirty.Basis(whole=basis.hexdigest(), references=of_references.hexdigest())
     before = dirty.basis(connection, setting.engagement_id, setting.profile.name)
     if before == now:
         return False
+    if setting.replaced is None:
+        replaced.forget(connection, setting.engagement_id, setting.profile.name)
     references = setting.refers and (before is None or before.references != now.references)
     kind = setting.profile.source_kind.value
     dirty.mark_whole(connection, setting.engagement_id, setting.profile.name, setting.source_ids, kind, now, references=references)
@@ -179,6 +185,7 @@ class MainPass:
         self.at = at
         self.joining, self.working, self.writing = Joining(at), Working(at), Writing(at)
         self.newcomers, self.pairs = Newcomers(at, self.writing), Pairs(at)
+        self.replacing = Replacing(at)
 
     def run(self) -> int:
         """Scope, merge, match, map, unique, difference, of all that is dirty now; how many that were."""
@@ -246,6 +253,7 @@ class MainPass:
             now=self.at.now,
             connector=connector,
             others=self.at.other_kinds,
+            sharing=frozenset(one.name for one in (self.at.replaced, *self.at.successors) if one is not None),
         )
 
     def _established(self, ids: Collection[int]) -> set[int]:
@@ -310,17 +318,23 @@ class MainPass:
             except ObjectError as error:
                 stopped(unit, error)
         inside = [unit for unit, verdict in judged if verdict.inside and not unit.in_flight]
-        self.joining.let_go_of_deleted(connection, inside)
+        self.replacing.look(connection, inside)
+        self.joining.let_go_of_deleted(connection, [unit for unit in inside if not unit.status])
         self.joining.merge(connection, inside, claims)
         self.joining.match(connection, inside, claims)
+        self.replacing.settle(inside)
         self.joining.expect([unit for unit, verdict in judged if verdict.inside and (unit.in_flight or unit.is_provisional)])
+        for unit in inside:
+            self.replacing.give_way(unit, unique)
         self.working.prepare(unique, inside)
         family = self.working.family(connection, units)
         for unit, verdict in judged:
             try:
                 self.working.work(unit, verdict, unique, family)
+                self.replacing.replace(unit)
             except ObjectError as error:
                 stopped(unit, error)
             family.settle(self.at.profile.name, unit.id, unit.status)
         unique.flush()
         self.writing.write(connection, units, existed, unique.freed)
+        self.replacing.tell(connection, units)

@@ -54,6 +54,8 @@ class UniqueValues:
     """Asked for values of what is not imported, if it can tell."""
     others: frozenset[str] = frozenset()
     """Profiles that make objects of another kind in the directory: what they reserve for an identity is for another object of it."""
+    sharing: frozenset[str] = frozenset()
+    """Those of them whose objects give way to ours, or ours to theirs: what they reserve for an identity is for ours as well."""
     taken_before: dict[tuple[str, str], bool] = field(default_factory=dict)
     _bearers: dict[tuple[str, str], list[matching.Candidate]] = field(default_factory=dict)
     _held: dict[tuple[str, str], reservations.Reservation | None] = field(default_factory=dict)
@@ -69,6 +71,8 @@ class UniqueValues:
     _worked: set[int] = field(default_factory=set)
     """Target objects whose changes are worked out in this portion: what is pending for them is of before."""
     _unwanted: set[int] = field(default_factory=set)
+    _giving_way: dict[int, int] = field(default_factory=dict)
+    """Identity -> its object of another kind that gives way to ours."""
 
     @staticmethod
     def key(known: AttributeSchema, value: str, place: Any) -> tuple[str, str]:
@@ -84,6 +88,10 @@ class UniqueValues:
         key = (known.name, _folded(value, place, known))
         self._given_up.setdefault(key, set()).add(own)
         self._givers.setdefault(key, set()).add(identity_id)
+
+    def give_way(self, identity_id: int, other: int) -> None:
+        """What this other object of the identity has is free for the identity's own."""
+        self._giving_way[identity_id] = other
 
     def want_only(self, known: AttributeSchema, values: Collection[tuple[str, Any]], *, identity_id: int) -> None:
         """(value, parent) that this identity has or wants. Whatever else was planned for it, and never written, is free for others."""
@@ -205,10 +213,11 @@ class UniqueValues:
         if plain:
             self._give_up_pending(known, key, own)
         going = self._given_up.get(key, set()) if plain else set()
-        if any(bearer.id != own and bearer.id not in going for bearer in self._bearers[key]):
+        mine = (own, self._giving_way.get(identity_id))
+        if any(bearer.id not in mine and bearer.id not in going for bearer in self._bearers[key]):
             return False
         held = self._held[key]
-        if held is None or (held.identity_id == identity_id and held.profile not in self.others):
+        if held is None or (held.identity_id == identity_id and held.profile not in self.others - self.sharing):
             return True
         if plain and (held.released is not None or held.identity_id in self._givers.get(key, ())):
             return True

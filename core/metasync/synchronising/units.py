@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -16,6 +16,7 @@ from metasync.store import codec, holds, joins, objects, states, waves
 from metasync.store import links as link_rows
 from metasync.store import written as written_rows
 from metasync.store.joins import JoinRow
+from metasync.store.replaced import Replaced
 from metasync.store.rows import ObjectRow, PendingOperation, Problem, State
 from metasync.synchronising.images import Image, Written, overlay
 from metasync.synchronising.needs import profiles_of_waves
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
 
 PREFERENCE = (Kind.USER, Kind.GROUP, Kind.GUEST, Kind.CONTACT, Kind.CONTAINER)
 """Which of an identity's objects in one directory stands for it, where a kind is not asked for."""
+
+
+class Successor(NamedTuple):
+    """Another profile's object for the same identity, which ours gives way to."""
+
+    there: bool
+    """It exists; False: it is about to be created."""
+    words: str
 
 
 @dataclass(kw_only=True, slots=True)
@@ -43,6 +52,8 @@ class Unit:
     """By directory: the identity's object there; in the target, of the target's kind."""
     target_join: JoinRow | None = None
     target: Image | None = None
+    beside: dict[Kind, tuple[JoinRow, Image]] = field(default_factory=dict)
+    """The identity's objects of other kinds in the target."""
     wave: waves.Seen = field(default_factory=lambda: waves.IN_NONE)
     """The person's wave, and how far he is."""
     held: frozenset[str] = frozenset()
@@ -52,6 +63,9 @@ class Unit:
     wanted: dict[str, Any] = field(default_factory=dict)
     """What the target object shall hold, fitted to its schema."""
     place: str | None = None
+    replaced: Image | None = None
+    """What gives way to ours."""
+    successor: Successor | None = None
     # What comes out of it:
     status: str = ""
     reason: str = ""
@@ -60,6 +74,8 @@ class Unit:
     due_at: datetime | None = None
     creates: bool = False
     operations: list[PendingOperation] = field(default_factory=list)
+    gives_way: Replaced | None = None
+    """What becomes of `replaced`."""
     problems: list[Problem] = field(default_factory=list)
     waits: list[tuple[int, str, str]] = field(default_factory=list)
     """(directory, key name, value)."""
@@ -228,6 +244,8 @@ class Loader:
                     unit.target_digest = found.digest if found is not None and not since else None
                     last = {name: value for _, after, _ in since for name, value in after.items()}
                     unit.cleared = frozenset(name for name, value in last.items() if value is None)
+                else:
+                    unit.beside[image.kind] = row, image
             if row.object_id != unit.id:
                 unit.partners[name] = image
         if unit.target is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metasync.contract import Kind, Operation
-from metasync.store import dirty, joins, links, problems, states, waits
+from metasync.store import dirty, joins, links, problems, replaced, states, waits
 from metasync.store import pending as pending_rows
 from metasync.store.rows import Severity, State, Status
 from metasync.synchronising.scope import HOLDS_ON
@@ -45,9 +45,12 @@ class Writing:
                 operations=unit.operations,
             )
             for unit in units
-            if unit.operations
+            if unit.operations or unit.gives_way is not None
         ]
         pending_rows.put(backend, connection, self.at.engagement_id, name, self.at.run_id, ids, pending)
+        if self.at.replaced is not None:
+            giving_way = [unit.gives_way for unit in units if unit.gives_way is not None]
+            replaced.put(backend, connection, self.at.engagement_id, name, ids, giving_way)
         pending_rows.drop_members(connection, name, [unit.id for unit in units if not _may_have_members(unit)])
         self._free_rivals(connection, units)
         waits.put(backend, connection, self.at.engagement_id, name, ids, [(unit.id, *wait) for unit in units for wait in unit.waits])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -190,7 +191,7 @@ profiles:
     <<: *old
     source: [hr-file]
     mode: staging
-    replaces: old
+    replaces: book
     scope: {under: OU=One, origin: any}
     place: {expression: '"OU=" + hr_file.unit', existing: move}
     schedule: {cron: "0 6 * * 1-5", zone: Europe/Berlin, missed: skip}
@@ -203,6 +204,7 @@ profiles:
     map:
       cn: {from: source.name, fill: true}
       members: {from: source.members, authoritative: true, values: replace}
+  book: {kind: {user: contact}, source: hr-file, target: ad, map: {cn: source.name}}
 exporters:
   passwords:
     - {between: [ad, ad2]}
@@ -223,7 +225,7 @@ def test_every_further_key(host: Host, tmp_path: Path, checked: object) -> None:
     assert ad.windows == ("Mon-Fri 20:00-06:00 Europe/Berlin", "Sat,Sun 00:00-24:00 UTC")
     assert ad.rate == {"operations": "50/s", "connections": 4}
     assert engagement.directories["hr-file"].options["path"] == str(tmp_path / "data" / "hr.csv")
-    assert (new.staging, new.replaces, new.disjoint, new.action) == (True, "old", "people", Action.CREATE_ONLY)
+    assert (new.staging, new.replaces, new.disjoint, new.action) == (True, "book", "people", Action.CREATE_ONLY)
     assert new.scope == Scope(under=("OU=One",), origin=Origin.ANY)
     assert new.place == Place(expression='"OU=" + hr_file.unit', move_existing=True)
     assert new.schedule == {"cron": "0 6 * * 1-5", "zone": "Europe/Berlin", "missed": "skip"}
@@ -239,7 +241,6 @@ def test_every_further_key(host: Host, tmp_path: Path, checked: object) -> None:
         "directories.ad.windows",
         "directories.ad.rate",
         "profiles.new.schedule",
-        "profiles.new.replaces",
     }
 
 
@@ -251,3 +252,18 @@ def test_a_target_without_a_mark_is_named(checked: object, host: Host, tmp_path:
     (notice,) = engagement.notices
     assert notice.key == "directories.ad"
     assert "the ledger's record" in notice.text
+
+
+@pytest.mark.parametrize(
+    ("book", "says"),
+    [
+        ("{kind: user, source: hr, target: ad, map: {cn: source.name}}", "an identity has one user there"),
+        ("{kind: {user: contact}, source: hr, target: ad, replaces: staff, map: {cn: source.name}}", "the profile book replaces this one"),
+    ],
+)
+def test_what_cannot_give_way_is_refused(
+    faults: Callable[[str], list[tuple[int, str, str, str]]], small: str, book: str, says: str
+) -> None:
+    text = small.replace("    map:", "    replaces: book\n    map:", 1).rstrip() + f"\n  book: {book}\n"
+    found = faults(text)
+    assert [key for _, key, said, _ in found if says in said] == ["profiles.staff.replaces"], found

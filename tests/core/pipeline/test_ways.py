@@ -541,6 +541,22 @@ DOCUMENTS = {
         limits=MANY,
         leaving={"deleted": ["delete"]},
     ),
+    "replaces": profile(
+        replaces="book",
+        scope={"where": 'source.title == "Clerk"'},
+        map={**NUMBERED, "manager": "source.manager", "proxyAddresses": {"from": "source.otherTelephone", "values": "add"}},
+        limits=MANY,
+        leaving={"out of scope": ["delete"], "deleted": ["delete"]},
+    )
+    + profile(
+        "book",
+        kind={"user": "contact"},
+        match=[{"source": "mail", "target": "mail", "any kind": "skip"}],
+        map={**NUMBERED, "manager": "source.manager", "proxyAddresses": "source.otherTelephone"},
+        limits=MANY,
+        leaving={"out of scope": ["delete"], "deleted": ["delete"]},
+    )
+    + SCOPED[SCOPED.index("  groups:") - 1 :],
     "only": profile(action="create only", map=NUMBERED, limits=MANY, leaving={"deleted": ["delete"]}),
     "groups": SCOPED
     + """
@@ -700,7 +716,7 @@ def test_both_ways_leave_the_same_behind_under_many_documents(ways: Make, docume
     lives(ways(DOCUMENTS[document]), document, seed)
 
 
-@pytest.mark.parametrize("document", ["rules", "kinds", "authoritative", "waves"])
+@pytest.mark.parametrize("document", ["rules", "kinds", "replaces", "authoritative", "waves"])
 def test_in_bulk_on_the_one_store_and_with_care_on_the_other(ways: Make, document: str, postgres_url: str) -> None:
     lives(ways(DOCUMENTS[document], url=postgres_url), document, len(document))
 

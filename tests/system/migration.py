@@ -1,0 +1,551 @@
+"""One forest moves into another: what stands there at the beginning, what people do meanwhile on both sides, the document, and what must
+be true afterwards, told from this model alone and compared with what both directories hold.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .forests import ENABLED, Forests, Side
+from .ldap_dump import Dump
+
+if TYPE_CHECKING:
+    from lab.samba import Samba
+
+DISABLED = ENABLED | 2
+SITES = ("Basel", "Zürich", "Leeds")
+DEPARTMENTS = ("Sales", "Research", "Finance", "Logistics")
+GIVEN = ("Anna", "Björn", "Chloé", "David", "Elif", "Fatima", "Łukasz", "Noël")
+NAMES = ("Ærø", "Baker", "Çelik", "Dubois", "García", "Huber", "Müller", "O'Brien", "Strauß")
+WAVES = ("first", "second", "third")
+LIMITS = (
+    "    limits: {"
+    + ", ".join(
+        f"{name}: {{count: 100000}}"
+        for name in (
+            "create",
+            "update",
+            "clear",
+            "sign-in change",
+            "rename",
+            "move",
+            "enable",
+            "disable",
+            "delete",
+            "restore",
+            "member add",
+            "member remove",
+        )
+    )
+    + "}\n"
+)
+
+CONTACT = """
+    map:
+      cn: {from: source.displayName, unique: ['{value}', '{value} ({n})']}
+      displayName: source.displayName
+      mail: source.mail
+      proxyAddresses: {from: 'addresses(["SMTP:" + source.mail], source.legacyExchangeDN)', values: add}
+"""
+DOCUMENT = (
+    """
+  tree:
+    kind: container
+    source: contoso
+    target: fabrikam
+    scope: {under: ["OU=Staff,CONTOSO"], where: 'source.description != null'}
+    match: [{source: description, target: description}]
+    place: {mirror: {"OU=Staff,CONTOSO": "OU=Imported,FABRIKAM"}, existing: move}
+    map: {name: source.name, description: source.description}
+    leaving: {deleted: keep}
+LIMITS  staff:
+    kind: user
+    source: contoso
+    target: fabrikam
+    replaces: gal-to-fabrikam
+    scope: {under: ["OU=Staff,CONTOSO"], where: 'wave.state != "waiting"'}
+    match: [{source: employeeID, target: employeeID}]
+    place: {mirror: {"OU=Staff,CONTOSO": "OU=Imported,FABRIKAM"}, existing: move}
+    map:
+      employeeID: source.employeeID
+      cn: {from: source.displayName, unique: ['{value}', '{value} ({n})']}
+      displayName: source.displayName
+      givenName: source.givenName
+      sn: source.sn
+      title: {from: source.title, when: 'wave.state != "cut over"'}
+      department: source.department
+      telephoneNumber: source.telephoneNumber
+      mail: {from: source.mail, unique: ['{value}', '{local}.{n}@{domain}']}
+      proxyAddresses: {from: 'addresses(source.proxyAddresses, source.legacyExchangeDN)', values: add}
+      sAMAccountName: {from: source.sAMAccountName, rewrite: [{truncate: 18}], once: true, unique: ['{value}', '{value}{n}']}
+      userPrincipalName:
+        {from: 'join("@", [source.sAMAccountName, "FABRIKAM-TAG.fabrikam.test"])', once: true, unique: ['{value}', '{local}{n}@{domain}']}
+      manager: source.manager
+      enabled: source.enabled
+    leaving: {disabled: disable, deleted: [disable, {move: '"OU=Leavers,FABRIKAM"'}], out of scope: keep}
+LIMITS  teams:
+    kind: group
+    source: contoso
+    target: fabrikam
+    scope: {under: ["OU=Teams,CONTOSO"]}
+    match: [{source: info, target: info}]
+    place: '"OU=Teams,FABRIKAM"'
+    map:
+      cn: {from: source.cn, unique: ['{value}', '{value} ({n})']}
+      sAMAccountName: {from: source.sAMAccountName, once: true, unique: ['{value}', '{value}-{n}']}
+      info: source.info
+      description: 'join(" ", source.foreignMembers)'
+      members: source.members
+    leaving: {deleted: delete}
+LIMITS  gal-to-fabrikam:
+    kind: {user: contact}
+    source: contoso
+    target: fabrikam
+    disjoint: books
+    scope: {under: ["OU=Staff,CONTOSO"], where: 'source.mail != null'}
+    match: [{source: mail, target: mail, any kind: skip}]
+    place: '"OU=GAL,FABRIKAM"'"""
+    + CONTACT
+    + """    leaving: {deleted: delete, out of scope: delete}
+LIMITS  gal-to-contoso:
+    kind: {user: contact}
+    source: fabrikam
+    target: contoso
+    scope: {under: ["OU=Staff,FABRIKAM"], where: 'source.mail != null'}
+    match: [{source: mail, target: mail, any kind: skip}]
+    place: '"OU=GAL,CONTOSO"'"""
+    + CONTACT
+    + """    leaving: {deleted: delete, out of scope: delete}
+LIMITS  partners:
+    kind: {contact: contact}
+    source: contoso
+    target: fabrikam
+    disjoint: books
+    scope: {under: ["OU=Partners,CONTOSO"]}
+    match: [{source: mail, target: mail}]
+    place: '"OU=Partners,FABRIKAM"'
+    map:
+      cn: {from: source.displayName, unique: ['{value}', '{value} ({n})']}
+      displayName: source.displayName
+      mail: source.mail
+      company: source.company
+    leaving: {deleted: delete}
+LIMITS"""
+).replace("LIMITS", LIMITS)
+
+
+@dataclass(kw_only=True)
+class Person:
+    """Somebody in contoso, as contoso shall hold him."""
+
+    id: str
+    account: str
+    unit: str
+    """Below Staff: `Site/Department`."""
+    values: dict[str, Any]
+    manager: str = ""
+    enabled: bool = True
+    gone: bool = False
+    wave: str = ""
+    moved: bool = False
+    cut_over: bool = False
+    extra: set[str] = field(default_factory=set)
+    """Addresses that somebody in fabrikam gave to his contact."""
+
+    @property
+    def mail(self) -> str:
+        return str(self.values["mail"])
+
+
+class Migration:
+    """Both forests and the model of what they hold."""
+
+    def __init__(self, forests: Forests, *, people: int, groups: int, contacts: int, seed: int = 1) -> None:
+        self.forests, self.contoso, self.fabrikam, self.product = forests, forests.contoso, forests.fabrikam, forests.product
+        self.dice = random.Random(seed)
+        self.times: list[tuple[str, float, Mapping[str, int]]] = []
+        self.people: dict[str, Person] = {}
+        self.teams: dict[str, set[str]] = {}
+        """Group in contoso -> ids of its people."""
+        self.elsewhere: dict[str, str] = {}
+        """OU below Staff, as `Site/Department` -> where it went."""
+        self.natives: list[str] = []
+        """mail of the people of fabrikam."""
+        self.lists: dict[str, set[str]] = {}
+        """Group of fabrikam's own -> ids of people of contoso that somebody there put in."""
+        self.seed(people, groups, contacts)
+
+    # --- the beginning -------------------------------------------------------------------------------------------------------------------
+
+    def seed(self, people: int, groups: int, contacts: int) -> None:
+        """What both forests hold before anybody moves."""
+        tag = self.contoso.tag
+        with self.contoso.samba.connect(patience=300) as connection:
+            connection.add(self.contoso.dn("Partners"), "organizationalUnit")
+            for site in SITES:
+                connection.add(self.contoso.dn(f"{site},OU=Staff"), "organizationalUnit", {"description": site})
+                for department in DEPARTMENTS:
+                    described = {"description": f"{site}/{department}"}
+                    connection.add(self.contoso.dn(f"{department},OU={site},OU=Staff"), "organizationalUnit", described)
+            for number in range(people):
+                person = self._person(number, tag)
+                self._hire(connection, person)
+            everybody = list(self.people.values())
+            for number in range(groups):
+                chosen = self.dice.sample(everybody, min(len(everybody), self.dice.choice((3, 8, 20))))
+                name = f"Team {number:04d}"
+                self.teams[name] = {one.id for one in chosen}
+                values = {"sAMAccountName": f"{tag}-{name}", "info": f"{tag}:{number}", "member": [self.dn(one) for one in chosen]}
+                connection.add(self.contoso.dn(name, "Teams"), "group", {**values, "groupType": -2147483644})
+            for number in range(contacts):
+                name = f"Partner {number % (contacts * 2 // 3)}"  # some bear one name
+                values = {"displayName": name, "mail": f"partner{number}@{tag}.partners.example", "company": f"Company {number % 7}"}
+                connection.add(self.contoso.dn(f"{name} {number}", "Partners"), "contact", values)
+        with self.fabrikam.samba.connect(patience=300) as connection:
+            connection.add(self.fabrikam.dn("Partners"), "organizationalUnit")
+            some = self.dice.sample(everybody, max(4, people // 20))
+            for number, other in enumerate(some):
+                # Each is in the way of one of contoso's people, in one of several ways.
+                name = f"Native {number}"
+                values = {
+                    "sAMAccountName": f"{self.fabrikam.tag}-nat{number}", "displayName": name, "userAccountControl": ENABLED,
+                    "mail": f"native{number}@{self.fabrikam.tag}.fabrikam.example", "title": "Native",
+                }  # fmt: skip
+                match number % 4:
+                    case 0:
+                        values["sAMAccountName"] = other.account
+                    case 1:
+                        values["userPrincipalName"] = f"{other.account}@{self.fabrikam.tag}.fabrikam.test"
+                    case 2:
+                        values["displayName"] = other.values["displayName"]
+                    case _:
+                        values["proxyAddresses"] = [f"SMTP:{values['mail']}", f"smtp:native{number}@old.example"]
+                connection.add(self.fabrikam.dn(name, "Staff"), "user", values)
+                self.natives.append(str(values["mail"]))
+            # A group of fabrikam that has the name of one of contoso's.
+            connection.add(self.fabrikam.dn("Team 0000", "Teams"), "group", {"sAMAccountName": f"{tag}-Team 0000", "description": "native"})
+        # Somebody of the one forest is a member in the other, by his SID.
+        (sid,) = next(iter(self.fabrikam.names("Staff").values()))["objectsid"]
+        self.foreign = readable_sid(sid)
+        self.contoso_member("Team 0001", f"<SID={self.foreign}>")
+
+    def _person(self, number: int, tag: str) -> Person:
+        given, name = GIVEN[number % len(GIVEN)], NAMES[(number // len(GIVEN)) % len(NAMES)]
+        unit = f"{SITES[number % len(SITES)]}/{DEPARTMENTS[(number // 3) % len(DEPARTMENTS)]}"
+        account = f"{tag}-{number:05d}"
+        mail = f"p{number}@{tag}.contoso.example"
+        boss = f"{tag}{number // 10 * 10:05d}" if number % 10 else ""
+        values = {
+            "displayName": f"{given} {name}", "givenName": given, "sn": name, "title": "Manager" if number % 10 == 0 else "Engineer",
+            "department": unit.partition("/")[2], "telephoneNumber": f"+41 44 {number:07d}", "mail": mail,
+            "proxyAddresses": [f"SMTP:{mail}", f"smtp:p{number}.alias@{tag}.contoso.example"],
+            "legacyExchangeDN": f"/o=Contoso/ou={tag}/cn=P{number}",
+        }  # fmt: skip
+        return Person(
+            id=f"{tag}{number:05d}",
+            account=account,
+            unit=unit,
+            values=values,
+            manager=boss,
+            enabled=number % 17 != 0,
+            wave=WAVES[number % len(WAVES)],
+        )
+
+    def _hire(self, connection: Any, person: Person) -> None:
+        boss = self.people.get(person.manager)
+        values = {
+            **person.values, "sAMAccountName": person.account, "employeeID": person.id,
+            "userAccountControl": ENABLED if person.enabled else DISABLED, **({"manager": self.dn(boss)} if boss else {}),
+        }  # fmt: skip
+        connection.add(self.dn(person), "user", values)
+        self.people[person.id] = person
+
+    def dn(self, person: Person) -> str:
+        """In contoso. cn is the number: display names are of many."""
+        site, department = person.unit.split("/")
+        return self.contoso.dn(f"P {person.id}", f"{department},OU={site},OU=Staff")
+
+    def contoso_member(self, team: str, member: str) -> None:
+        """Somebody joins a group of contoso, behind the product's back."""
+        with self.contoso.samba.connect() as connection:
+            connection.modify(self.contoso.dn(team, "Teams"), {"member": [("MODIFY_ADD", [member])]})
+
+    def load(self) -> None:
+        """Accept the document; nobody is in a wave that moves yet."""
+        self.write_waves()
+        waves = "\nwaves: {" + ", ".join(f"{wave}: {{file: {wave}.csv, key: employeeID}}" for wave in WAVES) + "}\n"
+        self.forests.load(DOCUMENT, before=waves)
+
+    def write_waves(self) -> None:
+        """Who is in which wave, as its file says."""
+        for wave in WAVES:
+            lines = ["employeeID", *(one.id for one in self.people.values() if one.wave == wave and not one.gone)]
+            (self.product.folder / f"{wave}.csv").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+    # --- the job -------------------------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[dict[str, int]]:
+        """Note how long a step took, and what it counted."""
+        began, counted = time.monotonic(), dict[str, int]()
+        yield counted
+        self.times.append((what, time.monotonic() - began, counted))
+        print(f"{what}: {self.times[-1][1]:.1f} s {counted}", flush=True)
+
+    def run(self, what: str, *, twice: bool = False) -> dict[str, int]:
+        """Import, plan, export; all of it is confirmed, and the next plan is empty. `twice`: whoever leaves from an OU that is moved itself
+        is moved out by the next run: he was not where the plan had seen him."""
+        with self.timed(f"{what}: import and plan") as counted:
+            plans = self.product.plan()
+            for one in plans:
+                for operation, number in one["counts"].items():
+                    counted[operation] = counted.get(operation, 0) + number
+        if plans:
+            with self.timed(f"{what}: export and confirm") as written:
+                written |= self.export(plans)
+            if twice and "stale" in written:
+                counted |= {"by a second run": sum(self.run(f"{what}, what was left").values())}
+                return counted
+            assert set(written) == {"confirmed"}, self.product("problems")
+        with self.timed(f"{what}: the next plan"):
+            again = self.product.plan_only()
+        assert again == [], [(one["operation"], one["label"], one["after"]) for plan in again for one in plan["changes"]][:10]
+        return counted
+
+    def export(self, plans: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        """Approve and export; state -> number of changes."""
+        for one in plans:
+            self.product("approve", str(one["plan"]), "--reason", "a test")
+        return dict(self.product("export", *(str(one["plan"]) for one in plans), code=(0, 1))["written"])
+
+    def move(self, wave: str) -> dict[str, int]:
+        """A wave's people become users in fabrikam, each in his contact's place."""
+        self.product("wave", "move", wave, "--reason", "a test", "--ready")
+        done = self.run(f"wave {wave}")
+        for one in self.people.values():
+            if one.wave == wave and not one.gone:
+                one.moved = True
+        return done
+
+    def cut_over(self, wave: str) -> None:
+        """From now on fabrikam decides about some of it; nothing is to be written."""
+        self.product("wave", "cut-over", wave, "--reason", "a test", "--ready")
+        for one in self.people.values():
+            one.cut_over |= one.wave == wave and one.moved
+        assert self.run(f"after the cut-over of wave {wave}") == {}
+
+    def undo(self, wave: str) -> None:
+        """The way back from all that was written for the wave's people."""
+        with self.timed(f"undo of wave {wave}: plan"):
+            planned = self.product("undo", "--wave", wave)
+            plans = [one for one in planned["plans"] if one["changes"]]
+        with self.timed(f"undo of wave {wave}: export") as written:
+            written |= self.export(plans)
+        assert set(written) == {"confirmed"}, self.product("problems")
+        for one in self.people.values():
+            if one.wave == wave:
+                one.moved = False
+        # Whose manager is a contact again, and who was not of the wave, follows by himself.
+        followed = self.run(f"after the undo of wave {wave}")
+        assert set(followed) <= {"update"}, followed
+
+    # --- what people do meanwhile --------------------------------------------------------------------------------------------------------
+
+    def staying(self, number: int, *, moved: bool | None = None, enabled: bool | None = None) -> list[Person]:
+        """Some people by chance; nobody's manager."""
+        bosses = {one.manager for one in self.people.values()}
+        every = [
+            one
+            for one in self.people.values()
+            if not one.gone and one.id not in bosses and moved in (None, one.moved) and enabled in (None, one.enabled)
+        ]
+        return self.dice.sample(every, min(number, len(every)))
+
+    def edit_contoso(self, number: int) -> None:
+        """Titles and names change, people leave by either way, come back, are hired; `number` of each."""
+        with self.contoso.samba.connect(patience=300) as connection:
+            for one in self.staying(number):
+                title = f"Senior {self.dice.randint(1, 99)}"
+                connection.modify(self.dn(one), {"title": [("MODIFY_REPLACE", [title])]})
+                if not one.cut_over:  # else fabrikam decides about it
+                    one.values["title"] = title
+            for one in self.staying(number):
+                one.values["displayName"] += " Jr"
+                connection.modify(self.dn(one), {"displayName": [("MODIFY_REPLACE", [one.values["displayName"]])]})
+            for enabled in (True, False):
+                # Who was disabled comes back, and others leave.
+                for one in self.staying(number, enabled=enabled):
+                    one.enabled = not enabled
+                    connection.modify(self.dn(one), {"userAccountControl": [("MODIFY_REPLACE", [DISABLED if enabled else ENABLED])]})
+            for one in self.staying(max(1, number // 2)):
+                connection.delete(self.dn(one))
+                one.gone = True
+                for members in (*self.teams.values(), *self.lists.values()):
+                    members.discard(one.id)
+            moved = {one.wave for one in self.people.values() if one.moved}
+            left = [wave for wave in WAVES if wave not in moved]
+            for _ in range(number):
+                person = self._person(len(self.people), self.contoso.tag)
+                person.wave = self.dice.choice(left) if left else ""
+                person.unit = self.elsewhere.get(person.unit, person.unit)
+                self._hire(connection, person)
+        self.write_waves()
+
+    def reparent(self, department: str, site: str, other: str) -> None:
+        """An OU goes from one site to another, with all who are in it."""
+        self.contoso.rename(
+            self.contoso.dn(f"{department},OU={site},OU=Staff"), f"OU={department} of {site}", self.contoso.dn(f"{other},OU=Staff")
+        )
+        self.elsewhere[f"{site}/{department}"] = f"{other}/{department} of {site}"
+        for one in self.people.values():
+            if one.unit == f"{site}/{department}":
+                one.unit = f"{other}/{department} of {site}"
+
+    def edit_fabrikam(self, number: int) -> None:
+        """Somebody there gives contacts further addresses, puts them into groups, and changes what the migration decides about."""
+        held = {text(one, "mail"): one for one in self.fabrikam.names("GAL").values()}
+        name = f"List {len(self.lists)}"
+        chosen = [one for one in self.staying(number * 2, moved=False) if one.mail in held]
+        self.lists[name] = {one.id for one in chosen}
+        with self.fabrikam.samba.connect(patience=300) as connection:
+            dns = [text(held[one.mail], "dn") for one in chosen]
+            connection.add(self.fabrikam.dn(name, "Teams"), "group", {"sAMAccountName": f"{self.fabrikam.tag}-{name}", "member": dns})
+            for one in [one for one in chosen if not one.extra][:number]:
+                further = {f"X500:/o=Fabrikam/cn={one.id}", f"smtp:{one.id}@{self.fabrikam.tag}.fabrikam.example"}
+                one.extra |= further
+                connection.modify(text(held[one.mail], "dn"), {"proxyAddresses": [("MODIFY_ADD", sorted(further))]})
+            users = {text(one, "employeeid"): one for one in self.users().values()}
+            for one in self.staying(number, moved=True):
+                connection.modify(text(users[one.id], "dn"), {"telephoneNumber": [("MODIFY_REPLACE", ["by hand"])]})
+
+    # --- what must be true ---------------------------------------------------------------------------------------------------------------
+
+    def users(self) -> dict[str, Mapping[str, frozenset[bytes]]]:
+        """DN -> what was made for people of contoso."""
+        return {text(one, "dn"): one for one in self.fabrikam.dump().values() if one.get("employeeid") and b"user" in one["objectclass"]}
+
+    def check(self) -> dict[str, int]:
+        """Compare both directories with the model, attribute by attribute; how many of what there are."""
+        dump = self.fabrikam.dump()
+        users = {text(one, "employeeid"): one for one in dump.values() if one.get("employeeid") and b"user" in one["objectclass"]}
+        gal = {text(one, "mail"): one for one in dump.values() if text(one, "dn").endswith("," + self.fabrikam.dn("GAL")) and "mail" in one}
+        wrong: list[str] = []
+
+        def same(who: str, what: str, found: object, expected: object) -> None:
+            if found != expected:
+                wrong.append(f"{who}: {what} is {found!r}, expected {expected!r}")
+
+        stands: dict[str, str] = {}
+        for one in self.people.values():
+            if one.moved:
+                stands[one.id] = text(users.get(one.id, {}), "dn")
+            elif not one.gone:
+                stands[one.id] = text(gal.get(one.mail, {}), "dn")
+        same("fabrikam", "users", users.keys(), {one.id for one in self.people.values() if one.moved})
+        same("fabrikam", "contacts", gal.keys(), {one.mail for one in self.people.values() if not one.moved and not one.gone})
+        for one in self.people.values():
+            if not one.moved:
+                contact = gal.get(one.mail)
+                if contact is not None:
+                    same(one.id, "displayName", text(contact, "displayname"), one.values["displayName"])
+                    expected = {f"SMTP:{one.mail}", f"X500:{one.values['legacyExchangeDN']}", *one.extra}
+                    same(one.id, "proxyAddresses of the contact", values(contact, "proxyaddresses"), expected)
+                continue
+            held = users.get(one.id)
+            if held is None:
+                continue
+            enabled = not int(text(held, "useraccountcontrol")) & 2
+            same(one.id, "enabled", enabled, one.enabled and not one.gone)
+            if one.gone:
+                same(one.id, "place", text(held, "dn").partition(",")[2], self.fabrikam.dn("Leavers"))
+                continue
+            for name in ("displayName", "givenName", "sn", "title", "department", "telephoneNumber", "mail"):
+                same(one.id, name, text(held, name.lower()), one.values[name])
+            addresses = {*one.values["proxyAddresses"], f"X500:{one.values['legacyExchangeDN']}", *one.extra}
+            same(one.id, "proxyAddresses", values(held, "proxyaddresses"), addresses)
+            same(one.id, "manager", text(held, "manager"), stands.get(one.manager, "") if one.manager else "")
+            site, department = one.unit.split("/")
+            same(
+                one.id,
+                "place",
+                text(held, "dn").partition(",OU=")[2],
+                self.fabrikam.dn(f"{department},OU={site},OU=Imported").partition("OU=")[2],
+            )
+        accounts = [text(one, "samaccountname").casefold() for one in dump.values() if "samaccountname" in one]
+        same("fabrikam", "accounts of one name", len(accounts), len(set(accounts)))
+        groups = {text(one, "info"): one for one in dump.values() if b"group" in one["objectclass"] and "info" in one}
+        for number, members in enumerate(self.teams.values()):
+            held = groups.get(f"{self.contoso.tag}:{number}", {})
+            same(f"team {number}", "members", values(held, "member"), {stands[one] for one in members if stands.get(one)})
+        same("team 1", "members from elsewhere", text(groups[f"{self.contoso.tag}:1"], "description"), self.foreign)
+        by_name = {text(one, "cn"): one for one in dump.values() if b"group" in one["objectclass"]}
+        for name, members in self.lists.items():
+            same(name, "members", values(by_name[name], "member"), {stands[one] for one in members if stands.get(one)})
+        same("fabrikam", "the group of its own", text(by_name["Team 0000"], "description"), "native")
+        book = {text(one, "mail") for one in self.contoso.names("GAL").values()}
+        same("contoso", "contacts", book, set(self.natives))
+        assert not wrong, f"{len(wrong)} differences\n" + "\n".join(wrong[:20])
+        return {"users": len(users), "contacts": len(gal), "groups": len(by_name), "objects": len(dump)}
+
+
+def text(held: Mapping[str, frozenset[bytes]], name: str) -> str:
+    """The one value of an attribute, or nothing."""
+    return min(held.get(name, frozenset({b""}))).decode()
+
+
+def values(held: Mapping[str, frozenset[bytes]], name: str) -> set[str]:
+    """All values of an attribute."""
+    return {one.decode() for one in held.get(name, ())}
+
+
+def readable_sid(raw: bytes) -> str:
+    """`S-1-5-21-...`, MS-DTYP 2.4.2.2."""
+    parts = [int.from_bytes(raw[at : at + 4], "little") for at in range(8, 8 + 4 * raw[1], 4)]
+    return "-".join(["S", str(raw[0]), str(int.from_bytes(raw[2:8], "big")), *map(str, parts)])
+
+
+LEFT_BY_A_TOMBSTONE = frozenset({"lastknownparent", "admincount", "operatorcount", "isdeleted", "isrecycled"})
+
+
+def restored(before: Dump, after: Dump, left: str) -> dict[str, dict[str, tuple[Sequence[bytes], Sequence[bytes]]]]:
+    """dn -> attribute -> (before, after) of what an undo did not bring back, but for the marks of having been a tombstone. `left`: where
+    those are who left: nobody keeps them in step, so that their manager goes with his contact."""
+    found: dict[str, dict[str, tuple[Sequence[bytes], Sequence[bytes]]]] = {}
+    nothing: Mapping[str, frozenset[bytes]] = {}
+    ending = f",{left}".encode()
+    for guid in before.keys() | after.keys():
+        old, new = before.get(guid, nothing), after.get(guid, nothing)
+        differs = {}
+        for name in old.keys() | new.keys():
+            was, now = old.get(name, frozenset()), new.get(name, frozenset())
+            lost_manager = name == "manager" and not now and min(old.get("dn", {b""})).endswith(ending)
+            lost_report = name == "directreports" and now <= was and all(one.endswith(ending) for one in was - now)
+            if was != now and name not in LEFT_BY_A_TOMBSTONE and not lost_manager and not lost_report:
+                differs[name] = (sorted(was), sorted(now))
+        if differs:
+            found[text(old or new, "dn")] = differs
+    return found
+
+
+@contextmanager
+def migration(two: tuple[Samba, Samba], folder: Path, **size: int) -> Iterator[Migration]:
+    """Both forests at the beginning; an OU in each, which go at the end."""
+    made: list[tuple[Samba, str]] = []
+    try:
+        for samba in two:
+            made.append((samba, samba.make_unit("moves")))
+        began = time.monotonic()
+        here = Migration(Forests(Side(*made[0]), Side(*made[1]), folder), **size)
+        here.times.append(("seeding both forests", time.monotonic() - began, {}))
+        yield here
+        for samba, unit in made:
+            samba.remove_tree(f"OU=Teams,{unit}")  # first, or each person who goes is taken out of groups one by one
+    finally:
+        for samba, unit in made:
+            samba.remove_tree(unit)
