@@ -11,7 +11,7 @@ import click
 import pluggy
 from marshmallow import Schema
 
-from metasync.contract import Connector, Dispatcher, Exporter, Matcher, Rewrite, SecretProvider, capabilities
+from metasync.contract import Connector, Dispatcher, Exporter, Matcher, Notifier, Rewrite, SecretProvider, capabilities
 from metasync.contract.hookspecs import CONTRACT_VERSION
 from metasync.expressions import RESERVED
 
@@ -48,6 +48,7 @@ AREAS: Mapping[str, Area] = {
     "matchers": Area(hook="metasync_register_matchers", word="matcher", fits=_subclass(Matcher), expected="a Matcher class"),
     "exporters": Area(hook="metasync_register_exporters", word="exporter", fits=_subclass(Exporter), expected="an Exporter class"),
     "dispatchers": Area(hook="metasync_register_dispatchers", word="dispatcher", fits=_subclass(Dispatcher), expected="a Dispatcher class"),
+    "notifiers": Area(hook="metasync_register_notifiers", word="notifier", fits=_subclass(Notifier), expected="a Notifier class"),
     "commands": Area(
         hook="metasync_register_commands",
         word="command",
@@ -126,7 +127,7 @@ def _named(rules: Area, given: Any) -> dict[str, Any]:
             raise Unfit(f"it registers the rewrite `{name}`, a name that expressions keep for themselves; its author must choose another")
         if name in named:
             raise Unfit(f"it registers the {rules.word} `{name}` twice")
-        if rules.word in ("connector", "matcher", "exporter"):
+        if rules.word in ("connector", "matcher", "exporter", "notifier"):
             _check_options(f"{rules.word} `{name}`", getattr(thing, "Options", None))
         named[name] = thing
     return named

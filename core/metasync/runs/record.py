@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from metasync import notifying
 from metasync.contract import MetasyncError, RunNotice, Stopped
 from metasync.lease import Lease, LeaseLost
 from metasync.runs.doing import NotYet
@@ -114,11 +115,13 @@ def recorded(workspace: Workspace, kind: str, what: Sequence[str]) -> Iterator[A
     with EngineLease(backend, workspace.engagement.name, on_beat=watch) as lease:
         with backend.write("run.begin") as connection:
             now = backend.now(connection)
-            rows.abandon(connection, engagement_id, text=INTERRUPTED, at=now)
+            left = rows.abandon(connection, engagement_id, text=INTERRUPTED, at=now)
             run_id = rows.begin(connection, engagement_id, kind=kind, what=what, author=workspace.author, at=now)
             note_begin(connection, workspace, run_id, kind, what)
         run = ActiveRun(id=run_id, workspace=replace(workspace, backend=backend.guarded(lease.check)))
         watched.append(run)
+        for number in left:
+            notifying.run_ended(workspace, number)
         tell(run, "metasync_run_started", what)
         try:
             with ended(run):
@@ -180,3 +183,5 @@ def tell(run: ActiveRun, hook: str, what: Sequence[str]) -> None:
         text=run.error or "",
     )
     workspace.host.tell(hook, notice=notice)
+    if hook == "metasync_run_finished":
+        notifying.run_ended(workspace, run.id)

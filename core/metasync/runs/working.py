@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 
-from metasync import logs
+from metasync import logs, notifying
 from metasync.contract import MetasyncError, Stopped
 from metasync.exporting import work as work_export
 from metasync.lease import Lease, LeaseLost
@@ -218,9 +218,11 @@ def _begin(run: ActiveRun, row: rows.RunRow) -> None:
     workspace = run.workspace
     with workspace.backend.write("queue.begin", durable=True) as connection:
         now = workspace.backend.now(connection)
-        rows.abandon(connection, workspace.engagement_id, text="its process ended before it did", at=now)
+        left = rows.abandon(connection, workspace.engagement_id, text="its process ended before it did", at=now)
         rows.take_up(connection, run.id, at=now)
         note_begin(connection, workspace, run.id, row.kind, row.what)
+    for number in left:
+        notifying.run_ended(workspace, number)
     tell(run, "metasync_run_started", row.what)
 
 
