@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 
-from metasync import logs, notifying
+from metasync import logs
 from metasync.contract import MetasyncError, Stopped
 from metasync.exporting import work as work_export
 from metasync.lease import Lease, LeaseLost
@@ -22,7 +22,7 @@ from metasync.runs.doing import NotYet
 from metasync.runs.lease import EngineBusy, EngineLease
 from metasync.runs.outcome import RunOutcome
 from metasync.runs.queued import Queued
-from metasync.runs.record import ActiveRun, ended, note_begin, note_end, tell
+from metasync.runs.record import ActiveRun, ended, is_over, note_begin, note_end, tell
 from metasync.runs.steps import WORK
 from metasync.runs.verbs import VERBS, Telling
 from metasync.store import batches, queue
@@ -222,7 +222,7 @@ def _begin(run: ActiveRun, row: rows.RunRow) -> None:
         rows.take_up(connection, run.id, at=now)
         note_begin(connection, workspace, run.id, row.kind, row.what)
     for number in left:
-        notifying.run_ended(workspace, number)
+        is_over(workspace, number)
     tell(run, "metasync_run_started", row.what)
 
 
