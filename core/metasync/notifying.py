@@ -51,17 +51,16 @@ class Told:
     """Why it was not delivered."""
 
 
-@dataclass(kw_only=True)
 class Given:
-    """What a notifier is handed: a `metasync.contract.NotifierContext`."""
+    """The `metasync.contract.NotifierContext` of one notifier."""
 
-    workspace: Workspace
-    logger: logging.Logger
-    deadline: float = DEADLINE
+    def __init__(self, workspace: Workspace, notifier: str) -> None:
+        self._secrets = workspace.secrets
+        self.logger = logging.getLogger(f"metasync.notifier.{notifier}")
+        self.deadline = DEADLINE
 
     def secret(self, reference: SecretReference) -> str:
-        """The secret itself."""
-        return self.workspace.secrets.get(reference.name)
+        return self._secrets.get(reference.name)
 
 
 def run_ended(workspace: Workspace, run_id: int) -> None:
@@ -193,8 +192,7 @@ class _Call:
         use = self._use
         try:
             notifier = self._workspace.host.notifiers[use.notifier]
-            context = Given(workspace=self._workspace, logger=logging.getLogger(f"metasync.notifier.{use.notifier}"))
-            notifier(use.options, context).notify(self._notification)
+            notifier(use.options, Given(self._workspace, use.notifier)).notify(self._notification)
         except MetasyncError as error:
             self.told = Told(notifier=use.name, error=scrub(str(error)))
         except (Exception, SystemExit) as error:

@@ -170,6 +170,26 @@ def test_a_run_whose_process_was_killed_is_told_by_the_next_one(engine: Engine, 
     assert "the process that worked on it ended" in office.trays["everything"][0].text
 
 
+def test_who_is_tired_of_waiting_for_a_notifier_leaves_no_run_behind(
+    engine: Engine, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with engine.backend.write() as connection:
+        at = engine.backend.now(connection)
+        rows.begin(connection, engine.workspace.engagement_id, kind="run", what=["people"], author="tester", at=at)
+    join = threading.Thread.join
+
+    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
+        if thread.name.startswith("notify "):
+            raise KeyboardInterrupt
+        join(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        good(engine)
+    with engine.backend.read() as connection:
+        assert [row.state for row in rows.newest(connection, engine.workspace.engagement_id)] == ["stopped", "failed"]
+
+
 def test_a_plan_that_waits_is_told_once(engine: Engine, office: Office, hr: MemoryDirectory) -> None:
     engine.run("people")
     engine.run("people")

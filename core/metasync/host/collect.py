@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,9 @@ AREAS: Mapping[str, Area] = {
         expected="a click command",
     ),
 }
+
+TAKEN: Mapping[str, Collection[str]] = {"exporter": ("between", "when"), "notifier": ("on",)}
+"""Keys that stand beside a plugin's own options in the document, and are not theirs."""
 
 OLDEST_CONTRACT = 1
 """The oldest contract version that plugins may have been made for."""
@@ -128,16 +131,18 @@ def _named(rules: Area, given: Any) -> dict[str, Any]:
         if name in named:
             raise Unfit(f"it registers the {rules.word} `{name}` twice")
         if rules.word in ("connector", "matcher", "exporter", "notifier"):
-            _check_options(f"{rules.word} `{name}`", getattr(thing, "Options", None))
+            _check_options(f"{rules.word} `{name}`", getattr(thing, "Options", None), TAKEN.get(rules.word, ()))
         named[name] = thing
     return named
 
 
-def _check_options(owner: str, options: Any) -> None:
-    """Options are the form, the command line and the docs: every field has a title and a help."""
+def _check_options(owner: str, options: Any, taken: Collection[str]) -> None:
+    """Options are the form, the command line and the docs: every field has a title and a help, and none is one of the document's own."""
     if not (inspect.isclass(options) and issubclass(options, Schema)):
         raise Unfit(f"the {owner} has no `Options`, a class of metasync.contract.Options")
     for key, field_ in options().fields.items():
+        if (field_.data_key or key) in taken:
+            raise Unfit(f"the option `{field_.data_key or key}` of the {owner} has a name that the document keeps for itself")
         for needed in ("title", "help"):
             if not field_.metadata.get(needed):
                 raise Unfit(f"the option `{field_.data_key or key}` of the {owner} has no {needed}")

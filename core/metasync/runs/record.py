@@ -122,11 +122,11 @@ def recorded(workspace: Workspace, kind: str, what: Sequence[str]) -> Iterator[A
             note_begin(connection, workspace, run_id, kind, what)
         run = ActiveRun(id=run_id, workspace=replace(workspace, backend=backend.guarded(lease.check)))
         watched.append(run)
-        for number in left:
-            is_over(workspace, number)
         tell(run, "metasync_run_started", what)
         try:
             with ended(run):
+                for number in left:
+                    is_over(workspace, number)
                 yield run
         finally:
             if lease.lost.is_set():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from metasync.contract import Notification, Notifier, Options, Unavailable, hookimpl
+from metasync.contract import Notification, Notifier, Options, Secret, Unavailable, hookimpl
 from metasync.host import Host
 from metasync.testing.memory import MemoryDirectory, MemoryPlugin
 from metasync.testing.small import SmallPlugin
@@ -83,3 +83,29 @@ def test_a_test_is_of_directories_or_of_notifiers(ringing: Shell) -> None:
 
 def test_a_document_without_notifiers_says_so(loaded: Shell) -> None:
     assert "names no notifier" in loaded("test", "--notify").out
+
+
+def test_a_secret_of_a_notifier_is_listed_with_who_needs_it(
+    shell: Shell, hr: MemoryDirectory, ad: MemoryDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Keyed(Options):
+        key = Secret(title="Key", help="Of the tower.")
+
+    class Gong(Notifier):
+        name, title, Options = "gong", "The gong", Keyed
+
+        def notify(self, notification: Notification) -> None:
+            self.context.secret(self.options["key"])
+
+    class Hall:
+        @hookimpl
+        def metasync_register_notifiers(self) -> Sequence[type[Notifier]]:
+            return [Gong]
+
+    host = Host.of(MemoryPlugin({"hr": hr, "ad": ad}), SmallPlugin(), Hall())
+    monkeypatch.setattr(Host, "load", lambda *_, **__: host)
+    shell.write(DOCUMENT.format(profiles=STAFF) + "notify: {gong: {key: {secret: tower-key}}}\n")
+    shell("load")
+    (listed,) = shell("secrets", "list", "--json", code=1).json
+    assert (listed["name"], listed["needed_by"]) == ("tower-key", ["notify gong"])
+    assert "metasync secrets set tower-key" in " ".join(shell("test", "--notify", code=4).out.split())
