@@ -22,6 +22,12 @@ def make(folder: Path) -> tuple[Path, ssl.SSLContext]:
         subject, subject, key.public_key(), x509.random_serial_number(), now - timedelta(hours=1), now + timedelta(days=1)
     )
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    # What Python 3.13 and newer insist on (VERIFY_X509_STRICT).
+    usage = dict.fromkeys(("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False)
+    usage |= dict.fromkeys(("crl_sign", "encipher_only", "decipher_only"), False)
+    builder = builder.add_extension(x509.KeyUsage(digital_signature=True, key_cert_sign=True, **usage), critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = builder.add_extension(x509.SubjectAlternativeName(names), critical=False).sign(key, hashes.SHA256())
     trusted, whole = folder / "ca.pem", folder / "server.pem"
