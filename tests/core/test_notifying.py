@@ -13,13 +13,20 @@ from marshmallow import fields
 
 from metasync import notifying
 from metasync.contract import (
+    Connector,
     Event,
+    Exporter,
+    Intent,
     Kind,
     MetasyncError,
     Notification,
     Notifier,
     NotifierContext,
+    Operation,
     Options,
+    Outcome,
+    Pair,
+    Result,
     Secret,
     Unavailable,
     hookimpl,
@@ -220,6 +227,47 @@ def test_a_plan_beyond_a_limit_is_told_as_that_in_its_words(engine: Engine, offi
     assert told.event is Event.LIMIT
     assert "create" in told.text and "1" in told.text
     assert "Lee" not in told.text + told.body + told.subject, "no values"
+
+
+class Badge(Exporter):
+    """Gives everybody a badge, once."""
+
+    name, title, Options = "badge", "Badges", Options
+    operations = frozenset({Operation.PASSWORD})
+    needs = (Connector, Connector)
+
+    def plan(self, pairs: Iterator[Pair], since: str | None) -> Iterator[Intent]:
+        for pair in pairs:
+            if pair.state is None:
+                yield Intent(pair=pair, operation=Operation.PASSWORD, after={"badge": "new"}, reason="has none", state="given")
+
+    def write(self, intents: Sequence[tuple[str, Intent]], source: Connector, target: Connector) -> Iterator[Result]:
+        for number, _ in intents:
+            yield Result(id=number, outcome=Outcome.APPLIED)
+
+
+class Gate:
+    """Registers it."""
+
+    @hookimpl
+    def metasync_register_exporters(self) -> Sequence[type[Exporter]]:
+        return [Badge]
+
+
+def test_a_plan_of_an_exporter_is_told_too(tmp_path: Path, hr: MemoryDirectory, office: Office) -> None:
+    ad = MemoryDirectory()
+    ad.add(Kind.CONTAINER, name="People", path=BASE)
+    document = DOCUMENT.format(profiles=STAFF) + "notify: {paper: {tray: plans}}\nexporters: {badge: {between: [hr, ad]}}\n"
+    engine = Engine(tmp_path, document, {"hr": hr, "ad": ad}, plugins=[office, Gate()])
+    try:
+        engine.run("people", approve=True)
+        (told,) = office.trays["plans"]
+        assert (told.event, told.profiles, told.counts) == (Event.APPROVAL, ("badge: hr -> ad",), (("password", 1),))
+        person(hr, "Bo Lee")
+        engine.run("people", approve=True)
+        assert office.of("plans") == ["approval", "approval"], "another plan: it is of two people"
+    finally:
+        engine.close()
 
 
 def test_it_is_told_by_workers_too(engine: Engine, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
