@@ -14,6 +14,7 @@ from pathlib import Path
 
 PLUGIN_FILES = ("setup.cfg", "pyproject.toml")
 TOOLS = [
+    "aiosmtpd>=1.4.6",
     "import-linter>=2.1",
     "mypy>=1.15",
     "pyright>=1.1.400",

@@ -23,7 +23,9 @@ from metasync.engagement.schema import reference
 from metasync.expressions.rewrites import signature
 from metasync_ad.plugin import metasync_register_connectors as ad_connectors
 from metasync_csv.plugin import metasync_register_connectors as csv_connectors
+from metasync_email.plugin import metasync_register_notifiers as email_notifiers
 from metasync_standard.plugin import metasync_register_matchers, metasync_register_rewrites
+from metasync_webhook.plugin import metasync_register_notifiers as webhook_notifiers
 
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -125,6 +127,9 @@ def options() -> str:
     for matcher in metasync_register_matchers():
         text.append(f"### Matcher `{matcher.name}`: {matcher.title}")
         text.append(option_table(matcher.Options))
+    for notifier in (*email_notifiers(), *webhook_notifiers()):
+        text.append(f"### Notifier `{notifier.name}`: {notifier.title}")
+        text.append(option_table(notifier.Options))
     return "\n\n".join(text)
 
 

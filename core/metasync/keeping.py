@@ -80,6 +80,9 @@ def secret_names(settings: Settings) -> list[SecretName]:
         for one in workspace.engagement.directories.values():
             for reference in _references(one.options):
                 needed.setdefault(reference.name, set()).add(one.name)
+        for use in workspace.engagement.notifiers:
+            for reference in _references(use.options):
+                needed.setdefault(reference.name, set()).add(f"notify {use.name}")
         kept = SecretStore(workspace.backend, workspace.engagement_id, settings.who).names()
         return [
             SecretName(name=name, needed_by=sorted(needed.get(name, ())), where=_where(workspace, name))

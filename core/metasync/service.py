@@ -44,6 +44,8 @@ from metasync.keeping import (
 from metasync.logs import FORMATS as LOG_FORMATS
 from metasync.logs import configure as configure_logs
 from metasync.naming import find_object
+from metasync.notifying import Told
+from metasync.notifying import trial as try_notifiers
 from metasync.opening import DOCUMENT_NAME, NotLoaded, Settings, UsageError, open_workspace, refuse_broken, store
 from metasync.overview import (
     ShownChange,
@@ -119,6 +121,7 @@ __all__ = [
     "Stage",
     "StepRow",
     "Summary",
+    "Told",
     "Tour",
     "UnderWay",
     "UsageError",
@@ -150,6 +153,7 @@ __all__ = [
     "supervise",
     "sweep",
     "test_plugin",
+    "try_notifiers",
     "under_way",
     "wave_back",
     "wave_cut_over",

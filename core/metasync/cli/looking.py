@@ -21,7 +21,7 @@ ALL = click.option("--all", "everything", is_flag=True, help="Show all of them."
 LIMIT = click.option("--limit", type=click.IntRange(min=1), default=50, metavar="N", help="Show at most N.")
 KIND = click.Choice([kind.value for kind in Kind])
 STATE = click.Choice(["live", "unread", "gone"])
-AREA = click.Choice(["import", "synchronise", "plan", "export", "undo", "wave"])
+AREA = click.Choice(["import", "synchronise", "plan", "export", "undo", "wave", "notify"])
 SEVERITY = click.Choice(["error", "warning", "notice"])
 STYLE_OF = {"done": "good", "failed": "error", "stopped": "warning", "waiting": "warning", "running": "notice", "queued": "dim"}
 
@@ -131,8 +131,10 @@ def _object_fields(one: service.Seen) -> dict[str, object]:
         "metasync problems --object hr/E1001 --json",
     ),
 )
-@click.option("--area", multiple=True, type=AREA, metavar="AREA", help="Of this step: import, synchronise, plan, export, undo, wave.")
-@click.option("--of", multiple=True, metavar="NAME", help="Of this directory, profile or wave.")
+@click.option(
+    "--area", multiple=True, type=AREA, metavar="AREA", help="Of this step: import, synchronise, plan, export, undo, wave, notify."
+)
+@click.option("--of", multiple=True, metavar="NAME", help="Of this directory, profile, wave or notifier.")
 @click.option("--severity", multiple=True, type=SEVERITY, metavar="SEVERITY", help="error, warning or notice.")
 @click.option("--code", multiple=True, help="Of this sort.")
 @click.option("--object", "name", metavar="OBJECT", help="Of this object.")

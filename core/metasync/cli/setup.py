@@ -110,20 +110,41 @@ def load(session: Session, file: Path | None) -> None:
     examples=(
         "metasync test  # connect to every directory; shows what it is and which rights are granted, missing or excessive",
         "metasync test contoso --json",
+        "metasync test --notify  # a trial notification by each notifier of `notify:`",
     ),
 )
 @click.argument("directory", nargs=-1)
-def test(session: Session, directory: tuple[str, ...]) -> None:
+@click.option("--notify", is_flag=True, help="Connect to no directory; send a trial notification by each notifier instead.")
+def test(session: Session, directory: tuple[str, ...], notify: bool) -> None:
     """Connect to directories, and show our rights there.
 
     To each DIRECTORY, or all: what it is, what it can hold, which rights are granted, missing or excessive. Changes nothing.
     """
+    if notify:
+        if directory:
+            raise service.UsageError("a test is of directories or of notifiers; leave out the directories, or --notify")
+        _test_notifiers(session)
+        return
     found = session.ask(lambda workspace: service.test_directories(workspace, directory))
     session.out.json(found)
     for one in found:
         _show_test(session.out, one)
         if one.error is not None:
             session.worse(Exit.UNAVAILABLE if one.unavailable else Exit.FAILED)
+
+
+def _test_notifiers(session: Session) -> None:
+    found = session.ask(service.try_notifiers)
+    session.out.json(found)
+    if not found:
+        session.out.line("the document names no notifier under `notify:`")
+    for one in found:
+        if one.error is None:
+            session.out.line(f"{one.notifier}: sent", "good")
+        else:
+            session.out.line(f"{one.notifier}: failed", "error")
+            session.out.pairs([("error", one.error)])
+            session.worse(Exit.UNAVAILABLE)
 
 
 def _show_test(out: Output, one: service.Tested) -> None:

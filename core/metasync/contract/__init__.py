@@ -66,6 +66,7 @@ from metasync.contract.model import (
     Value,
     Values,
 )
+from metasync.contract.notifier import Event, Notification, Notifier, NotifierContext
 from metasync.contract.options import Options, Secret, SecretReference, option
 from metasync.contract.rewrite import Null, Parameter, Rewrite, Several
 from metasync.contract.secrets import SecretProvider
@@ -86,6 +87,7 @@ __all__ = [
     "Dispatcher",
     "Entry",
     "Equality",
+    "Event",
     "Exporter",
     "Follows",
     "Found",
@@ -100,6 +102,9 @@ __all__ = [
     "Matcher",
     "MetasyncError",
     "NotTrusted",
+    "Notification",
+    "Notifier",
+    "NotifierContext",
     "Null",
     "Operation",
     "Options",

@@ -18,6 +18,7 @@ from metasync.contract.dispatcher import Dispatcher
 from metasync.contract.exporter import Exporter
 from metasync.contract.matcher import Matcher
 from metasync.contract.model import Change
+from metasync.contract.notifier import Notifier
 from metasync.contract.rewrite import Rewrite
 from metasync.contract.secrets import SecretProvider
 
@@ -78,6 +79,11 @@ def metasync_register_exporters() -> Sequence[type[Exporter]]:  # type: ignore[e
 @hookspec
 def metasync_register_dispatchers() -> Sequence[type[Dispatcher]]:  # type: ignore[empty-body]
     """Register: dispatchers."""
+
+
+@hookspec
+def metasync_register_notifiers() -> Sequence[type[Notifier]]:  # type: ignore[empty-body]
+    """Register: notifiers."""
 
 
 @hookspec

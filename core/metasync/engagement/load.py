@@ -13,13 +13,13 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from metasync.contract import Kind
+from metasync.contract import Event, Kind
 from metasync.engagement.checker import Checker
 from metasync.engagement.configuration import configuration
 from metasync.engagement.document import Document, DocumentError, KeyPath, Problem, one_of, parse, read
 from metasync.engagement.fields import read_section
 from metasync.engagement.laws import one_authority
-from metasync.engagement.model import Action, Directory, Engagement, ExporterUse, PasswordPolicy, Ranking, Wave
+from metasync.engagement.model import Action, Directory, Engagement, ExporterUse, NotifierUse, PasswordPolicy, Ranking, Wave
 from metasync.engagement.profiles import Built, ProfileBuilder
 from metasync.engagement.schema import DocumentSection
 from metasync.host import Host
@@ -41,6 +41,7 @@ def check(document: Document, host: Host) -> Engagement:
     profiles = dict(_profiles(checker, data.get("profiles", {})))
     _between_profiles(checker, data.get("profiles", {}), profiles)
     exporters = tuple(_exporters(checker, data.get("exporters", {}), directories))
+    notifiers = tuple(_notifiers(checker, data.get("notify", {})))
     waves = dict(_waves(checker, data.get("waves", {})))
     _marks(checker, directories, profiles)
     if checker.problems:
@@ -58,6 +59,7 @@ def check(document: Document, host: Host) -> Engagement:
         metaverse=MappingProxyType(metaverse),
         waves=MappingProxyType(waves),
         exporters=exporters,
+        notifiers=notifiers,
         notices=tuple(sorted(checker.notices, key=lambda notice: (notice.line, notice.key))),
     )
 
@@ -195,6 +197,23 @@ def _exporters(checker: Checker, given: Mapping[str, Any], directories: Mapping[
                     text = f"the connector `{end.connector}` of {directory} cannot do what {name} needs ({protocol.__name__})"
                     checker.add((*path, "between", at), text, "a directory whose connector can")
             yield ExporterUse(name=name, source=between[0], target=between[1], when=when, options=MappingProxyType(options or {}))
+
+
+def _notifiers(checker: Checker, given: Mapping[str, Any]) -> Iterator[NotifierUse]:
+    for name, uses in given.items():
+        notifier = checker.host.notifiers.get(name)
+        if notifier is None:
+            checker.unknown(("notify", name), "notifiers", name)
+            continue
+        listed = isinstance(checker.raw(("notify", name)), list)
+        for number, use in enumerate(uses):
+            if use is None:
+                continue
+            own = dict(use)
+            on = own.pop("on", None) or [one for one in Event if one is not Event.TRIAL]
+            options = checker.options(("notify", name, number) if listed else ("notify", name), f"notifier `{name}`", notifier.Options, own)
+            called = f"{name} {number + 1}" if number else name
+            yield NotifierUse(name=called, notifier=name, on=frozenset(on), options=MappingProxyType(options or {}))
 
 
 def _waves(checker: Checker, given: Mapping[str, Any]) -> Iterator[tuple[str, Wave]]:

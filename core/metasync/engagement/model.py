@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from metasync.contract import Kind, Operation
+from metasync.contract import Event, Kind, Operation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -249,6 +249,17 @@ class ExporterUse:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NotifierUse:
+    """One use of a notifier."""
+
+    name: str
+    """The notifier's; where it is used several times, `email 2` and so on for the further ones."""
+    notifier: str
+    on: frozenset[Event]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
     """Something in the document that a person should know: a key that does not act yet, a promise that a directory cannot keep."""
 
@@ -270,6 +281,7 @@ class Engagement:
     metaverse: Mapping[Kind, Mapping[str, Ranking]] = field(default_factory=dict)
     waves: Mapping[str, Wave] = field(default_factory=dict)
     exporters: tuple[ExporterUse, ...] = ()
+    notifiers: tuple[NotifierUse, ...] = ()
     notices: tuple[Notice, ...] = ()
     revision: int = 0
     """0 until the document was accepted into a database."""

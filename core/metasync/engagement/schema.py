@@ -13,7 +13,7 @@ from typing import Any
 
 from marshmallow import INCLUDE, ValidationError, validates_schema
 
-from metasync.contract import Kind, Operation, option
+from metasync.contract import Event, Kind, Operation, option
 from metasync.engagement.defaults import LIMITS, PERCENT_FLOOR
 from metasync.engagement.document import Fault
 from metasync.engagement.fields import (
@@ -357,6 +357,22 @@ class ExporterSection(Section):
             raise _refuse("between", "is not two directories", "`[SOURCE, TARGET]`")
 
 
+class NotifierSection(Section):
+    """One use of a notifier; keys that are not named here are its own."""
+
+    title = "a notifier"
+
+    class Meta:
+        unknown = INCLUDE
+
+    on = option(
+        OneOrMany(Word((one for one in Event if one is not Event.TRIAL), "something to tell")),
+        title="On",
+        help="What is told: a run that failed, a plan that passes a limit, one that waits for approval, a run that went well again after "
+        "one that failed. All, unless said otherwise.",
+    )
+
+
 class DocumentSection(Section):
     """The whole document."""
 
@@ -388,6 +404,11 @@ class DocumentSection(Section):
         Table(OneOrMany(Part(ExporterSection)), "exporter names"),
         title="Exporters",
         help="What is carried across beside attributes, such as passwords.",
+    )
+    notify = option(
+        Table(OneOrMany(Part(NotifierSection)), "notifier names"),
+        title="Notify",
+        help="Who is told when a run fails, a plan waits, or all is well again: by e-mail, by a webhook. See notifications.md.",
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
+from metasync import notifying
 from metasync.contract import Connector, MetasyncError, RunNotice, Stopped, Unavailable, Writes
 from metasync.exporting import home
 from metasync.exporting.lease import DirectoryBusy, DirectoryLease
@@ -401,11 +402,14 @@ class _Batch:
             if not frozen:
                 continue
             made = frozen[0]
-            if made.state == "planned" and auto_approve(workspace, made.id):
-                with workspace.backend.read() as connection:
-                    row = plans.get(connection, workspace.engagement_id, made.id)
-                assert row is not None
-                self._carried.append(row)
+            if made.state == "planned":
+                if auto_approve(workspace, made.id):
+                    with workspace.backend.read() as connection:
+                        row = plans.get(connection, workspace.engagement_id, made.id)
+                    assert row is not None
+                    self._carried.append(row)
+                else:
+                    notifying.plan_waits(workspace, made.id)
             elif made.state == "approved" and made.id not in {row.id for row in self._carried}:
                 with workspace.backend.read() as connection:
                     self._carried += plans.of_ids(connection, workspace.engagement_id, [made.id])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import click
 import pluggy
 from marshmallow import Schema
 
-from metasync.contract import Connector, Dispatcher, Exporter, Matcher, Rewrite, SecretProvider, capabilities
+from metasync.contract import Connector, Dispatcher, Exporter, Matcher, Notifier, Rewrite, SecretProvider, capabilities
 from metasync.contract.hookspecs import CONTRACT_VERSION
 from metasync.expressions import RESERVED
 
@@ -48,6 +48,7 @@ AREAS: Mapping[str, Area] = {
     "matchers": Area(hook="metasync_register_matchers", word="matcher", fits=_subclass(Matcher), expected="a Matcher class"),
     "exporters": Area(hook="metasync_register_exporters", word="exporter", fits=_subclass(Exporter), expected="an Exporter class"),
     "dispatchers": Area(hook="metasync_register_dispatchers", word="dispatcher", fits=_subclass(Dispatcher), expected="a Dispatcher class"),
+    "notifiers": Area(hook="metasync_register_notifiers", word="notifier", fits=_subclass(Notifier), expected="a Notifier class"),
     "commands": Area(
         hook="metasync_register_commands",
         word="command",
@@ -55,6 +56,9 @@ AREAS: Mapping[str, Area] = {
         expected="a click command",
     ),
 }
+
+TAKEN: Mapping[str, Collection[str]] = {"exporter": ("between", "when"), "notifier": ("on",)}
+"""Keys that stand beside a plugin's own options in the document, and are not theirs."""
 
 OLDEST_CONTRACT = 1
 """The oldest contract version that plugins may have been made for."""
@@ -126,17 +130,19 @@ def _named(rules: Area, given: Any) -> dict[str, Any]:
             raise Unfit(f"it registers the rewrite `{name}`, a name that expressions keep for themselves; its author must choose another")
         if name in named:
             raise Unfit(f"it registers the {rules.word} `{name}` twice")
-        if rules.word in ("connector", "matcher", "exporter"):
-            _check_options(f"{rules.word} `{name}`", getattr(thing, "Options", None))
+        if rules.word in ("connector", "matcher", "exporter", "notifier"):
+            _check_options(f"{rules.word} `{name}`", getattr(thing, "Options", None), TAKEN.get(rules.word, ()))
         named[name] = thing
     return named
 
 
-def _check_options(owner: str, options: Any) -> None:
-    """Options are the form, the command line and the docs: every field has a title and a help."""
+def _check_options(owner: str, options: Any, taken: Collection[str]) -> None:
+    """Options are the form, the command line and the docs: every field has a title and a help, and none is one of the document's own."""
     if not (inspect.isclass(options) and issubclass(options, Schema)):
         raise Unfit(f"the {owner} has no `Options`, a class of metasync.contract.Options")
     for key, field_ in options().fields.items():
+        if (field_.data_key or key) in taken:
+            raise Unfit(f"the option `{field_.data_key or key}` of the {owner} has a name that the document keeps for itself")
         for needed in ("title", "help"):
             if not field_.metadata.get(needed):
                 raise Unfit(f"the option `{field_.data_key or key}` of the {owner} has no {needed}")

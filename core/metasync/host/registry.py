@@ -22,7 +22,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from metasync.contract import Connector, Dispatcher, Exporter, Matcher, MetasyncError, Rewrite, SecretProvider, hookspecs
+from metasync.contract import Connector, Dispatcher, Exporter, Matcher, MetasyncError, Notifier, Rewrite, SecretProvider, hookspecs
 from metasync.host import collect, sources
 from metasync.host.info import PluginInfo, State
 from metasync.host.lock import Locked, read_lock
@@ -84,6 +84,7 @@ class Host:
         self.matchers: Mapping[str, type[Matcher]] = MappingProxyType(shelf.things["matchers"])
         self.exporters: Mapping[str, type[Exporter]] = MappingProxyType(shelf.things["exporters"])
         self.dispatchers: Mapping[str, type[Dispatcher]] = MappingProxyType(shelf.things["dispatchers"])
+        self.notifiers: Mapping[str, type[Notifier]] = MappingProxyType(shelf.things["notifiers"])
         self.secret_providers: Mapping[str, type[SecretProvider]] = MappingProxyType(shelf.things["secret_providers"])
         self.commands: Mapping[str, click.Command] = MappingProxyType(shelf.things["commands"])
 

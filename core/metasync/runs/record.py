@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from metasync import notifying, tracing
 from metasync.contract import MetasyncError, RunNotice, Stopped
 from metasync.lease import Lease, LeaseLost
 from metasync.runs.doing import NotYet
@@ -62,22 +63,24 @@ class ActiveRun:
             step_id = rows.begin_step(connection, self.id, name=name, of=of, at=backend.now(connection), batch_id=batch_id)
         outer(0, None, f"{name} {of}")
         self.at_work[step_id] = step
-        try:
-            yield step, replace(self.workspace, report=report)
-        except (Stopped, KeyboardInterrupt):
-            step.state, step.text = "stopped", "asked to stop"
-            raise
-        except MetasyncError as error:
-            step.state, step.text = "failed", str(error)
-            raise
-        except BaseException as error:
-            step.state, step.text = "failed", f"internal error: {type(error).__name__}"
-            raise
-        finally:
-            self.at_work.pop(step_id, None)
-            with backend.write() as connection:
-                at = backend.now(connection)
-                rows.end_step(connection, step_id, state=step.state, done=step.done, total=step.total, text=step.text, at=at)
+        with tracing.step(self.workspace.engagement.name, self.id, kind=name, of=of, batch_id=batch_id) as traced:
+            try:
+                yield step, replace(self.workspace, report=report)
+            except (Stopped, KeyboardInterrupt):
+                step.state, step.text = "stopped", "asked to stop"
+                raise
+            except MetasyncError as error:
+                step.state, step.text = "failed", str(error)
+                raise
+            except BaseException as error:
+                step.state, step.text = "failed", f"internal error: {type(error).__name__}"
+                raise
+            finally:
+                traced(step.state)
+                self.at_work.pop(step_id, None)
+                with backend.write() as connection:
+                    at = backend.now(connection)
+                    rows.end_step(connection, step_id, state=step.state, done=step.done, total=step.total, text=step.text, at=at)
 
     def look(self) -> None:
         """Every few seconds, from the lease's thread: tell how far the steps are, and hear whether the run shall stop."""
@@ -114,7 +117,7 @@ def recorded(workspace: Workspace, kind: str, what: Sequence[str]) -> Iterator[A
     with EngineLease(backend, workspace.engagement.name, on_beat=watch) as lease:
         with backend.write("run.begin") as connection:
             now = backend.now(connection)
-            rows.abandon(connection, engagement_id, text=INTERRUPTED, at=now)
+            left = rows.abandon(connection, engagement_id, text=INTERRUPTED, at=now)
             run_id = rows.begin(connection, engagement_id, kind=kind, what=what, author=workspace.author, at=now)
             note_begin(connection, workspace, run_id, kind, what)
         run = ActiveRun(id=run_id, workspace=replace(workspace, backend=backend.guarded(lease.check)))
@@ -122,6 +125,8 @@ def recorded(workspace: Workspace, kind: str, what: Sequence[str]) -> Iterator[A
         tell(run, "metasync_run_started", what)
         try:
             with ended(run):
+                for number in left:
+                    is_over(workspace, number)
                 yield run
         finally:
             if lease.lost.is_set():
@@ -167,6 +172,12 @@ def note_end(connection: Connection, run: ActiveRun) -> None:
     audit.append(connection, workspace.engagement_id, workspace.author, "run ended", f"run {run.id}", detail)
 
 
+def is_over(workspace: Workspace, run_id: int) -> None:
+    """After a run was recorded as ended, well or not: it is traced, and people are notified where they should know."""
+    tracing.run_ended(workspace, run_id)
+    notifying.run_ended(workspace, run_id)
+
+
 def tell(run: ActiveRun, hook: str, what: Sequence[str]) -> None:
     """Let plugins know that a run begins, or how it ended."""
     workspace = run.workspace
@@ -180,3 +191,5 @@ def tell(run: ActiveRun, hook: str, what: Sequence[str]) -> None:
         text=run.error or "",
     )
     workspace.host.tell(hook, notice=notice)
+    if hook == "metasync_run_finished":
+        is_over(workspace, run.id)

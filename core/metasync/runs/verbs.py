@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from metasync import notifying
 from metasync.exporting import home
 from metasync.exporting.windows import opens
 from metasync.planning import PlanSummary, auto_approve
@@ -207,10 +208,9 @@ def _decide(workspace: Workspace, plan: PlanSummary, *, approve: bool, reason: s
         return Waits.STAGING
     if auto_approve(workspace, plan.id):
         return None
-    if plan.exceeded:
-        return Waits.LIMIT
-    if not approve:
-        return Waits.APPROVAL
+    if plan.exceeded or not approve:
+        notifying.plan_waits(workspace, plan.id)
+        return Waits.LIMIT if plan.exceeded else Waits.APPROVAL
     approve_plan(workspace, plan.id, reason=reason or "approved by `run --approve`")
     return None
 

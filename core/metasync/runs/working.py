@@ -24,7 +24,7 @@ from metasync.runs.doing import NotYet
 from metasync.runs.lease import EngineBusy, EngineLease
 from metasync.runs.outcome import RunOutcome
 from metasync.runs.queued import Queued
-from metasync.runs.record import ActiveRun, ended, note_begin, note_end, tell
+from metasync.runs.record import ActiveRun, ended, is_over, note_begin, note_end, tell
 from metasync.runs.steps import WORK
 from metasync.runs.verbs import VERBS, Telling
 from metasync.store import batches, queue
@@ -235,9 +235,11 @@ def _begin(run: ActiveRun, row: rows.RunRow) -> None:
     workspace = run.workspace
     with workspace.backend.write("queue.begin", durable=True) as connection:
         now = workspace.backend.now(connection)
-        rows.abandon(connection, workspace.engagement_id, text="its process ended before it did", at=now)
+        left = rows.abandon(connection, workspace.engagement_id, text="its process ended before it did", at=now)
         rows.take_up(connection, run.id, at=now)
         note_begin(connection, workspace, run.id, row.kind, row.what)
+    for number in left:
+        is_over(workspace, number)
     tell(run, "metasync_run_started", row.what)
 
 

@@ -111,6 +111,12 @@ def newest_of(connection: Connection, engagement_id: int, actions: Collection[st
     return {row.subject: AuditRow(**row._mapping) for row in connection.execute(query)}
 
 
+def about(connection: Connection, engagement_id: int, action: str, subject: str) -> list[AuditRow]:
+    """Every row with this action about this subject, in their order."""
+    query = select(audit).where(audit.c.engagement_id == engagement_id, audit.c.action == action, audit.c.subject == subject)
+    return [AuditRow(**row._mapping) for row in connection.execute(query.order_by(audit.c.seq))]
+
+
 def verify(connection: Connection) -> list[Broken]:
     """Every row that was edited, and every place where rows were deleted or reordered; empty: the chain holds."""
     broken: list[Broken] = []

@@ -59,6 +59,12 @@ class Backend(ABC):
         other.guard = guard
         return other
 
+    def unguarded(self) -> Self:
+        """The same database for what is no part of the work under a lease, and may outlast it."""
+        other = copy(self)
+        other.guard = _anybody
+        return other
+
     @abstractmethod
     def read(self) -> AbstractContextManager[Connection]:
         """One consistent view, for as long as the context lasts. Keep it short: an open view keeps old pages alive."""

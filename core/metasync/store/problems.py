@@ -1,4 +1,5 @@
-"""Queries of problems: what a person should know, by area (import, synchronise, ...) and of what (a directory, profile or wave)."""
+"""Queries of problems: what a person should know, by area (import, synchronise, ...) and of what (a directory, profile,
+wave or notifier)."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ from metasync.store.tables import change, directory, pending, pending_member, pr
 IMPORT = "import"
 SYNCHRONISE = "synchronise"
 EXPORT = "export"
+NOTIFY = "notify"
 AREAS = (IMPORT, SYNCHRONISE, "plan", EXPORT, "undo", "wave")
+"""What may be wrong with the work itself: of a directory, profile or wave."""
 NOT_IMPORTED = "not imported"
 """Code of the problem of a directory whose last import did not come to its end."""
 REFUSED = ("rejected", "conflict", "not begun", "retried", "unknown", "not_reimported")
@@ -197,6 +200,12 @@ def not_imported(connection: Connection, engagement_id: int) -> dict[str, str]:
         problem.c.engagement_id == engagement_id, problem.c.area == IMPORT, problem.c.code == NOT_IMPORTED
     )
     return {row.of: row.text for row in connection.execute(query)}
+
+
+def standing(connection: Connection, engagement_id: int, area: str) -> set[str]:
+    """Of what problems stand in one area."""
+    query = select(problem.c.of).where(problem.c.engagement_id == engagement_id, problem.c.area == area).distinct()
+    return set(connection.execute(query).scalars())
 
 
 def new_errors(connection: Connection, engagement_id: int, run_id: int, began: datetime) -> int:

@@ -11,6 +11,9 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from metasync.store import tables
 
+LOOKED_BACK = 1000
+"""So many runs of a kind are looked through for the one before."""
+
 _run = tables.run.c
 _step = tables.step.c
 
@@ -177,6 +180,14 @@ def newest(connection: Connection, engagement_id: int, *, limit: int = 20, kinds
     if wanted := list(kinds):
         query = query.where(_run.kind.in_(wanted))
     return [_as_run(row) for row in connection.execute(query.order_by(_run.id.desc()).limit(limit))]
+
+
+def before(connection: Connection, engagement_id: int, row: RunRow, states: Sequence[str]) -> RunRow | None:
+    """The run before this one that was of the same kind and of the same, and ended in one of these states."""
+    like = (_run.engagement_id == engagement_id, _run.kind == row.kind, _run.state.in_(states), _run.id < row.id)
+    query = select(_run.id, _run.what).where(*like).order_by(_run.id.desc()).limit(LOOKED_BACK)
+    number = next((one.id for one in connection.execute(query) if tuple(one.what) == tuple(row.what)), None)
+    return None if number is None else get(connection, engagement_id, number)
 
 
 def in_states(connection: Connection, engagement_id: int, states: Sequence[str], *, limit: int = 20) -> list[RunRow]:

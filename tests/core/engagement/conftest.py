@@ -18,6 +18,8 @@ from metasync.contract import (
     Intent,
     Lookup,
     Matcher,
+    Notification,
+    Notifier,
     Null,
     Operation,
     Options,
@@ -132,6 +134,17 @@ class Passwords(Exporter):
         raise NotImplementedError
 
 
+class NoteOptions(Options):
+    to = option(fields.String(required=True), title="To", help="Whom it is for.")
+
+
+class Note(Notifier):
+    name, title, Options = "note", "A note", NoteOptions
+
+    def notify(self, notification: Notification) -> None:
+        raise NotImplementedError
+
+
 def rewrite(name: str, *parameters: Parameter, **more: Any) -> Rewrite:
     return Rewrite(name=name, function=lambda value, *_: value, help="h", example=("a", "a"), parameters=parameters, **more)
 
@@ -150,6 +163,10 @@ class Stubs:
     @hookimpl
     def metasync_register_exporters(self) -> Sequence[type[Exporter]]:
         return [Passwords]
+
+    @hookimpl
+    def metasync_register_notifiers(self) -> Sequence[type[Notifier]]:
+        return [Note]
 
     @hookimpl
     def metasync_register_rewrites(self) -> Sequence[Rewrite]:

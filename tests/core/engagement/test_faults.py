@@ -139,6 +139,13 @@ ROWS = [
     ("profiles:", "exporters: {passwords: {between: [ad, crm]}}\nprofiles:", 6, "exporters.passwords.between[1]", "no directory `crm`", "`ad`"),
     ("profiles:", "exporters: {passwords: {between: [ad, hr], every: x}}\nprofiles:", 6, "exporters.passwords.every", "integer", "Seconds"),
     ("profiles:", "exporters: {passwords: {between: [ad, hr], when: 'a b'}}\nprofiles:", 6, "exporters.passwords.when", "", ""),
+    # notify
+    ("profiles:", "notify: {nota: {to: ann}}\nprofiles:", 6, "notify.nota", "no notifier `nota`", "`note`"),
+    ("profiles:", "notify: {note: {}}\nprofiles:", 6, "notify.note.to", "is missing", "Whom"),
+    ("profiles:", "notify: {note: {to: ann, cc: bob}}\nprofiles:", 6, "notify.note.cc", "not known here", "`to`"),
+    ("profiles:", "notify: {note: {to: ann, on: [fail]}}\nprofiles:", 6, "notify.note.on[0]", "not something to tell", "`failed`"),
+    ("profiles:", "notify: {note: {to: ann, on: trial}}\nprofiles:", 6, "notify.note.on", "not something to tell", "`approval`"),
+    ("profiles:", "notify: {note: [{to: ann}, {to: bob, on: []}]}\nprofiles:", 6, "notify.note[1].on", "is empty", "a list"),
     # what must be there
     ('engagement: small\n', "", 1, "engagement", "is missing", "name"),
     ("engagement: small", "engagement: sm all", 1, "engagement", "not a name", "letters"),

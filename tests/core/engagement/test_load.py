@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from metasync.contract import Kind, Operation, SecretReference
-from metasync.engagement.load import check, read
+from metasync.contract import Event, Kind, Operation, SecretReference
+from metasync.engagement.load import check, parse, read
 from metasync.engagement.model import (
     Action,
     Approval,
@@ -22,6 +22,7 @@ from metasync.engagement.model import (
     Mapping_,
     MatchRule,
     Merge,
+    NotifierUse,
     Origin,
     PasswordPolicy,
     Place,
@@ -159,6 +160,20 @@ def test_waves_and_exporters(example: Engagement) -> None:
     )
 
 
+def test_notifiers(host: Host, tmp_path: Path) -> None:
+    text = FURTHER.partition("exporters:")[0] + "notify:\n  note:\n    - {to: ann}\n    - {to: bob, on: [failed, limit]}\n"
+    engagement = check(parse(text, str(tmp_path / "engagement.yaml")), host)
+    assert engagement.notifiers == (
+        NotifierUse(
+            name="note",
+            notifier="note",
+            on=frozenset({Event.FAILED, Event.LIMIT, Event.APPROVAL, Event.RECOVERED}),
+            options={"to": "ann"},
+        ),
+        NotifierUse(name="note 2", notifier="note", on=frozenset({Event.FAILED, Event.LIMIT}), options={"to": "bob"}),
+    )
+
+
 def test_what_does_not_act_yet_is_named_with_its_line(example: Engagement) -> None:
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     assert [notice.key for notice in example.notices] == ["profiles.staff.schedule"]
@@ -212,8 +227,6 @@ exporters:
 
 
 def test_every_further_key(host: Host, tmp_path: Path, checked: object) -> None:
-    from metasync.engagement.load import parse
-
     text = FURTHER.partition("exporters:")[0]
     engagement = check(parse(text, str(tmp_path / "engagement.yaml")), host)
     ad, new = engagement.directories["ad"], engagement.profiles["new"]

@@ -26,6 +26,7 @@ def test_every_part_of_the_document_is_there_once() -> None:
         "profiles.NAME.map.NAME",
         "profiles.NAME.limits.NAME",
         "exporters.NAME[]",
+        "notify.NAME[]",
         "waves.NAME",
     } <= set(paths)
     assert len(paths) == len(set(paths))

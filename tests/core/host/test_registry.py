@@ -170,6 +170,28 @@ def test_an_option_without_help_breaks_its_connector() -> None:
     assert "option `path` of the matcher `bare` has no title" in Host.of(Plugin()).plugins[0].reason
 
 
+def test_an_option_that_the_document_keeps_for_itself_breaks_its_notifier() -> None:
+    from marshmallow import fields
+
+    from metasync.contract import Notification, Notifier, Options, option
+
+    class OnOptions(Options):
+        events = option(fields.String(data_key="on"), title="On", help="When.")
+
+    class Bell(Notifier):
+        name, title, Options = "bell", "t", OnOptions
+
+        def notify(self, notification: Notification) -> None:
+            raise NotImplementedError
+
+    class Plugin:
+        @hookimpl
+        def metasync_register_notifiers(self) -> list[type[Notifier]]:
+            return [Bell]
+
+    assert "option `on` of the notifier `bell` has a name that the document keeps" in Host.of(Plugin()).plugins[0].reason
+
+
 def test_an_editable_install_is_refused_outside_of_development(site: Path, install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("probe", editable=True)
     monkeypatch.delenv("METASYNC_DEVELOPMENT", raising=False)

@@ -1,0 +1,1 @@
+"""Notifications by webhook: one signed POST of JSON over HTTPS for each."""
