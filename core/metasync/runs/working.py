@@ -28,7 +28,7 @@ from metasync.store import runs as rows
 from metasync.store.backend import Backend
 from metasync.store.batches import BatchRow
 from metasync.store.errors import StoreError
-from metasync.words import failure
+from metasync.words import failure, writes
 from metasync.workspace import Workspace
 
 SLICE = 30.0
@@ -96,7 +96,7 @@ def _export(workspace: Workspace, row: BatchRow) -> bool:
     watch = _Watch(run, workspace.stop)
     with watch, run.step("export", row.of, batch_id=row.id) as (step, reporting):
         outcome = work_export(reporting, row.id, row.nonce, slice_seconds=SLICE)
-        step.text = "; ".join(outcome.unavailable.values())
+        step.text = "; ".join(outcome.unavailable.values()) or (writes(outcome.counts) if outcome.later is None else "")
         if outcome.unavailable:
             step.state = "failed"
     busy = not outcome.counts and not outcome.unavailable and outcome.later is None
