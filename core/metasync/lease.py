@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from sqlalchemy import Connection
 
@@ -35,6 +35,9 @@ class LeaseLost(MetasyncError):
 class Lease:
     """Held while its context lasts; `lost` is set as soon as it is known that somebody else holds it."""
 
+    transaction: ClassVar[str] = ""
+    """The name of the one that takes it, in `metasync.faults`."""
+
     def __init__(self, backend: Backend, name: str, on_beat: Callable[[Lease], None] | None = None) -> None:
         """`on_beat` is called in the lease's thread after every beat, also after the one that found it lost."""
         self._backend = backend
@@ -49,7 +52,7 @@ class Lease:
 
     def __enter__(self) -> Self:
         asked = time.monotonic()
-        with self._backend.write(durable=True) as connection:
+        with self._backend.write(self.transaction, durable=True) as connection:
             self.fence = self._take(connection, self._backend.now(connection) + TTL)
         self._until = asked + TTL.total_seconds()
         self._thread = threading.Thread(target=self._beat, name=f"lease {self.name}", daemon=True)

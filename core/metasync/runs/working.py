@@ -48,6 +48,8 @@ class Taken(MetasyncError):
 class BatchLease(Lease):
     """Held while one batch is worked; kept in the batch's own row."""
 
+    transaction = "queue.take"
+
     def __init__(self, backend: Backend, batch_id: int, on_beat: Callable[[Lease], None]) -> None:
         super().__init__(backend, f"batch {batch_id}", on_beat)
         self._batch_id = batch_id
