@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 from sqlalchemy import select
 
+from metasync import lease, liveness
 from metasync.contract import Dispatcher, Kind, MetasyncError, Stopped
 from metasync.runs import installation as installing
 from metasync.runs import queue as ordering
@@ -367,9 +368,16 @@ def test_a_dispatcher_that_loses_a_nudge_is_nudged_again(engine: Engine, monkeyp
     monkeypatch.setattr(installing, "AGAIN", timedelta(0))
     installation.sweep(workspace)
     assert Forgetful.told == [found.batch] * 3, "nobody took it, so it got lost"
+    monkeypatch.setattr(installing, "AGAIN", timedelta(hours=1))
+    with engine.backend.write() as connection:
+        now = engine.backend.now(connection) + lease.TTL
+        assert queue.take(engine.backend, connection, found.batch, owner=f"{liveness.machine()}:4194305:1", until=now, now=now)
+    for _ in range(3):
+        installation.sweep(workspace)
+    assert Forgetful.told == [found.batch] * 4, "whoever was told took it, and died: that is told at once, and once"
     drain(workspace)
     installation.sweep(workspace)
-    assert Forgetful.told == [found.batch] * 3, "it is done"
+    assert Forgetful.told == [found.batch] * 4, "it is done"
 
 
 def test_a_database_that_was_away_is_no_attempt_of_the_step_that_it_ended(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
