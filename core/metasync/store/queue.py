@@ -122,14 +122,13 @@ def to_nudge(connection: Connection, engagement_id: int, *, now: datetime, since
     """What may be worked and nobody was told of since then, or since whoever was told took it and died. `lasts`: how long a lease does."""
     found = runnable(connection, engagement_id, now=now)
     query = select(batch.c.id, batch.c.nudged, batch.c.lease_until).where(batch.c.id.in_([one.id for one in found]))
-    due = {row.id for row in connection.execute(query) if _untold(row, since, lasts)}
+    due = {number for number, nudged, until in connection.execute(query) if _untold(nudged, since, until and until - lasts)}
     return [one for one in found if one.id in due]
 
 
-def _untold(row: Row[Any], since: datetime, lasts: timedelta) -> bool:
-    if row.nudged is None or row.nudged <= since:
-        return True
-    return row.lease_until is not None and row.nudged <= row.lease_until - lasts
+def _untold(nudged: datetime | None, since: datetime, beat: datetime | None) -> bool:
+    """`beat`: when whoever took it and died was known to live last."""
+    return nudged is None or nudged <= since or (beat is not None and nudged <= beat)
 
 
 def set_nudged(connection: Connection, batch_ids: Sequence[int], *, at: datetime) -> None:
