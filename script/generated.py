@@ -229,7 +229,7 @@ def verbs(command: click.Command, path: str) -> Iterator[str]:
     context = click.Context(command, info_name=path, color=False)
     shown = {one.name for one in common_options()}
     usage = " ".join(piece for piece in command.collect_usage_pieces(context) if piece != "[OPTIONS]")
-    own = [one for one in command.params if isinstance(one, click.Option) and one.name not in shown]
+    own = [one for one in command.params if isinstance(one, click.Option) and one.name not in shown and not one.hidden]
     yield f"```\n{' '.join(filter(None, (path, '[OPTIONS]' if own else '', usage)))}\n```"
     yield help_of(command)
     if own:

@@ -35,8 +35,8 @@ class LeaseLost(MetasyncError):
 class Lease:
     """Held while its context lasts; `lost` is set as soon as it is known that somebody else holds it."""
 
-    taking: ClassVar[str] = ""
-    """The transaction in which it is taken, for `metasync.faults`."""
+    transaction: ClassVar[str] = ""
+    """The name of the one that takes it, in `metasync.faults`."""
 
     def __init__(self, backend: Backend, name: str, on_beat: Callable[[Lease], None] | None = None) -> None:
         """`on_beat` is called in the lease's thread after every beat, also after the one that found it lost."""
@@ -52,7 +52,7 @@ class Lease:
 
     def __enter__(self) -> Self:
         asked = time.monotonic()
-        with self._backend.write(self.taking, durable=True) as connection:
+        with self._backend.write(self.transaction, durable=True) as connection:
             self.fence = self._take(connection, self._backend.now(connection) + TTL)
         self._until = asked + TTL.total_seconds()
         self._thread = threading.Thread(target=self._beat, name=f"lease {self.name}", daemon=True)

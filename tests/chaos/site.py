@@ -53,6 +53,8 @@ class Site(ABC):
         self.answers: list[Answer] = []
         self.not_ours: set[str] = set()
         """Who is in the target by a run that a restored database does not know of: where marks do not tell, he is kept when he leaves."""
+        self.variables: dict[str, str] = {}
+        """Further ones of the environment of every command."""
         self.approved_before: set[str] = set()
         """Tags of changes whose approval went with a database that gave way to an older state."""
 
@@ -69,6 +71,7 @@ class Site(ABC):
             "METASYNC_DEVELOPMENT": "1",
             "METASYNC_ENGAGEMENT": str(self.written),
             "PYTHONUTF8": "1",
+            **self.variables,
         }
         return self.stable.start(command, cwd=self.folder, environment=environment, typed=typed, limits=limits)
 

@@ -42,7 +42,8 @@ def failed_and_typed_again(story: Story, place: Place, action: str) -> list[str]
 
 def test_the_story_reaches_every_point(story: Story) -> None:
     reached = {name for moment in story.moments for name in moment.reached}
-    assert reached == set(fault.POINTS)
+    # The queue has a story of its own, of several processes: `test_queue`.
+    assert reached == {name for name in fault.POINTS if not name.startswith("queue.")}
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -146,6 +146,6 @@ def test_every_place_in_the_source_is_in_the_list_and_the_other_way_round() -> N
     source = "\n".join(path.read_text(encoding="utf-8") for path in ENGINE.rglob("*.py") if path.name != "faults.py")
     called = set(re.findall(r'fault\.point\("([^"]+)"', source))
     named = set(re.findall(r'\.write\("([a-z_]+\.[a-z_]+)"', source)) | set(re.findall(r'else "(plan\.freeze)"', source))
-    named |= set(re.findall(r'taking: ClassVar\[str\] = "([a-z_]+\.[a-z_]+)"', source))
+    named |= set(re.findall(r'transaction = "([a-z_]+\.[a-z_]+)"', source))
     assert called == set(fault.STEPS)
     assert named == set(fault.TRANSACTIONS)

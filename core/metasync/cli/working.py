@@ -123,9 +123,7 @@ def settings_of(session: Session, documents: Sequence[Path]) -> list[service.Set
     dispatch = session.dispatch if session.dispatch != "inline" else "celery" if session.broker else "database"
     session.dispatch = dispatch
     settings = [replace(session.settings, engagement=one) for one in documents or (session.engagement,)]
-    for one in settings:
-        with service.open_workspace(one):
-            pass
+    service.listens(settings)
     return settings
 
 

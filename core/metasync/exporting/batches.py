@@ -10,7 +10,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -43,10 +43,6 @@ if TYPE_CHECKING:
 
 PATIENCE = timedelta(minutes=2)
 """How long one export waits in all for changes that may be tried again later; the others are left for the next one."""
-
-
-Told = Callable[[Workspace], AbstractContextManager[Workspace]]
-"""Has what is done inside recorded; gives the workspace that reports there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +87,10 @@ class ExportOutcome:
     def waiting_plans(self) -> tuple[int, ...]:
         """Exporters' plans that wait for a person."""
         return tuple(one.id for one in self.exporters if one.state == "planned")
+
+
+Told = Callable[[Workspace, Callable[[Workspace], ExportOutcome]], ExportOutcome]
+"""Does an export, and records that it is done."""
 
 
 def export(workspace: Workspace, run_id: int, plan_ids: Collection[int], *, patience: timedelta = PATIENCE) -> ExportOutcome:
@@ -155,7 +155,7 @@ def prepare(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> lis
 def work(workspace: Workspace, batch_id: int, nonce: str, *, patience: timedelta = PATIENCE) -> ExportOutcome:
     """Work one batch to its end. Safe to call twice, late, or with a nonce that was forged: it takes only what the ledger allows."""
     try:
-        return _work(workspace, batch_id, nonce, patience, None, nullcontext)
+        return _work(workspace, batch_id, nonce, patience, None, lambda inside, export: export(inside))
     except (DirectoryBusy, LeaseLost) as error:
         with workspace.backend.read() as connection:
             batch = batch_rows.get(connection, batch_id)
@@ -165,7 +165,7 @@ def work(workspace: Workspace, batch_id: int, nonce: str, *, patience: timedelta
 
 def work_slice(workspace: Workspace, batch_id: int, nonce: str, seconds: float, told: Told) -> ExportOutcome:
     """Work one batch, and give it back after so long, committed and ready for whoever comes next; also where it waits for what may be tried
-    again. What is done is done inside of `told`, once the directory is ours. Raises `DirectoryBusy` and `LeaseLost`."""
+    again. `told` is handed the work once the directory is ours, to do it and to record that. Raises `DirectoryBusy` and `LeaseLost`."""
     return _work(workspace, batch_id, nonce, PATIENCE, seconds, told)
 
 
@@ -177,10 +177,10 @@ def _work(workspace: Workspace, batch_id: int, nonce: str, patience: timedelta, 
         chosen = plans.of_ids(connection, workspace.engagement_id, batch_rows.plans_of(connection, batch_id))
     assert batch.directory_id is not None
     directory = workspace.directory_name(batch.directory_id)
-    with DirectoryLease(workspace.backend, workspace.engagement.name, directory) as lease, told(workspace) as inside:
-        inside.backend.gather_statistics()
+    with DirectoryLease(workspace.backend, workspace.engagement.name, directory) as lease:
+        workspace.backend.gather_statistics()
         until = time.monotonic() + slice_seconds if slice_seconds is not None else None
-        return _Batch(inside, batch, directory, chosen, lease, patience, until).work()
+        return told(workspace, lambda inside: _Batch(inside, batch, directory, chosen, lease, patience, until).work())
 
 
 def settle(workspace: Workspace, directory: str, run_id: int) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from metasync import liveness
 from metasync.contract import Dispatcher, MetasyncError, RunBatch
-from metasync.lease import Lease
+from metasync.lease import TTL, Lease
 from metasync.opening import Settings, open_workspace
 from metasync.runs.dispatch import make_dispatcher
 from metasync.store import leases, queue, revisions
@@ -92,7 +92,7 @@ class Installation:
         dispatcher = self.dispatcher(workspace)
         with workspace.backend.read() as connection:
             now = workspace.backend.now(connection)
-            found = queue.to_nudge(connection, workspace.engagement_id, now=now, since=now - AGAIN)
+            found = queue.to_nudge(connection, workspace.engagement_id, now=now, since=now - AGAIN, lasts=TTL)
         for row in found:
             try:
                 dispatcher.nudge(row.run_id, row.id, row.nonce)

@@ -115,8 +115,13 @@ def dispatcher_of(settings: Sequence[Settings]) -> tuple[type[Dispatcher], list[
             cls = dispatcher_class(workspace.dispatch, workspace.host.dispatchers)
             if cls is None:
                 raise MetasyncError(NO_WORKER)
+            cls(_nobody, workspace.queue)  # says now what it lacks, and not to a log
             found.append((cls, workspace.queue))
     return found[0][0], [told for _, told in found]
+
+
+def _nobody(run: int, batch: int, nonce: str) -> None:
+    raise MetasyncError("this process works no batches")
 
 
 def listens(settings: Sequence[Settings]) -> bool:

@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import Connection
 
 from metasync import logs
 from metasync.contract import MetasyncError, Stopped
-from metasync.exporting.batches import work_slice
+from metasync.exporting.batches import ExportOutcome, work_slice
 from metasync.exporting.lease import DirectoryBusy
 from metasync.lease import HEARTBEAT, Lease, LeaseLost
 from metasync.runs.doing import NotYet
@@ -32,7 +32,7 @@ from metasync.store import runs as rows
 from metasync.store.backend import Backend
 from metasync.store.batches import BatchRow
 from metasync.store.errors import StoreError
-from metasync.words import failure
+from metasync.words import failure, writes
 from metasync.workspace import Workspace
 
 SLICE = 30.0
@@ -52,7 +52,7 @@ class Taken(MetasyncError):
 class BatchLease(Lease):
     """Held while one batch is worked; kept in the batch's own row."""
 
-    taking: ClassVar[str] = "queue.take"
+    transaction = "queue.take"
 
     def __init__(self, backend: Backend, batch_id: int, on_beat: Callable[[Lease], None]) -> None:
         super().__init__(backend, f"batch {batch_id}", on_beat)
@@ -105,11 +105,13 @@ def _export(workspace: Workspace, row: BatchRow) -> bool:
     assert of is not None
     run = ActiveRun(id=row.run_id, workspace=replace(workspace, stop=threading.Event(), author=of.author))
 
-    @contextmanager
-    def told(inside: Workspace) -> Iterator[Workspace]:
+    def told(inside: Workspace, export: Callable[[Workspace], ExportOutcome]) -> ExportOutcome:
         with _watched(run, workspace.stop), run.step("export", row.of, batch_id=row.id) as (step, reporting):
-            yield reporting
-            step.text = step.now
+            outcome = export(reporting)
+            step.text = "; ".join(outcome.unavailable.values()) or (writes(outcome.counts) if outcome.later is None else "")
+            if outcome.unavailable:
+                step.state = "failed"
+            return outcome
 
     try:
         outcome = work_slice(run.workspace, row.id, row.nonce, SLICE, told)

@@ -7,10 +7,10 @@ waits for these; the end of each makes it ready again. Whoever is killed leaves 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, select, update
 
 from metasync import liveness
 from metasync.store.backend import Backend
@@ -116,12 +116,17 @@ def close(connection: Connection, run_id: int, *, result: Mapping[str, Any]) -> 
     connection.execute(update(batch).where(left).values(**values))
 
 
-def to_nudge(connection: Connection, engagement_id: int, *, now: datetime, since: datetime) -> list[BatchRow]:
-    """What may be worked and nobody was told of since then."""
+def to_nudge(connection: Connection, engagement_id: int, *, now: datetime, since: datetime, lasts: timedelta) -> list[BatchRow]:
+    """What may be worked and nobody was told of since then, or since whoever was told took it and died. `lasts`: how long a lease does."""
     found = runnable(connection, engagement_id, now=now)
-    nudged = select(batch.c.id).where(batch.c.id.in_([one.id for one in found]), or_(batch.c.nudged.is_(None), batch.c.nudged <= since))
-    due = set(connection.execute(nudged).scalars())
+    query = select(batch.c.id, batch.c.nudged, batch.c.lease_until).where(batch.c.id.in_([one.id for one in found]))
+    due = {number for number, nudged, until in connection.execute(query) if _untold(nudged, since, until and until - lasts)}
     return [one for one in found if one.id in due]
+
+
+def _untold(nudged: datetime | None, since: datetime, beat: datetime | None) -> bool:
+    """`beat`: when whoever took it and died was known to live last."""
+    return nudged is None or nudged <= since or (beat is not None and nudged <= beat)
 
 
 def set_nudged(connection: Connection, batch_ids: Sequence[int], *, at: datetime) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-import time
+import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -127,7 +127,8 @@ class CountingTarget(Connector):
 
     def _pause(self) -> None:
         if self.options["delay"]:
-            time.sleep(self.options["delay"] / 2000)
+            # Not time.sleep, which fails where a library shows this process another time.
+            threading.Event().wait(self.options["delay"] / 2000)
 
     def _apply(self, connection: sqlite3.Connection, change: Change) -> str:
         if change.operation is Operation.CREATE:

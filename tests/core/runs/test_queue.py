@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from sqlalchemy import select
 
-from metasync import overview
-from metasync.contract import Kind, MetasyncError, Stopped
+from metasync import lease, liveness, overview
+from metasync.contract import Dispatcher, Kind, MetasyncError, Stopped
+from metasync.runs import installation as installing
 from metasync.runs import queue as ordering
 from metasync.runs import run as running
 from metasync.runs import steps, working
 from metasync.runs.dispatch import make_dispatcher
+from metasync.runs.installation import Installation
 from metasync.runs.lease import EngineBusy, EngineLease
 from metasync.runs.outcome import RunOutcome, Waits
 from metasync.runs.queue import Ordered, order
 from metasync.runs.verbs import apart
-from metasync.store import audit, batches, queue
+from metasync.store import audit, batches, queue, tables
 from metasync.store import runs as rows
+from metasync.store.errors import StoreError
 from metasync.synchronising import partitions
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
@@ -370,6 +375,80 @@ def test_a_synchronisation_in_parts_comes_to_the_same_plan(tmp_path: Path, hr: M
             engine.close()
     assert planned[0] == planned[1]
     assert len(planned[0]) == 4, "whoever was changed behind our back"
+
+
+class Forgetful(Dispatcher):
+    """Takes each nudge, and brings none; the first one it cannot take."""
+
+    name = "forgetful"
+    title = "A broker that is wiped"
+    told: ClassVar[list[int]] = []
+
+    def nudge(self, run: int, batch: int, nonce: str) -> None:
+        self.told.append(batch)
+        if len(self.told) == 1:
+            raise OSError("it is down")
+
+
+def test_a_dispatcher_that_loses_a_nudge_is_nudged_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Forgetful, "told", [])
+    monkeypatch.setattr(engine.workspace.host, "dispatchers", {"forgetful": Forgetful})
+    workspace = replace(engine.workspace, dispatch="forgetful")
+    found = ordered_run(workspace)
+    ordering.nudge(found, workspace)
+    installation = Installation([], threading.Event(), lambda run, batch, nonce: None)
+    for _ in range(3):
+        installation.sweep(workspace)
+    assert Forgetful.told == [found.batch] * 2, "what was not taken is told again at once, what was taken not so soon"
+    monkeypatch.setattr(installing, "AGAIN", timedelta(0))
+    installation.sweep(workspace)
+    assert Forgetful.told == [found.batch] * 3, "nobody took it, so it got lost"
+    monkeypatch.setattr(installing, "AGAIN", timedelta(hours=1))
+    with engine.backend.write() as connection:
+        now = engine.backend.now(connection) + lease.TTL
+        assert queue.take(engine.backend, connection, found.batch, owner=f"{liveness.machine()}:4194305:1", until=now, now=now)
+    for _ in range(3):
+        installation.sweep(workspace)
+    assert Forgetful.told == [found.batch] * 4, "whoever was told took it, and died: that is told at once, and once"
+    drain(workspace)
+    installation.sweep(workspace)
+    assert Forgetful.told == [found.batch] * 4, "it is done"
+
+
+def test_a_database_that_was_away_is_no_attempt_of_the_step_that_it_ended(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = of(engine)
+    found = ordered_run(workspace)
+    real, tried = steps.synchronise, []
+
+    def away(*given: Any) -> Any:
+        tried.append(1)
+        if len(tried) <= 2 * working.ATTEMPTS:
+            raise StoreError("the server went away")
+        return real(*given)
+
+    monkeypatch.setattr(steps, "synchronise", away)
+
+    def choose(some: list[batches.BatchRow]) -> batches.BatchRow:
+        while some[0].kind == "synchronise" and len(tried) < 2 * working.ATTEMPTS:
+            with pytest.raises(StoreError):
+                working.work(workspace, some[0].id, some[0].nonce)
+        return some[0]
+
+    drain(workspace, choose)
+    assert outcome(workspace, found).written == {"confirmed": 2}
+
+
+def test_a_worker_is_known_to_those_whose_engagement_it_works_for_and_forgotten_when_it_ends(engine: Engine) -> None:
+    def known(engagement_id: int) -> int:
+        with engine.backend.read() as connection:
+            return len(queue.workers(connection, engagement_id, engine.backend.now(connection)))
+
+    mine = engine.workspace.engagement_id
+    with installing.Presence(engine.workspace):
+        assert (known(mine), known(mine + 1)) == (1, 0)
+    assert known(mine) == 0
+    with engine.backend.read() as connection:
+        assert connection.execute(select(tables.lease).where(tables.lease.c.name.like("worker/%"))).all() == []
 
 
 def test_no_worker_is_of_use_to_inline() -> None:

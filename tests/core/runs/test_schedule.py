@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from metasync.contract import Kind
+from metasync.lease import LeaseLost
 from metasync.runs import schedule, scheduler, working
 from metasync.runs.schedule import Last
-from metasync.store import queue
+from metasync.runs.scheduler import OneIsActive, SchedulerLease
+from metasync.store import leases, queue
 from metasync.store import runs as rows
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
@@ -168,3 +170,16 @@ def test_a_missed_start_that_shall_be_skipped_waits_for_the_next_one(engine: Eng
     assert clock.tick() == []
     assert clock.tick(180) == [], "it is eight o'clock, and nobody was there at six"
     assert clock.tick(22 * 60) == ["people"]
+
+
+def test_a_scheduler_that_stood_still_and_was_taken_over_from_puts_nothing_on_the_queue(engine: Engine) -> None:
+    clock = clock_of(engine, "every 15 minutes")
+    with SchedulerLease(engine.backend) as mine:
+        workspace = replace(clock.workspace, backend=engine.backend.guarded(mine.check))
+        with engine.backend.write() as connection:
+            leases.take(connection, "scheduler", owner="elsewhere:1:1", until=engine.backend.now(connection) + MINUTE)
+        with pytest.raises(LeaseLost):
+            scheduler.tick(workspace)
+        with pytest.raises(OneIsActive, match="takes over when it ends"), SchedulerLease(engine.backend):
+            pass
+    assert clock.runs() == []
