@@ -330,6 +330,7 @@ def test_killed_at_every_point_of_the_queue_nothing_is_lost_and_nothing_is_repea
 ) -> None:
     wrong: dict[str, object] = {}
     people, hashes, _ = as_inline(tmp_path / "inline", stable, FEW)
+    print(f"{len(places(reached)[part::PARTS])} of {len(places(reached))} places")
     for number, (who, name, nth) in enumerate(places(reached)[part::PARTS]):
         town = Town(tmp_path / f"town{number}", stable, delay=40)
         town.begin(FEW)
