@@ -218,10 +218,9 @@ def test_postgresql_that_is_killed_and_stands_still_is_waited_for(dispatch: str,
 
 
 @pytest.mark.parametrize("clock", sized(["+1h", "-6m"], ["+6m", "-6m", "+1h", "-1h"]))
-@pytest.mark.parametrize("server", [False, True], ids=["sqlite", "postgresql"])
-def test_workers_whose_clocks_differ_share_a_queue(clock: str, server: bool, make: Make, library: Path, tmp_path: Path) -> None:
-    """A server has one clock, whoever asks. A database in a file has that of whoever asks: a lease may be taken early, and is noticed."""
-    town = make("database", FEW, server=server, delay=20)
+def test_workers_whose_clocks_differ_share_a_queue(clock: str, make: Make, library: Path, tmp_path: Path) -> None:
+    """A server has one clock, whoever asks. A database in a file has that of whoever asks, and is for one machine: `test_clocks`."""
+    town = make("database", FEW, delay=20)
     paths = {"LD_PRELOAD": str(library), "FAKETIME": clock, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("METASYNC_")},
