@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from chaos import doubles
 from chaos.forks import Program, Stable
+from chaos.size import sized
 from chaos.town import Town, Workers, as_inline, seen, until
 from lab import postgres, redis
 from sqlalchemy import select
@@ -68,7 +69,9 @@ def make(tmp_path: Path, stable: Stable, request: pytest.FixtureRequest) -> Iter
         one.close()
 
 
-EVERYWHERE = pytest.mark.parametrize("where", ["sqlite/database", "postgresql/database", "postgresql/celery"])
+EVERY = ["sqlite/database", "postgresql/database", "postgresql/celery"]
+EVERYWHERE = pytest.mark.parametrize("where", EVERY)
+SOMEWHERE = pytest.mark.parametrize("where", sized(EVERY[::2], EVERY))
 
 
 def up(town: Town, *more: str) -> Program:
@@ -126,7 +129,7 @@ def test_up_starts_all_mends_what_is_killed_and_ends_cleanly(where: str, make: M
     assert town.wrong() == []
 
 
-@EVERYWHERE
+@SOMEWHERE
 def test_up_that_is_killed_takes_its_children_with_it_and_what_they_left_goes_on(where: str, make: Make) -> None:
     town = make(where, delay=20)
     with up(town) as tree:
@@ -164,7 +167,7 @@ def test_of_two_schedulers_one_is_active_and_the_other_takes_over(make: Make) ->
     assert town.run_states() == ["waiting"], "and nothing was put on the queue twice"
 
 
-@EVERYWHERE
+@SOMEWHERE
 def test_a_run_that_is_asked_to_stop_stops_and_the_next_one_does_the_rest(where: str, make: Make) -> None:
     town = make(where, people=200, delay=20)
     with Workers(town, 1) as workers:
@@ -183,7 +186,7 @@ def test_a_run_that_is_asked_to_stop_stops_and_the_next_one_does_the_rest(where:
     assert town.wrong() == []
 
 
-@EVERYWHERE
+@SOMEWHERE
 def test_engagements_in_one_worker_stay_apart(where: str, make: Make) -> None:
     one = make(where)
     other = make(where, beside=one, name="other")
