@@ -45,6 +45,8 @@ class Lease:
         self._on_beat = on_beat
         self.owner = liveness.owner()
         self.fence = 0
+        self.holder_may_live = False
+        """It ran out, and whoever held it neither gave it back nor is known to be dead: he may not know yet."""
         self.lost = threading.Event()
         self._until = 0.0
         self._end = threading.Event()
@@ -91,6 +93,7 @@ class Lease:
     def _take(self, connection: Connection, until: datetime) -> int:
         """Become the holder; the new fence. Raises what `_busy` gives where another process holds it."""
         held = leases.get(connection, self.name)
+        self.holder_may_live = held is not None and held.owner not in ("", self.owner) and not liveness.is_dead(held.owner)
         if held is not None and held.until > self._backend.now(connection) and not liveness.is_dead(held.owner):
             raise self._busy(liveness.words(held.owner))
         return leases.take(connection, self.name, owner=self.owner, until=until)

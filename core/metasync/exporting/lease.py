@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Self
 
 from sqlalchemy import Connection
 
@@ -35,6 +36,13 @@ class DirectoryLease(Lease):
         self._directory = directory
         self.batch_id: int | None = None
         """The batch whose row shows until when it is leased."""
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if self.holder_may_live:
+            # He looks before each write whether it is still his: the last that he began before is over, or nobody waits for it.
+            self._end.wait(2 * LOOK)
+        return self
 
     def ensure(self) -> None:
         """Before a write: it is ours, with time left. Raises `LeaseLost`."""

@@ -56,4 +56,4 @@ def forget_old(connection: Connection, beginning: str, *, before: datetime) -> N
 
 def give_back(connection: Connection, name: str, *, fence: int, at: datetime) -> None:
     """Let it run out now."""
-    connection.execute(update(tables.lease).where(_lease.name == name, _lease.fence == fence).values(until=at))
+    connection.execute(update(tables.lease).where(_lease.name == name, _lease.fence == fence).values(until=at, owner=""))
