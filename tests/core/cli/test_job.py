@@ -265,8 +265,7 @@ def test_an_unknown_directory_or_profile_names_those_that_there_are(loaded: Shel
 
 
 def test_unknown_dispatch_names_what_is_allowed(loaded: Shell) -> None:
-    assert "inline" in loaded("run", "--dispatch", "pigeons", code=2).err
-    assert "does not act yet" in loaded("run", "--dispatch", "database", code=2).err
+    assert "allowed here: database, inline" in loaded("run", "--dispatch", "pigeons", code=2).err
 
 
 def test_unavailable_is_told_apart_from_other_errors() -> None:
