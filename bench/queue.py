@@ -28,7 +28,7 @@ QUEUED = 10_000
 """Runs that wait while the scheduler is watched."""
 WATCHED = 10.0
 """Seconds for which it is watched."""
-IDLE = 10
+IDLE = 5
 """Runs with nothing to do."""
 
 COLUMNS = [name for name in people.COLUMNS if name not in ("employeeNumber", "manager", "cn")]
@@ -106,6 +106,7 @@ class Site:
 
     def __call__(self, *command: str) -> float:
         """Do a command; the seconds that it took."""
+        print(f"metasync {' '.join(command)} ...", file=sys.stderr, flush=True)
         began = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "metasync", *command], cwd=self.folder, env=self.environment, capture_output=True, text=True
