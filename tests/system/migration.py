@@ -386,8 +386,11 @@ class Migration:
             for one in self.staying(max(1, number // 2)):
                 connection.delete(self.dn(one))
                 one.gone = True
-                for members in (*self.teams.values(), *self.lists.values()):
+                for members in self.teams.values():
                     members.discard(one.id)
+                for members in self.lists.values():
+                    if not one.moved:  # else nobody decides about a list of fabrikam's but fabrikam
+                        members.discard(one.id)
             moved = {one.wave for one in self.people.values() if one.moved}
             left = [wave for wave in WAVES if wave not in moved]
             for _ in range(number):
