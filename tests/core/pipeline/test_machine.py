@@ -35,7 +35,7 @@ from metasync.exporting import batches
 from metasync.importing import read
 from metasync.planning import approve
 from metasync.planning.approval import ApprovalRefused
-from metasync.runs import dispatch, run
+from metasync.runs import inline
 from metasync.store import clock
 from metasync.synchronising import setting
 from metasync.testing.engine import Engine
@@ -355,8 +355,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few objects make several pages and transactions; nothing waits for the clock, and one thing comes after the other."""
     monkeypatch.setattr(read, "PAGE", 3)
     monkeypatch.setattr(setting, "PORTION", 3)
-    monkeypatch.setattr(dispatch, "work", partial(batches.work, patience=timedelta(0)))
-    monkeypatch.setattr(run, "PARALLEL", 1)
+    monkeypatch.setattr(inline, "export", partial(batches.export, patience=timedelta(0)))
+    monkeypatch.setattr(inline, "PARALLEL", 1)
     monkeypatch.setattr(clock, "now", Clock().now)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from metasync.contract import Kind, Operation
-from metasync.runs import run
+from metasync.runs import verbs
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory, WriteFault
 from metasync.testing.staff import DOCUMENT, anchor, person, profile, shown, values
@@ -21,7 +21,7 @@ def export_unseen(engine: Engine) -> None:
     engine.plan()
     engine.approve()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "_import_all", lambda *_, **__: [])
+        patch.setattr(verbs, "_import_all", lambda *_, **__: [])
         engine.export()
 
 

@@ -10,7 +10,7 @@ import pytest
 from metasync import decisions
 from metasync.contract import Kind, Reference
 from metasync.naming import find_object
-from metasync.runs import run
+from metasync.runs import verbs
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
 from metasync.testing.staff import BASE, DOCUMENT, PEOPLE, anchor, person, profile, shown, values
@@ -211,7 +211,7 @@ def test_nobody_is_created_beside_whom_no_import_has_shown_yet(
     engine.plan()
     engine.approve()
     with monkeypatch.context() as patched:
-        patched.setattr(run, "_import_all", lambda *_, **__: [])
+        patched.setattr(verbs, "_import_all", lambda *_, **__: [])
         engine.export()
     person(hr, "Berta", employeeID="7")
     engine.import_("hr")

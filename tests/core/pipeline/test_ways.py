@@ -17,7 +17,7 @@ from metasync.contract import Kind, MetasyncError, Operation, Reference
 from metasync.naming import find_object
 from metasync.planning.freezer import Freezer
 from metasync.planning.holds import release
-from metasync.runs import run
+from metasync.runs import verbs
 from metasync.store import waves
 from metasync.store.tables import dirty, object_, plan, reserved, sync_state, wanted
 from metasync.synchronising import newcomers, pairs
@@ -393,7 +393,7 @@ def test_whoever_waits_is_looked_at_once_his_rival_is_joined_to_what_does_not_be
         engine.plan()
         engine.approve()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(run, "_import_all", lambda *_, **__: [])
+            patch.setattr(verbs, "_import_all", lambda *_, **__: [])
             engine.export()
     company.edit(lambda hr, ad: person(hr, "Cleo Bo", employeeID="1"))
     for engine in company.each():
