@@ -5,6 +5,7 @@ Names of engagements, directories and profiles are labels; no object's name or v
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -88,19 +89,25 @@ def _of(workspace: Workspace) -> Iterator[tuple[str, tuple[str, ...], float]]:
             yield "metasync_step_total", (str(run), step, of), total
 
 
-def serve(address: str, workspaces: Callable[[], Sequence[Workspace]]) -> Callable[[], Any]:
-    """Answer at `[HOST:]PORT` in a thread; what ends it. Without a host, this machine alone is answered. Raises `MetasyncError`."""
-    try:
-        from prometheus_client import CollectorRegistry, start_http_server
-    except ImportError as error:
-        raise MetasyncError("`--metrics` needs the extra of that name: pip install 'metasync[metrics]'") from error
+def place(address: str) -> tuple[str, int]:
+    """(host, port) of `[HOST:]PORT`. Raises `MetasyncError` where it is none, or where nobody could answer there."""
+    if importlib.util.find_spec("prometheus_client") is None:
+        raise MetasyncError("`--metrics` needs the extra of that name: pip install 'metasync[metrics]'")
     host, _, port = address.rpartition(":")
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise MetasyncError(f"`--metrics {address}` is no address; give a port, such as 9464, or HOST:PORT")
+    return host or "127.0.0.1", int(port)
+
+
+def serve(address: str, workspaces: Callable[[], Sequence[Workspace]]) -> Callable[[], Any]:
+    """Answer at `[HOST:]PORT` in a thread; what ends it. Without a host, this machine alone is answered. Raises `MetasyncError`."""
+    host, port = place(address)
+    from prometheus_client import CollectorRegistry, start_http_server
+
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Collector(workspaces))
     try:
-        server, thread = start_http_server(int(port), addr=host or "127.0.0.1", registry=registry)
+        server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:
         raise MetasyncError(f"metrics cannot be served at {address}: {error.strerror or error}") from error
 

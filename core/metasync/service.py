@@ -43,6 +43,7 @@ from metasync.keeping import (
 )
 from metasync.logs import FORMATS as LOG_FORMATS
 from metasync.logs import configure as configure_logs
+from metasync.metrics import place as metrics_place
 from metasync.naming import find_object
 from metasync.notifying import Told
 from metasync.notifying import trial as try_notifiers
@@ -139,6 +140,7 @@ __all__ = [
     "listens",
     "lock_plugins",
     "matching",
+    "metrics_place",
     "new_plugin",
     "open_plans",
     "open_workspace",
