@@ -276,8 +276,9 @@ def _tell(run: ActiveRun, row: rows.RunRow, batch: BatchRow) -> bool:
             _wait(workspace, batch, at_work)
             return True
     except MetasyncError:
-        pass
+        pass  # `ended` keeps its words as the run's error, which `note_end` writes
     except Exception:
+        # As everywhere at the border of a run: whoever works goes on with the next one, and `ended` keeps what sort of error it was.
         _log.exception("run %s failed", run.id)
     with workspace.backend.write("queue.end", durable=True) as connection:
         note_end(connection, run)
