@@ -245,4 +245,3 @@ def tree_seconds(process: int) -> float:
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     return sum(int(one) for one in stat.rpartition(")")[2].split()[11:15]) / TICKS + sum(map(tree_seconds, below))
-
