@@ -16,7 +16,15 @@ if str(TESTS) not in sys.path:
 from lab import redis  # noqa: E402
 from lab.postgres import Cluster, cluster, why_not  # noqa: E402
 
+from metasync.engagement import secrets  # noqa: E402
+
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def no_secret_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process keeps every secret that it resolved out of what it prints; a word that was one in another test is none here."""
+    monkeypatch.setattr(secrets, "_known", set())
 
 
 @pytest.fixture(scope="session")

@@ -94,11 +94,16 @@ def under_way(workspace: Workspace) -> UnderWay:
     return UnderWay(runs=runs, queued=number - len(queued), workers=alive)
 
 
-def ended_runs(workspace: Workspace, numbers: Collection[int]) -> list[ShownRun]:
-    """These runs, with their steps."""
+def oldest_open_run(workspace: Workspace) -> int:
+    """The number of the first run that is not at its end; where all are, the number that the next one will at least have."""
     with workspace.backend.read() as connection:
-        found = (run_rows.get(connection, workspace.engagement_id, number) for number in sorted(numbers))
-        return [_with_steps(connection, row) for row in found if row is not None]
+        return run_rows.oldest_open(connection, workspace.engagement_id)
+
+
+def runs_since(workspace: Workspace, number: int) -> list[ShownRun]:
+    """The runs from this number on that were begun, with their steps, in their order."""
+    with workspace.backend.read() as connection:
+        return [_with_steps(connection, row) for row in run_rows.begun_since(connection, workspace.engagement_id, number)]
 
 
 def _with_steps(connection: Connection, row: RunRow) -> ShownRun:

@@ -205,6 +205,7 @@ def test_engagements_in_one_worker_stay_apart(where: str, make: Make) -> None:
 def test_a_run_is_followed_by_lines_and_as_json(make: Make) -> None:
     town = make()
     with town.start("runs", "--follow") as lines, town.start("runs", "--follow", "--json") as objects, Workers(town, 1):
+        until(lambda: all("following" in said_aside(one) for one in (lines, objects)), "both look", patience=SECONDS)
         assert town.heard(town.order()).code == 0
         # They look each second.
         until(lambda: said(lines).count(": done") >= 6 and '"state": "done", "text": "run 1,' in said(objects), "both tell its end")

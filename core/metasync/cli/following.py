@@ -81,12 +81,14 @@ def _told(session: Session, workspace: service.Workspace) -> None:
             _changed(session, known, ("step", step.id), step.state, text, step.text if step.state != "running" else "")
         _changed(session, known, ("run", shown.run.id), shown.run.state, f"run {shown.run.id}, {_what(shown.run)}", shown.run.error or "")
 
+    since = service.oldest_open_run(workspace)
+    session.out.say("following what is under way; Ctrl-C ends it", "dim")
     for found in _looks(session, workspace):
-        open_before = {number for (kind, number), state in known.items() if kind == "run" and state in ("queued", "running")}
-        for shown in service.ended_runs(workspace, open_before - {one.run.id for one in found.runs}):
+        # Runs may begin and end between two looks. What is open now is told of again at the next look.
+        still_open = service.oldest_open_run(workspace)
+        for shown in (*(one for one in found.runs if one.run.state == "queued"), *service.runs_since(workspace, since)):
             tell(shown)
-        for shown in found.runs:
-            tell(shown)
+        since = still_open
 
 
 def _changed(session: Session, known: dict[tuple[str, int], str], of: tuple[str, int], state: str, text: str, more: str) -> None:

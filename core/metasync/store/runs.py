@@ -182,6 +182,19 @@ def newest(connection: Connection, engagement_id: int, *, limit: int = 20, kinds
     return [_as_run(row) for row in connection.execute(query.order_by(_run.id.desc()).limit(limit))]
 
 
+def oldest_open(connection: Connection, engagement_id: int) -> int:
+    """The first run that is not at its end; else one more than the newest."""
+    of = _run.engagement_id == engagement_id
+    first = connection.execute(select(func.min(_run.id)).where(of, _run.state.in_(("queued", "running")))).scalar_one()
+    return int(first or connection.execute(select(func.coalesce(func.max(_run.id), 0) + 1).where(of)).scalar_one())
+
+
+def begun_since(connection: Connection, engagement_id: int, run_id: int) -> list[RunRow]:
+    """This run and all after it, but for those that still wait on the queue, in their order."""
+    query = select(tables.run).where(_run.engagement_id == engagement_id, _run.id >= run_id, _run.state != "queued").order_by(_run.id)
+    return [_as_run(row) for row in connection.execute(query)]
+
+
 def before(connection: Connection, engagement_id: int, row: RunRow, states: Sequence[str]) -> RunRow | None:
     """The run before this one that was of the same kind and of the same, and ended in one of these states."""
     like = (_run.engagement_id == engagement_id, _run.kind == row.kind, _run.state.in_(states), _run.id < row.id)

@@ -1,0 +1,33 @@
+"""`runs --follow`: nothing that happened between two looks is left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from metasync import service
+from metasync.cli import following
+from metasync.cli.session import Session
+from metasync.runs import run as running
+
+from .conftest import Shell
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_run_that_began_and_ended_between_two_looks_is_told_of(as_json: bool, in_step: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def looks(_: Session, workspace: service.Workspace) -> Iterator[service.UnderWay]:
+        yield service.under_way(workspace)
+        running.run(workspace, [])
+        running.run(workspace, [])
+        yield service.under_way(workspace)
+        yield service.under_way(workspace)
+
+    monkeypatch.setattr(following, "_looks", looks)
+    done = in_step("runs", "--follow", *(["--json"] if as_json else []))
+    assert "following what is under way" in done.err
+    ends = [json.loads(line)["text"] for line in done.out.splitlines()] if as_json else done.out.splitlines()
+    told = [one.partition(":")[0].removesuffix(": done") for one in ends if ", run of " in one]
+    assert len(told) == 2, f"each run once: {done.out}"
+    assert len(set(told)) == 2
