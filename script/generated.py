@@ -19,7 +19,7 @@ from metasync.cli.group import metasync as group
 from metasync.cli.session import ENVIRONMENT, Exit, Verb, common_options
 from metasync.contract import Kind, Null, Operation, Rewrite, Secret, Several, capabilities
 from metasync.engagement.model import Cause
-from metasync.engagement.schema import reference
+from metasync.engagement.reference import reference
 from metasync.expressions.rewrites import signature
 from metasync_ad.plugin import metasync_register_connectors as ad_connectors
 from metasync_csv.plugin import metasync_register_connectors as csv_connectors

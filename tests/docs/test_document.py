@@ -25,7 +25,7 @@ from metasync.contract import (
     hookimpl,
 )
 from metasync.engagement.load import check, parse
-from metasync.engagement.schema import reference
+from metasync.engagement.reference import reference
 from metasync.expressions import ExpressionError, ExpressionSyntaxError, compile_expression, tidy
 from metasync.expressions.parse import MAX_LENGTH, MAX_MACROS, MAX_NESTING, MAX_NODES
 from metasync.host import Host

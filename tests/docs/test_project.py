@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from metasync import __version__
-from metasync.engagement.schema import reference
+from metasync.engagement.reference import reference
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The whole language of the document, as schemas: the one source of what is accepted and of the reference in the docs.
+"""The whole language of the document, as schemas: the one source of what is accepted and of its reference (`reference.py`).
 
 What a schema alone can tell is checked here; what needs plugins or other parts of the document is checked in `load` and `laws`. It is long
 because it is the language, in one place and in the document's order; there is little else in it.
@@ -7,14 +7,12 @@ because it is the language, in one place and in the document's order; there is l
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from marshmallow import INCLUDE, ValidationError, validates_schema
 
 from metasync.contract import Event, Kind, Operation, option
-from metasync.engagement.defaults import LIMITS, PERCENT_FLOOR
+from metasync.engagement.defaults import PERCENT_FLOOR
 from metasync.engagement.document import Fault
 from metasync.engagement.fields import (
     Expression,
@@ -410,84 +408,3 @@ class DocumentSection(Section):
         title="Notify",
         help="Who is told when a run fails, a plan waits, or all is well again: by e-mail, by a webhook. See notifications.md.",
     )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReferenceRow:
-    """One key, as the reference in the docs shows it."""
-
-    key: str
-    title: str
-    help: str
-    form: str
-    """What is allowed."""
-    required: bool
-    advanced: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReferenceSection:
-    """One part of the document."""
-
-    path: str
-    """Where it stands: `profiles.NAME.map.NAME`."""
-    title: str
-    rows: tuple[ReferenceRow, ...]
-
-
-def reference() -> list[ReferenceSection]:
-    """The whole language, part by part from the outside in; the docs are generated from it."""
-    return [*_sections(DocumentSection, ""), _limits()]
-
-
-def _sections(schema: type[Section], path: str) -> Iterator[ReferenceSection]:
-    rows: list[ReferenceRow] = []
-    below: list[tuple[type[Section], str]] = []
-    for name, field in schema().fields.items():
-        key = field.data_key or name
-        below.extend((part, f"{path}.{key}{steps}".lstrip(".")) for part, steps in _parts(field))
-        rows.append(
-            ReferenceRow(
-                key=key,
-                title=field.metadata["title"],
-                help=field.metadata["help"],
-                form=getattr(field, "form", ""),
-                required=field.required,
-                advanced=bool(field.metadata.get("advanced")),
-            )
-        )
-    yield ReferenceSection(path=path, title=schema.title, rows=tuple(rows))
-    for part, where in below:
-        yield from _sections(part, where)
-
-
-def _parts(field: Any) -> Iterator[tuple[type[Section], str]]:
-    if isinstance(field, Part):
-        yield field.schema, ""
-    elif isinstance(field, Table) and field.inner is not None:
-        yield from ((part, f".NAME{steps}") for part, steps in _parts(field.inner))
-    elif isinstance(field, (Many, OneOrMany)):
-        yield from ((part, f"[]{steps}") for part, steps in _parts(field.inner))
-
-
-def _limits() -> ReferenceSection:
-    """The defaults of `limits:`."""
-    rows = tuple(
-        ReferenceRow(
-            key=operation,
-            title=operation,
-            help=", ".join(
-                text
-                for text in (
-                    f"count {limit.count}" if limit.count is not None else "",
-                    f"percent {limit.percent:g}" if limit.percent is not None else "",
-                )
-                if text
-            ),
-            form="`{count: NUMBER, percent: NUMBER}`",
-            required=False,
-            advanced=False,
-        )
-        for operation, limit in LIMITS.items()
-    )
-    return ReferenceSection(path="profiles.NAME.limits", title="default limits", rows=rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from metasync.contract import Operation
 from metasync.engagement.defaults import LIMITS
-from metasync.engagement.schema import reference
+from metasync.engagement.reference import reference
 
 
 def test_every_key_has_title_help_and_what_is_allowed() -> None:
