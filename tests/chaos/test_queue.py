@@ -9,15 +9,17 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from lab import redis
 from lab.postgres import Cluster
+from sqlalchemy import select
 from system.product import PROGRAM
 
 from metasync import faults
+from metasync.store.tables import lease
 
 from .forks import Program, Stable
 from .size import WHOLE, sized
@@ -32,6 +34,8 @@ SERVERS = sized(2, 10)
 FROZEN = sized(3.0, 20.0)
 """Seconds for which one stands still."""
 FEW = 24
+SLOW = 80
+"""So many that somebody still exports when another one has started."""
 Make = Callable[..., Town]
 QUEUE = sorted(name for name in faults.POINTS if name.startswith("queue."))
 DISPATCHES = pytest.mark.parametrize("dispatch", ["database", "celery"])
@@ -217,29 +221,73 @@ def test_postgresql_that_is_killed_and_stands_still_is_waited_for(dispatch: str,
 # --- clocks ------------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("clock", sized(["+1h", "-6m"], ["+6m", "-6m", "+1h", "-1h"]))
-def test_workers_whose_clocks_differ_share_a_queue(clock: str, make: Make, library: Path, tmp_path: Path) -> None:
-    """A server has one clock, whoever asks. A database in a file has that of whoever asks, and is for one machine: `test_clocks`."""
-    town = make("database", FEW, delay=20)
-    paths = {"LD_PRELOAD": str(library), "FAKETIME": clock, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+CLOCKS = pytest.mark.parametrize("clock", sized(["+1h", "-6m"], ["+6m", "-6m", "+1h", "-1h"]))
+
+
+@contextmanager
+def at_another_time(town: Town, clock: str, library: Path) -> Iterator[None]:
+    """A worker to whom the clock says something else."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("METASYNC_")},
         **town.variables,
-        **paths,
+        "LD_PRELOAD": str(library),
+        "FAKETIME": clock,
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "METASYNC_DEVELOPMENT": "1",
         "METASYNC_ENGAGEMENT": str(town.written),
         **({"METASYNC_DATABASE": town.url, "METASYNC_KEY_FILE": str(town.key_file)} if town.url else {}),
     }
-    with Workers(town, 1) as workers, town.order() as ordered:
-        other = started(town, environment)
-        try:
-            resumed = Resumed(town, workers, f"clocks that differ by {clock}")
-            resumed.goes_on(FEW // 2)
-            os.kill(workers.programs[0].pid, signal.SIGKILL)
+    other = started(town, environment)
+    try:
+        yield
+    finally:
+        town.end()
+        other.wait()
+
+
+@CLOCKS
+def test_workers_whose_clocks_differ_share_a_queue(clock: str, make: Make, library: Path, tmp_path: Path) -> None:
+    """A server has one clock, whoever asks."""
+    town = make("database", FEW, delay=20)
+    with Workers(town, 1) as workers, town.order() as ordered, at_another_time(town, clock, library):
+        resumed = Resumed(town, workers, f"clocks that differ by {clock}")
+        resumed.goes_on(FEW // 2)
+        os.kill(workers.programs[0].pid, signal.SIGKILL)
+        as_it_should_be(town, ordered, workers, tmp_path)
+
+
+@CLOCKS
+def test_of_two_workers_on_a_file_the_one_whose_clock_is_behind_is_taken_over_from_and_writes_nothing_more(
+    clock: str, make: Make, library: Path, tmp_path: Path
+) -> None:
+    """A database in a file has the clock of whoever asks. Whoever is ahead takes each lease of the other one for run out, and waits until
+    that one must have noticed."""
+    town = make("database", SLOW, delay=60, server=False)
+    with ExitStack() as behind, ExitStack() as ahead:
+        other = ahead if clock.startswith("+") else behind
+
+        def begins(which: ExitStack) -> None:
+            if which is other:
+                which.enter_context(at_another_time(town, clock, library))
+            else:
+                which.enter_context(town.worker())
+
+        begins(behind)
+        ordered = behind.enter_context(town.order())
+        until(lambda: town.written_so_far > 3, "the one that is behind exports")
+        first = exporting(town)
+        begins(ahead)
+        until(lambda: exporting(town) not in ("", first), "the one that is ahead takes over")
+        assert town.written_so_far < SLOW
+        with Workers(town, 1) as workers:
             as_it_should_be(town, ordered, workers, tmp_path)
-        finally:
-            town.end()
-            other.wait()
+
+
+def exporting(town: Town) -> str:
+    """Who holds the lease of the target."""
+    with town.database() as connection:
+        query = select(lease.c.owner).where(lease.c.name == f"export/{town.engagement}/staff")
+        return str(connection.execute(query).scalar() or "")
 
 
 # --- fault points ------------------------------------------------------------------------------------------------------------------------

@@ -12,9 +12,7 @@ from metasync.runs.doing import NotYet
 from metasync.runs.record import ActiveRun
 from metasync.store import batches as rows
 from metasync.store.batches import BatchRow
-
-ONCE = "once"
-"""The kind of a batch that only remembers a decision."""
+from metasync.store.queue import ONCE
 
 
 class StepFailed(MetasyncError):

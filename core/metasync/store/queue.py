@@ -17,7 +17,10 @@ from metasync.store.backend import Backend
 from metasync.store.batches import BatchRow, as_batch
 from metasync.store.tables import batch, lease, run
 
-RUN, EXPORT = "run", "export"
+RUN, EXPORT, ONCE = "run", "export", "once"
+"""Kinds of batches that are no step: the run itself; an export, which its directory's lease guards; one that only remembers a decision."""
+LONGEST = timedelta(minutes=5)
+"""No batch rests for as long as this: where one seems to, the clock went back meanwhile."""
 FEW = 8
 """Batches of one engagement that are looked at together."""
 
@@ -39,7 +42,7 @@ def runnable(connection: Connection, engagement_id: int, *, now: datetime, limit
 
 def _may_be_taken(row: Row[Any], now: datetime) -> bool:
     if row.state == "ready":
-        return row.due_at is None or row.due_at <= now
+        return row.due_at is None or not now < row.due_at < now + LONGEST
     return row.lease_until is None or row.lease_until <= now or (row.owner is not None and liveness.is_dead(row.owner))
 
 
@@ -80,13 +83,26 @@ def rest(connection: Connection, batch_id: int, *, due_at: datetime) -> None:
 
 
 def wait(connection: Connection, batch_id: int, fence: int, steps: Collection[int]) -> bool:
-    """Lay a run's batch aside until one of these steps ends; False: one did meanwhile, and the run can go on."""
+    """Lay a run's batch aside until one of these steps ends; False: one did meanwhile, and the run can go on. Either way whoever told it
+    came as far as it comes: that it was begun does not count."""
     ended = select(batch.c.id).where(batch.c.id.in_(list(steps)), batch.c.state == "done").limit(1)
-    if connection.execute(ended).one_or_none() is not None:
-        return False
-    values = {"state": "waiting", "owner": None, "lease_until": None, "attempts": 0}
+    goes_on = connection.execute(ended).one_or_none() is not None
+    values = {"state": "ready" if goes_on else "waiting", "owner": None, "lease_until": None, "attempts": 0, "nudged": None}
     connection.execute(update(batch).where(*_mine(batch_id, fence)).values(**values))
-    return True
+    return not goes_on
+
+
+def decided(connection: Connection, run_id: int, name: str) -> Any:
+    """What was decided once for a run; None: not yet."""
+    query = select(batch.c.result).where(batch.c.run_id == run_id, batch.c.kind == ONCE, batch.c.of == name)
+    found = connection.execute(query).scalar()
+    return None if found is None else found["value"]
+
+
+def at_work(connection: Connection, run_id: int, *, now: datetime) -> list[int]:
+    """The steps of a run that somebody works now, as far as anybody can tell."""
+    query = select(batch).where(batch.c.run_id == run_id, batch.c.kind != RUN, batch.c.state == "leased").order_by(batch.c.id)
+    return [row.id for row in connection.execute(query) if not _may_be_taken(row, now)]
 
 
 def lay_aside(connection: Connection, batch_id: int, *, due_at: datetime, what: Mapping[str, Any]) -> None:
