@@ -247,7 +247,9 @@ def test_a_run_is_followed_by_lines_and_as_json(make: Make) -> None:
         until(lambda: all("following" in said_aside(one) for one in (lines, objects)), "both look", patience=SECONDS)
         assert town.heard(town.order()).code == 0
         # They look each second.
-        until(lambda: said(lines).count(": done") >= 6 and '"state": "done", "text": "run 1,' in said(objects), "both tell its end")
+        until(
+            lambda: "run 1, run of people: done" in said(lines) and '"state": "done", "text": "run 1,' in said(objects), "both tell its end"
+        )
         for program in (lines, objects):
             program.signal(signal.SIGINT)
             assert program.wait(SECONDS)

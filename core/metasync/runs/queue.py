@@ -149,7 +149,7 @@ def stop(workspace: Workspace, run_id: int) -> RunRow | None:
             rows.end(connection, run_id, state="stopped", counts={}, error="asked to stop", at=workspace.backend.now(connection))
             queue.close(connection, run_id, result={})
         else:
-            queue.wake(connection, run_id)
+            queue.wake(connection, run_id, anyhow=True)
         return rows.get(connection, workspace.engagement_id, run_id)
 
 

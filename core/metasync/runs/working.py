@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -111,7 +111,7 @@ def _ends(workspace: Workspace, row: BatchRow) -> bool:
             return False
     with workspace.backend.write() as connection:
         queue.rest(connection, row.id, due_at=workspace.backend.now(connection) + REST)
-        queue.wake(connection, row.run_id)
+        queue.wake(connection, row.run_id, anyhow=True)
     return True
 
 
@@ -304,7 +304,7 @@ def _tell(run: ActiveRun, row: rows.RunRow, batch: BatchRow) -> bool:
         at_work = queue.at_work(connection, run.id, now=workspace.backend.now(connection))
     if at_work:
         # Of a run that was stopped they hear of it, too, and end what they have in hand; of one that failed they finish it.
-        _wait(workspace, batch, at_work)
+        _wait(workspace, batch, [at_work])
         return True
     with workspace.backend.write("queue.end", durable=True) as connection:
         end_left(workspace, connection, run.id, run.error or "")
@@ -323,7 +323,7 @@ def _same_document(workspace: Workspace, doing: Queued) -> None:
         )
 
 
-def _wait(workspace: Workspace, batch: BatchRow, steps: Collection[int]) -> None:
+def _wait(workspace: Workspace, batch: BatchRow, steps: Sequence[Collection[int]]) -> None:
     with workspace.backend.write("queue.wait", durable=True) as connection:
         queue.wait(connection, batch.id, batch.fence, steps)
 
