@@ -24,7 +24,7 @@ from metasync.store.tables import lease
 from .forks import Program, Stable
 from .size import WHOLE, sized
 from .test_clocks import library
-from .town import Town, Workers, as_inline, seen, state, until
+from .town import Town, Workers, as_inline, quick_folder, seen, state, until
 
 __all__ = ["library"]
 
@@ -49,14 +49,21 @@ def make(tmp_path: Path, stable: Stable, request: pytest.FixtureRequest) -> Iter
     def town(dispatch: str, people: int, *, delay: int = 10, server: bool = True) -> Town:
         url = request.getfixturevalue("own_postgres").database(f"town{len(made)}") if server else ""
         broker = request.getfixturevalue("own_redis").url if dispatch == "celery" else ""
-        one = Town(tmp_path / f"town{len(made)}", stable, url, dispatch=dispatch, broker=broker, delay=delay)
+        one = Town(folder / f"town{len(made)}", stable, url, dispatch=dispatch, broker=broker, delay=delay)
         made.append(one)
         one.begin(people)
         return one
 
-    yield town
-    for one in made:
-        one.close()
+    with quick_folder(tmp_path) as folder:
+        yield town
+        for one in made:
+            one.close()
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[Path]:
+    with quick_folder(tmp_path) as folder:
+        yield folder
 
 
 class Resumed:
@@ -373,13 +380,13 @@ PARTS = 4
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_every_point_of_the_queue_nothing_is_lost_and_nothing_is_repeated(
-    part: int, reached: dict[str, Counter[str]], tmp_path: Path, stable: Stable
+    part: int, reached: dict[str, Counter[str]], tmp_path: Path, quick: Path, stable: Stable
 ) -> None:
     wrong: dict[str, object] = {}
     people, hashes, _ = as_inline(tmp_path / "inline", stable, FEW)
     print(f"{len(places(reached)[part::PARTS])} of {len(places(reached))} places")
     for number, (who, name, nth) in enumerate(places(reached)[part::PARTS]):
-        town = Town(tmp_path / f"town{number}", stable, delay=40)
+        town = Town(quick / f"town{number}", stable, delay=40)
         town.begin(FEW)
         try:
             Story(town).told(who, f"{name}:kill9:{nth}")

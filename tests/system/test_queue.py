@@ -15,7 +15,7 @@ import pytest
 from chaos import doubles
 from chaos.forks import Program, Stable
 from chaos.size import sized
-from chaos.town import Town, Workers, as_inline, seen, until
+from chaos.town import Town, Workers, as_inline, quick_folder, seen, until
 from lab import postgres, redis
 from sqlalchemy import select
 
@@ -59,14 +59,15 @@ def make(tmp_path: Path, stable: Stable, request: pytest.FixtureRequest) -> Iter
             database, server = request.getfixturevalue("servers")
             url = url or database.database(f"town_{tmp_path.name.replace('-', '_')[:40].lower()}_{len(made)}")
             broker = server.url if dispatch == "celery" else ""
-        one = Town(tmp_path / f"town{len(made)}", stable, url, dispatch=dispatch, broker=broker, delay=delay, name=name)
+        one = Town(folder / f"town{len(made)}", stable, url, dispatch=dispatch, broker=broker, delay=delay, name=name)
         made.append(one)
         one.begin(people)
         return one
 
-    yield town
-    for one in made:
-        one.close()
+    with quick_folder(tmp_path) as folder:
+        yield town
+        for one in made:
+            one.close()
 
 
 EVERY = ["sqlite/database", "postgresql/database", "postgresql/celery"]
