@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -232,7 +233,7 @@ CLOCKS = pytest.mark.parametrize("clock", sized(["+1h", "-6m"], ["+6m", "-6m", "
 
 
 @contextmanager
-def at_another_time(town: Town, clock: str, library: Path) -> Iterator[None]:
+def at_another_time(town: Town, clock: str, library: Path) -> Iterator[int]:
     """A worker to whom the clock says something else."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("METASYNC_")},
@@ -246,7 +247,7 @@ def at_another_time(town: Town, clock: str, library: Path) -> Iterator[None]:
     }
     other = started(town, environment)
     try:
-        yield
+        yield other.pid
     finally:
         town.end()
         other.wait()
@@ -270,31 +271,42 @@ def test_of_two_workers_on_a_file_the_one_whose_clock_is_behind_is_taken_over_fr
     """A database in a file has the clock of whoever asks. Whoever is ahead takes each lease of the other one for run out, and waits until
     that one must have noticed."""
     town = make("database", SLOW, delay=60, server=False)
-    with ExitStack() as behind, ExitStack() as ahead:
-        other = ahead if clock.startswith("+") else behind
+    with ExitStack() as stack:
 
-        def begins(which: ExitStack) -> None:
-            if which is other:
-                which.enter_context(at_another_time(town, clock, library))
-            else:
-                which.enter_context(town.worker())
+        def begins(*, ahead: bool) -> int:
+            if ahead == clock.startswith("+"):
+                return stack.enter_context(at_another_time(town, clock, library))
+            return stack.enter_context(town.worker()).pid
 
-        begins(behind)
-        ordered = behind.enter_context(town.order())
+        ahead = begins(ahead=True)
+        until(lambda: leases_like(town, "worker/%") != [], "it has opened all that it needs")
+        stand_still(town, ahead)
+        begins(ahead=False)
+        ordered = stack.enter_context(town.order())
         until(lambda: town.written_so_far > 3, "the one that is behind exports")
-        first = exporting(town)
-        begins(ahead)
-        until(lambda: exporting(town) not in ("", first), "the one that is ahead takes over")
-        assert town.written_so_far < SLOW
+        (first,) = leases_like(town, "export/%")
+        os.kill(ahead, signal.SIGCONT)
+        until(lambda: leases_like(town, "export/%") not in ([first], [""]), "the one that is ahead takes over")
         with Workers(town, 1) as workers:
             as_it_should_be(town, ordered, workers, tmp_path)
 
 
-def exporting(town: Town) -> str:
-    """Who holds the lease of the target."""
+def leases_like(town: Town, name: str) -> list[str]:
+    """Who holds such leases; "" for one that was given back."""
     with town.database() as connection:
-        query = select(lease.c.owner).where(lease.c.name == f"export/{town.engagement}/staff")
-        return str(connection.execute(query).scalar() or "")
+        return list(connection.execute(select(lease.c.owner).where(lease.c.name.like(name))).scalars())
+
+
+def stand_still(town: Town, process: int) -> None:
+    """Freeze it, but not while it writes: others could not, either."""
+    while True:
+        os.kill(process, signal.SIGSTOP)
+        with closing(sqlite3.connect(town.folder / "metasync.db", timeout=0.2, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError:
+                os.kill(process, signal.SIGCONT)
 
 
 # --- fault points ------------------------------------------------------------------------------------------------------------------------
