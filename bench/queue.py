@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,8 @@ from pathlib import Path
 
 from lab.postgres import Cluster
 from lab.redis import broker
+
+from metasync.words import counted
 
 from . import machine, model, people
 from .files import write
@@ -65,12 +68,13 @@ def main(root: Path, arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="script/bench queue", description=__doc__.partition("\n\n")[0])
     parser.add_argument("--size", type=int, default=100_000, help="people (100000)")
     parser.add_argument("--workers", type=int, default=2, help="how many beside one (2)")
+    parser.add_argument("--turns", type=int, default=3, help="how often one and several are measured, in turn; the median counts (3)")
     parser.add_argument("--no-write", dest="write", action="store_false", help="leave bench/RESULTS-queue.md as it is")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="metasync-bench-queue-") as name, server_for("postgresql") as server, broker() as redis:
         assert server is not None
         site = Site(Path(name), server, redis.url)
-        found = measure(site, options.size, options.workers)
+        found = measure(site, options.size, options.workers, options.turns)
     over = [key for key, (_, limit) in ALLOWED.items() if (found[key] < limit if key in AT_LEAST else found[key] > limit)]
     lines = [*machine.described(root), f"asked for: script/bench queue {' '.join(arguments)}".rstrip(), f"{options.size:,} people"]
     table = ["| what | measured | allowed | |", "|---|---|---|---|"]
@@ -115,7 +119,9 @@ class Site:
         )
         if done.returncode not in (0, 3):
             raise RuntimeError(f"metasync {' '.join(command)}: {done.returncode}\n{done.stderr[-2000:]}")
-        return time.monotonic() - began
+        took = time.monotonic() - began
+        print(f"    {took:.1f} s", file=sys.stderr, flush=True)
+        return took
 
     def reword(self) -> None:
         """Accept another document that means the same: everybody has to be looked at again."""
@@ -139,7 +145,7 @@ class Site:
             process.wait(60)
 
 
-def measure(site: Site, size: int, workers: int) -> dict[str, float]:
+def measure(site: Site, size: int, workers: int, turns: int) -> dict[str, float]:
     """All figures, by name."""
     found: dict[str, float] = {}
     write(site.folder / "hr.csv", size)
@@ -168,17 +174,45 @@ def measure(site: Site, size: int, workers: int) -> dict[str, float]:
             nothing = sorted(site("run", "--dispatch", dispatch) for _ in range(IDLE))
             found[f"idle run by {dispatch}, command included (s)"] = nothing[IDLE // 2]
     found["celery"] = found["one worker by celery (s of CPU)"] / found["in this process (s of CPU)"]
-    with site.workers("database", workers):
-        site.reword()
-        free = machine.free()
-        found[f"{workers} workers (s)"] = site("plan", "--dispatch", "database")
-        found["free capacity of all cores / of one"] = sum(free[1:]) / free[0]
-    gained = found["one worker by database (s)"] / found[f"{workers} workers (s)"]
-    found["two"] = gained / min(workers, found["free capacity of all cores / of one"])
+    every = [turn(site, workers) for _ in range(turns)]
+    for number, one in enumerate(every, 1):
+        found |= {f"turn {number}: {key}": value for key, value in one.items()}
+    found["two"] = statistics.median(one["share of the free capacity"] for one in every)
     found["serial part of a run (s)"] = serial(site)
     found["idle"] = latency(site)
     found["scheduler"] = scheduler(site)
     return found
+
+
+def turn(site: Site, workers: int) -> dict[str, float]:
+    """One worker, then several, at the same work. It is measured from the begin of the first step to the end of the last one, by the clock
+    of the database: how long a command takes to start, and to notice that its run has ended, has nothing to do with the workers."""
+    found: dict[str, float] = {}
+    free: list[list[float]] = []
+    for number in (1, workers):
+        words = counted(number, "worker")
+        with site.workers("database", number):
+            site.reword()
+            free.append(machine.free())
+            found[f"{words}, the command (s)"] = site("plan", "--dispatch", "database")
+            free.append(machine.free())
+        found[f"{words}, the work (s)"] = work(site)
+    # What several processes got at once, before and behind each of the two, of what one got that was alone.
+    capacity = sum(sum(one[1:]) for one in free) / sum(one[0] for one in free)
+    found["free capacity of all cores / of one"] = capacity
+    gained = found["1 worker, the work (s)"] / found[f"{counted(workers, 'worker')}, the work (s)"]
+    found["times as fast"] = gained
+    found["share of the free capacity"] = gained / min(workers, capacity)
+    return found
+
+
+def work(site: Site) -> float:
+    """Seconds from the begin of the first step of the last run to the end of its last one."""
+    text = (
+        "SELECT extract(epoch FROM max(step.finished) - min(step.started)) FROM step "
+        "WHERE run_id = (SELECT max(id) FROM run WHERE kind = 'plan')"
+    )
+    return float(site.server.psql(text, "queue"))
 
 
 def serial(site: Site) -> float:

@@ -34,7 +34,7 @@ def promises(found: Mapping[str, Found], only: Sequence[str], allowed: Mapping[s
             if not lines and not broken:
                 table.append(f"| {HEADINGS[store]} | {row.text} | - | not measured: needs {row.needs} | {_most(row)} | |")
     if not only:
-        table += [f"| both | {text} | - | needs the queue: not measured yet | | |" for text in NOT_YET]
+        table += [f"| both | {text} | - | by `script/bench queue`, into RESULTS-queue.md | | |" for text in NOT_YET]
     return table, every
 
 

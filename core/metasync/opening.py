@@ -78,12 +78,13 @@ class Settings:
         return self.author or account()
 
 
-def password_of_broker(url: str) -> str | None:
-    """The password in a broker's URL, which no message may hold."""
+def passwords_of_broker(url: str) -> set[str]:
+    """The password in a broker's URL, as it is and as it is written there: no message may hold either."""
     try:
-        return unquote(word) if (word := urlsplit(url).password) else None
+        word = urlsplit(url).password
     except ValueError:
-        return None
+        return set()
+    return {unquote(word), word} if word else set()
 
 
 def account() -> str:
@@ -101,7 +102,7 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
     host = Host.load(read.plugins, settings.lock_file)
     refuse_broken(host, settings, read)
     dispatcher_class(settings.dispatch, host.dispatchers)
-    if (word := password_of_broker(settings.broker)) is not None:
+    for word in passwords_of_broker(settings.broker):
         remember(word)
     with store(settings, create=False) as backend:
         with backend.read() as connection:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metasync import connections
 from metasync.blame import blamed
 from metasync.contract import Connector, DirectorySettings, MetasyncError, Schema, SecretReference, Stopped
 from metasync.contract.connector import StopToken
@@ -72,16 +73,17 @@ class Workspace:
 
     @contextmanager
     def connector(self, name: str) -> Iterator[Connector]:
-        """A connector of its own for this thread, closed at the end."""
-        with blamed(self.engagement.directories[name].connector):
-            connector = self.connector_class(name)(self.engagement.directories[name].options, self.context(name))
-        try:
-            yield connector
-        finally:
+        """A connector of its own for this thread, closed at the end. Waits where the document allows no further connection now."""
+        with connections.allowed(self, name):
+            with blamed(self.engagement.directories[name].connector):
+                connector = self.connector_class(name)(self.engagement.directories[name].options, self.context(name))
             try:
-                connector.close()
-            except (Exception, SystemExit) as error:  # what was done is done, and what ended it is to be told
-                _log.warning("the connector %s failed while it was closed: %s", connector.name, failure(error))
+                yield connector
+            finally:
+                try:
+                    connector.close()
+                except (Exception, SystemExit) as error:  # what was done is done, and what ended it is to be told
+                    _log.warning("the connector %s failed while it was closed: %s", connector.name, failure(error))
 
     def context(self, name: str) -> EngineContext:
         """What a connector of this directory is handed."""

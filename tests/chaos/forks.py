@@ -226,6 +226,11 @@ def preload() -> None:
         "ldap3",
         "sqlalchemy.dialects.sqlite",
         "sqlalchemy.dialects.postgresql.psycopg",
+        "metasync_celery.plugin",
+        "celery.apps.worker",
+        "celery.concurrency.prefork",
+        "celery.worker.consumer",
+        "kombu.transport.redis",
     ):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

@@ -5,24 +5,27 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from lab import redis
 from lab.postgres import Cluster
+from sqlalchemy import select
 from system.product import PROGRAM
 
 from metasync import faults
+from metasync.store.tables import lease
 
 from .forks import Program, Stable
 from .size import WHOLE, sized
 from .test_clocks import library
-from .town import Town, Workers, as_inline, seen, state, until
+from .town import Town, Workers, as_inline, quick_folder, seen, state, until
 
 __all__ = ["library"]
 
@@ -32,6 +35,8 @@ SERVERS = sized(2, 10)
 FROZEN = sized(3.0, 20.0)
 """Seconds for which one stands still."""
 FEW = 24
+SLOW = 80
+"""So many that somebody still exports when another one has started."""
 Make = Callable[..., Town]
 QUEUE = sorted(name for name in faults.POINTS if name.startswith("queue."))
 DISPATCHES = pytest.mark.parametrize("dispatch", ["database", "celery"])
@@ -45,14 +50,21 @@ def make(tmp_path: Path, stable: Stable, request: pytest.FixtureRequest) -> Iter
     def town(dispatch: str, people: int, *, delay: int = 10, server: bool = True) -> Town:
         url = request.getfixturevalue("own_postgres").database(f"town{len(made)}") if server else ""
         broker = request.getfixturevalue("own_redis").url if dispatch == "celery" else ""
-        one = Town(tmp_path / f"town{len(made)}", stable, url, dispatch=dispatch, broker=broker, delay=delay)
+        one = Town(folder / f"town{len(made)}", stable, url, dispatch=dispatch, broker=broker, delay=delay)
         made.append(one)
         one.begin(people)
         return one
 
-    yield town
-    for one in made:
-        one.close()
+    with quick_folder(tmp_path) as folder:
+        yield town
+        for one in made:
+            one.close()
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[Path]:
+    with quick_folder(tmp_path) as folder:
+        yield folder
 
 
 class Resumed:
@@ -217,29 +229,84 @@ def test_postgresql_that_is_killed_and_stands_still_is_waited_for(dispatch: str,
 # --- clocks ------------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("clock", sized(["+1h", "-6m"], ["+6m", "-6m", "+1h", "-1h"]))
-def test_workers_whose_clocks_differ_share_a_queue(clock: str, make: Make, library: Path, tmp_path: Path) -> None:
-    """A server has one clock, whoever asks. A database in a file has that of whoever asks, and is for one machine: `test_clocks`."""
-    town = make("database", FEW, delay=20)
-    paths = {"LD_PRELOAD": str(library), "FAKETIME": clock, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+CLOCKS = pytest.mark.parametrize("clock", sized(["+1h", "-6m"], ["+6m", "-6m", "+1h", "-1h"]))
+
+
+@contextmanager
+def at_another_time(town: Town, clock: str, library: Path) -> Iterator[int]:
+    """A worker to whom the clock says something else."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("METASYNC_")},
         **town.variables,
-        **paths,
+        "LD_PRELOAD": str(library),
+        "FAKETIME": clock,
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "METASYNC_DEVELOPMENT": "1",
         "METASYNC_ENGAGEMENT": str(town.written),
         **({"METASYNC_DATABASE": town.url, "METASYNC_KEY_FILE": str(town.key_file)} if town.url else {}),
     }
-    with Workers(town, 1) as workers, town.order() as ordered:
-        other = started(town, environment)
-        try:
-            resumed = Resumed(town, workers, f"clocks that differ by {clock}")
-            resumed.goes_on(FEW // 2)
-            os.kill(workers.programs[0].pid, signal.SIGKILL)
+    other = started(town, environment)
+    try:
+        yield other.pid
+    finally:
+        town.end()
+        other.wait()
+
+
+@CLOCKS
+def test_workers_whose_clocks_differ_share_a_queue(clock: str, make: Make, library: Path, tmp_path: Path) -> None:
+    """A server has one clock, whoever asks."""
+    town = make("database", FEW, delay=20)
+    with Workers(town, 1) as workers, town.order() as ordered, at_another_time(town, clock, library):
+        resumed = Resumed(town, workers, f"clocks that differ by {clock}")
+        resumed.goes_on(FEW // 2)
+        os.kill(workers.programs[0].pid, signal.SIGKILL)
+        as_it_should_be(town, ordered, workers, tmp_path)
+
+
+@CLOCKS
+def test_of_two_workers_on_a_file_the_one_whose_clock_is_behind_is_taken_over_from_and_writes_nothing_more(
+    clock: str, make: Make, library: Path, tmp_path: Path
+) -> None:
+    """A database in a file has the clock of whoever asks. Whoever is ahead takes each lease of the other one for run out, and waits until
+    that one must have noticed."""
+    town = make("database", SLOW, delay=60, server=False)
+    with ExitStack() as stack:
+
+        def begins(*, ahead: bool) -> int:
+            if ahead == clock.startswith("+"):
+                return stack.enter_context(at_another_time(town, clock, library))
+            return stack.enter_context(town.worker()).pid
+
+        ahead = begins(ahead=True)
+        until(lambda: leases_like(town, "worker/%") != [], "it has opened all that it needs")
+        stand_still(town, ahead)
+        begins(ahead=False)
+        ordered = stack.enter_context(town.order())
+        until(lambda: town.written_so_far > 3, "the one that is behind exports")
+        (first,) = leases_like(town, "export/%")
+        os.kill(ahead, signal.SIGCONT)
+        until(lambda: leases_like(town, "export/%") not in ([first], [""]), "the one that is ahead takes over")
+        with Workers(town, 1) as workers:
             as_it_should_be(town, ordered, workers, tmp_path)
-        finally:
-            town.end()
-            other.wait()
+
+
+def leases_like(town: Town, name: str) -> list[str]:
+    """Who holds such leases; "" for one that was given back."""
+    with town.database() as connection:
+        return list(connection.execute(select(lease.c.owner).where(lease.c.name.like(name))).scalars())
+
+
+def stand_still(town: Town, process: int) -> None:
+    """Freeze it, but not while it writes: others could not, either."""
+    while True:
+        os.kill(process, signal.SIGSTOP)
+        with closing(sqlite3.connect(town.folder / "metasync.db", timeout=0.2, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError:
+                os.kill(process, signal.SIGCONT)
 
 
 # --- fault points ------------------------------------------------------------------------------------------------------------------------
@@ -325,13 +392,13 @@ PARTS = 4
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_every_point_of_the_queue_nothing_is_lost_and_nothing_is_repeated(
-    part: int, reached: dict[str, Counter[str]], tmp_path: Path, stable: Stable
+    part: int, reached: dict[str, Counter[str]], tmp_path: Path, quick: Path, stable: Stable
 ) -> None:
     wrong: dict[str, object] = {}
     people, hashes, _ = as_inline(tmp_path / "inline", stable, FEW)
     print(f"{len(places(reached)[part::PARTS])} of {len(places(reached))} places")
     for number, (who, name, nth) in enumerate(places(reached)[part::PARTS]):
-        town = Town(tmp_path / f"town{number}", stable, delay=40)
+        town = Town(quick / f"town{number}", stable, delay=40)
         town.begin(FEW)
         try:
             Story(town).told(who, f"{name}:kill9:{nth}")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import select
@@ -168,12 +170,34 @@ def until(condition: Callable[[], bool], what: str, meanwhile: Callable[[], None
     return time.monotonic() - began
 
 
-def as_inline(folder: Path, stable: Stable, people: int) -> tuple[list[Person], list[str], dict[str, int]]:
-    """Everybody in the target, the plans' hashes, and what was written, where the same is done without a queue."""
-    town = Town(folder, stable)
-    town.begin(people)
-    done = town("run", "--approve", "--reason", "a test")
-    return seen(town), town.hashes(), done["written"]
+Inline = tuple[list[Person], list[str], dict[str, int]]
+_inline: dict[int, Inline] = {}
+
+
+def as_inline(folder: Path, stable: Stable, people: int) -> Inline:
+    """Everybody in the target, the plans' hashes, and what was written, where the same is done without a queue: once for so many people,
+    since it is the same each time."""
+    if people not in _inline:
+        town = Town(folder, stable)
+        town.begin(people)
+        done = town("run", "--approve", "--reason", "a test")
+        _inline[people] = seen(town), town.hashes(), done["written"]
+        town.close()
+    return _inline[people]
+
+
+ROOM = 2 * 1024**3
+"""Bytes that a folder in memory must have free."""
+
+
+@contextmanager
+def quick_folder(otherwise: Path) -> Iterator[Path]:
+    """A folder in memory, where there is one: processes are killed, the machine never is, so nothing has to be flushed to a disk that
+    others use as well."""
+    memory = Path("/dev/shm")
+    with ExitStack() as stack:
+        room = shutil.disk_usage(memory).free if memory.is_dir() else 0
+        yield Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory, prefix="metasync-"))) if room > ROOM else otherwise
 
 
 def seen(town: Site) -> list[Person]:

@@ -10,6 +10,7 @@ import pytest
 
 from metasync import logs
 from metasync.engagement.secrets import remember
+from metasync.opening import passwords_of_broker
 
 WORD = 'hunter2 "the second" \\ and more'
 
@@ -57,3 +58,8 @@ def test_no_secret_is_logged_by_whatever_way(form: str, capsys: pytest.CaptureFi
     assert text.count("(secret)") >= 3
     assert "hunter2" not in text
     assert "the second" not in text
+
+
+def test_the_password_of_a_broker_is_kept_out_also_as_its_url_writes_it() -> None:
+    assert passwords_of_broker("rediss://user:p%40ss%2Fword@redis.test:6380/0") == {"p@ss/word", "p%40ss%2Fword"}
+    assert passwords_of_broker("redis://redis.test:6379/0") == passwords_of_broker("redis://[") == set()

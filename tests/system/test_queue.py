@@ -15,7 +15,7 @@ import pytest
 from chaos import doubles
 from chaos.forks import Program, Stable
 from chaos.size import sized
-from chaos.town import Town, Workers, as_inline, seen, until
+from chaos.town import Town, Workers, as_inline, quick_folder, seen, until
 from lab import postgres, redis
 from sqlalchemy import select
 
@@ -59,14 +59,15 @@ def make(tmp_path: Path, stable: Stable, request: pytest.FixtureRequest) -> Iter
             database, server = request.getfixturevalue("servers")
             url = url or database.database(f"town_{tmp_path.name.replace('-', '_')[:40].lower()}_{len(made)}")
             broker = server.url if dispatch == "celery" else ""
-        one = Town(tmp_path / f"town{len(made)}", stable, url, dispatch=dispatch, broker=broker, delay=delay, name=name)
+        one = Town(folder / f"town{len(made)}", stable, url, dispatch=dispatch, broker=broker, delay=delay, name=name)
         made.append(one)
         one.begin(people)
         return one
 
-    yield town
-    for one in made:
-        one.close()
+    with quick_folder(tmp_path) as folder:
+        yield town
+        for one in made:
+            one.close()
 
 
 EVERY = ["sqlite/database", "postgresql/database", "postgresql/celery"]
@@ -151,7 +152,7 @@ def test_of_two_schedulers_one_is_active_and_the_other_takes_over(make: Make) ->
 
     def active() -> list[int]:
         with town.database() as connection:
-            owners = connection.execute(select(lease.c.owner).where(lease.c.name == "scheduler")).scalars()
+            owners = connection.execute(select(lease.c.owner).where(lease.c.name == f"scheduler/{town.engagement}")).scalars()
             return [int(one.split(":")[1]) for one in owners]
 
     with town.start("scheduler", "--dispatch", "database") as first:
@@ -165,6 +166,18 @@ def test_of_two_schedulers_one_is_active_and_the_other_takes_over(make: Make) ->
             second.signal(signal.SIGTERM)
             assert town.heard(second).code == 0
     assert town.run_states() == ["waiting"], "and nothing was put on the queue twice"
+
+
+def test_schedulers_of_different_engagements_in_one_database_do_not_wait_for_each_other(make: Make) -> None:
+    """Each machine has its own engagements; the database is that of all."""
+    one = make("postgresql/database", people=1)
+    other = make("postgresql/database", people=1, beside=one, name="other")
+    for town in (one, other):
+        town.text = town.text.replace("    kind: user", "    schedule: every 1 minutes\n    kind: user", 1)
+        town.write_document()
+        assert town.ask("load").code == 0
+    with one.start("scheduler", "--dispatch", "database"), other.start("scheduler", "--dispatch", "database"):
+        until(lambda: len(one.run_states()) == 2, "each puts its profile on the queue", patience=SECONDS)
 
 
 @SOMEWHERE
@@ -184,6 +197,33 @@ def test_a_run_that_is_asked_to_stop_stops_and_the_next_one_does_the_rest(where:
         assert town.heard(town.order()).code == 0
         assert workers.ends == []
     assert town.wrong() == []
+
+
+def test_whoever_follows_a_run_that_nobody_works_is_told_so_and_may_take_it_back(make: Make) -> None:
+    town = make(people=1)
+    with town.order() as ordered:
+        until(lambda: "start `metasync worker`" in said_aside(ordered), "it says what to do", patience=SECONDS)
+        ordered.signal(signal.SIGINT)
+        answer = town.heard(ordered)
+    assert (answer.code, town.run_states()) == (130, ["stopped"])
+    assert "press Ctrl-C again to leave the run to its workers" in answer.err
+
+
+def test_a_second_ctrl_c_leaves_a_run_to_whoever_works_it(make: Make) -> None:
+    town = make(people=200, delay=20)
+    with town.worker() as worker, town.order() as ordered:
+        until(lambda: town.written_so_far > 3, "it is worked", patience=SECONDS)
+        worker.signal(signal.SIGSTOP)
+        ordered.signal(signal.SIGINT)
+        until(lambda: "press Ctrl-C again" in said_aside(ordered), "it heard", patience=SECONDS)
+        ordered.signal(signal.SIGINT)
+        answer = town.heard(ordered)
+        assert answer.code == 130
+        assert "run 1 was asked to stop and is left to its workers" in answer.err
+        assert town.run_states() == ["running"]
+        worker.signal(signal.SIGCONT)
+        until(lambda: town.run_states() == ["stopped"], "it hears of it", patience=SECONDS)
+    assert 3 < town.written_so_far < 200
 
 
 @SOMEWHERE
@@ -208,7 +248,9 @@ def test_a_run_is_followed_by_lines_and_as_json(make: Make) -> None:
         until(lambda: all("following" in said_aside(one) for one in (lines, objects)), "both look", patience=SECONDS)
         assert town.heard(town.order()).code == 0
         # They look each second.
-        until(lambda: said(lines).count(": done") >= 6 and '"state": "done", "text": "run 1,' in said(objects), "both tell its end")
+        until(
+            lambda: "run 1, run of people: done" in said(lines) and '"state": "done", "text": "run 1,' in said(objects), "both tell its end"
+        )
         for program in (lines, objects):
             program.signal(signal.SIGINT)
             assert program.wait(SECONDS)

@@ -73,7 +73,8 @@ class Session:
             yield workspace
 
     def work(self, verb: Callable[[service.Workspace], T], then: Callable[[service.Workspace, T], None] | None = None) -> T:
-        """Do something that may take long: the first Ctrl-C stops it safely, the second at once. `then` shows what came of it, from the
+        """Do something that may take long: the first Ctrl-C stops it safely, the second at once, or leaves a run on the queue to those who
+        work it. `then` shows what came of it, from the
         same workspace; there is nothing to be stopped safely any more."""
         with self.workspace() as workspace:
             with self._interruptible():
@@ -98,11 +99,18 @@ class Session:
             yield
             return
 
+        pressed = 0
+
         def on_interrupt(number: int, frame: FrameType | None) -> None:
-            if self.stop.is_set():
+            nonlocal pressed
+            pressed += 1
+            inline = self.dispatch == "inline"
+            if pressed > (1 if inline else 2):
                 raise KeyboardInterrupt
+            if pressed == 1:
+                again = "stop at once" if inline else "leave the run to its workers"
+                self.out.say(f"stopping after what has begun; press Ctrl-C again to {again}", "warning")
             self.stop.set()
-            self.out.say("stopping after what has begun; press Ctrl-C again to stop at once", "warning")
 
         before = signal.signal(signal.SIGINT, on_interrupt)
         try:

@@ -94,9 +94,6 @@ def _directories(checker: Checker, given: Mapping[str, Any]) -> Iterator[tuple[s
             checker.unknown((*path, "connector"), "connectors", connector)
             continue
         options = checker.connector_options((*path, "options"), known, data.get("options", {}))
-        if "connections" in data.get("rate", {}):
-            text = "is accepted and does not act yet: one export writes over one connection"
-            checker.notice((*path, "rate", "connections"), text)
         policy = data.get("new_passwords", {})
         yield (
             name,

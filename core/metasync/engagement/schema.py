@@ -90,7 +90,9 @@ class RateSection(Section):
     title = "rate"
 
     operations = option(Rate(), title="Operations", help="The most operations in a time.")
-    connections = option(Whole(1, 64), title="Connections", help="The most connections at once. Not yet acting.")
+    connections = option(
+        Whole(1, 64), title="Connections", help="The most connections at once, over all workers and runs of the engagement."
+    )
 
 
 class DirectorySection(Section):

@@ -41,6 +41,9 @@ from metasync.workspace import Workspace
 if TYPE_CHECKING:
     from metasync.planning.plan import PlanSummary
 
+IN_VAIN = 10
+"""So often in a row an export is taken up by whoever comes next where its process ended before anything came of it. A change that ends its
+process is found out long before, and given up alone."""
 PATIENCE = timedelta(minutes=2)
 """How long one export waits in all for changes that may be tried again later; the others are left for the next one."""
 
@@ -213,6 +216,13 @@ def settle(workspace: Workspace, directory: str, run_id: int) -> None:
         return  # whoever exports there at present reads back himself
 
 
+def end_left(workspace: Workspace, connection: Connection, run_id: int, why: str) -> None:
+    """In the transaction that ends a run: what it wrote is audited, also of exports that nobody will go on with (I6)."""
+    for left in batch_rows.of_run(connection, run_id):
+        if left.kind == queue.EXPORT and left.state != "done" and left.what.get("begun"):
+            _audit(workspace, connection, left, left.of, why)
+
+
 class _Batch:
     """One batch under its lease."""
 
@@ -237,6 +247,7 @@ class _Batch:
         self._lease = lease
         self._patience = patience - timedelta(seconds=batch.what.get("waited", 0))
         self._made: list[PlanSummary] = []
+        self._in_vain = 0
 
     def work(self) -> ExportOutcome:
         unavailable: dict[str, str] = {}
@@ -288,6 +299,9 @@ class _Batch:
         """Lease the batch. Batches that a killed process left open are closed first, so that what they wrote is audited (I6)."""
         with self._workspace.backend.write("export.open", durable=True) as connection:
             self._lease.check(connection)
+            present = batch_rows.get(connection, self._batch.id)
+            if present is None or present.state == "done":
+                raise LeaseLost(f"the export to {self._directory} is over: its run ended")
             if writes:
                 # What the connector did wrong in an earlier export; if it does so again, that is told again.
                 problem_rows.clear(connection, self._workspace.engagement_id, "export", self._directory, [0], codes=["connector"])
@@ -301,9 +315,13 @@ class _Batch:
                 connection, self._batch.id, state="leased", owner=self._lease.owner, fence=self._lease.fence, lease_until=now + TTL
             )
             self._lease.batch_id = self._batch.id
-            if self._batch.what.get("begun"):
+            counts = batch_rows.count(connection, self._batch.id)
+            settled = sum(counts.values()) - counts.get("approved", 0) - counts.get("in_flight", 0)
+            self._in_vain = present.what.get("in vain", 0) + 1 if present.what.get("settled") == settled else 0
+            what = {**present.what, "begun": True, "settled": settled, "in vain": self._in_vain}
+            batch_rows.change_batch(connection, self._batch.id, what=what)
+            if present.what.get("begun"):
                 return  # a further slice of it
-            batch_rows.change_batch(connection, self._batch.id, what={**self._batch.what, "begun": True})
             detail = {"plans": [row.id for row in (*self._chosen, *self._carried)], "fence": self._lease.fence}
             audit.append(
                 connection,
@@ -332,6 +350,8 @@ class _Batch:
         from metasync.planning.exporters import exporter_of, make_exporter
 
         workspace = self._workspace
+        if self._in_vain > IN_VAIN:
+            raise Unavailable(f"the export was begun {IN_VAIN} times in a row, and its process ended each time; see the log")
         with workspace.connector(self._directory) as connector:
             worker = None
             self._check_identity(connector)

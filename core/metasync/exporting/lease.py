@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from metasync.contract import MetasyncError
 from metasync.lease import TTL, Lease, LeaseLost
 from metasync.store import batches as batch_rows
+from metasync.store import queue
 from metasync.store.backend import Backend
 from metasync.store.errors import StoreError
 
@@ -60,6 +61,16 @@ class DirectoryLease(Lease):
             f"{holder} exports to {self._directory} at present; "
             "wait for it to end, or see `metasync runs` and stop it with `metasync stop RUN`"
         )
+
+    def _hold(self, connection: Connection, until: datetime) -> bool:
+        return super()._hold(connection, until) and self._has_batch(connection)
+
+    def _ours(self, connection: Connection) -> bool:
+        return super()._ours(connection) and self._has_batch(connection)
+
+    def _has_batch(self, connection: Connection) -> bool:
+        """Whoever stood still until its lease ran out may meanwhile have been taken for dead, and its run have ended."""
+        return self.batch_id is None or queue.holds(connection, self.batch_id, self.fence)
 
     def _renewed(self, connection: Connection, until: datetime) -> None:
         if self.batch_id is not None:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+Each = Mapping[str, Mapping[str, Any]]
+"""What a step needs to know beside what all of them do."""
+NOTHING: Each = {}
 
 
 class NotYet(Exception):
@@ -19,10 +22,10 @@ class Doing(Protocol):
     shared: bool
     """Is it worth while to divide what several could do at once?"""
 
-    def begin(self, name: str, of: Sequence[str], what: Mapping[str, Any]) -> None:
-        """Have these steps begun, in parallel where that is possible. `what` is plain JSON."""
+    def begin(self, name: str, of: Sequence[str], what: Mapping[str, Any], each: Each = NOTHING) -> None:
+        """Have these steps begun, in parallel where that is possible. `what` and `each` are plain JSON."""
 
-    def all(self, name: str, of: Sequence[str], what: Mapping[str, Any]) -> list[Any]:
+    def all(self, name: str, of: Sequence[str], what: Mapping[str, Any], each: Each = NOTHING) -> list[Any]:
         """What these steps came to, as plain JSON, in their order. Raises `NotYet`, or what one of them raised."""
         ...
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from metasync.exporting import export
+from metasync.runs.doing import NOTHING, Each
 from metasync.runs.record import ActiveRun
 from metasync.runs.steps import WORK
 from metasync.store import ledger
@@ -25,20 +26,20 @@ class Inline:
         self._run = run
         self._done: dict[tuple[str, str], Any] = {}
 
-    def begin(self, name: str, of: Sequence[str], what: Mapping[str, Any]) -> None:
+    def begin(self, name: str, of: Sequence[str], what: Mapping[str, Any], each: Each = NOTHING) -> None:
         """Do them all, in threads where there are several."""
         left = [one for one in of if (name, one) not in self._done]
 
         def work(one: str) -> Any:
             # The name of the step in people's words: both ways back are an `undo`.
             with self._run.step(name, one) as (step, inside):
-                return WORK[name](self._run, step, inside, one, what)
+                return WORK[name](self._run, step, inside, one, {**what, **each.get(one, {})})
 
         self._done.update(zip([(name, one) for one in left], self._parallel(work, left), strict=True))
 
-    def all(self, name: str, of: Sequence[str], what: Mapping[str, Any]) -> list[Any]:
+    def all(self, name: str, of: Sequence[str], what: Mapping[str, Any], each: Each = NOTHING) -> list[Any]:
         """What they came to."""
-        self.begin(name, of, what)
+        self.begin(name, of, what, each)
         return [self._done[name, one] for one in of]
 
     def once(self, name: str, decide: Callable[[], Any]) -> Any:

@@ -32,6 +32,10 @@ class RunFailed(MetasyncError):
     """A run on the queue failed, in the words of whoever worked it."""
 
 
+class LeftAlone(Stopped):
+    """The run is followed no more, and left to whoever works it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ordered:
     """A run on the queue."""
@@ -89,7 +93,7 @@ def ordered(workspace: Workspace, kind: str, what: Sequence[str], options: Mappi
 
 def follow(workspace: Workspace, found: Ordered) -> RunOutcome:
     """Wait for the end of a run, and report how far it is meanwhile. Whoever wishes to stop asks the run to, and waits until it has; who
-    wishes so once more leaves it to itself (`KeyboardInterrupt`)."""
+    wishes so once more leaves it to those who work it (`LeftAlone`)."""
     asked = False
     answered = time.monotonic()
     while True:
@@ -106,7 +110,9 @@ def follow(workspace: Workspace, found: Ordered) -> RunOutcome:
                 return _outcome(*ended)
         if workspace.stop.wait(LOOK):
             if asked:
-                raise KeyboardInterrupt
+                raise LeftAlone(
+                    f"run {found.run} was asked to stop and is left to its workers; `metasync runs --follow` shows whether it has"
+                )
             asked = True
             stop(workspace, found.run)
             workspace.stop.clear()
@@ -124,7 +130,7 @@ def _look(workspace: Workspace, found: Ordered) -> tuple[RunRow, Any] | None:
         nobody = not queue.workers(connection, workspace.engagement_id, workspace.backend.now(connection))
         before = queue.waiting_runs(connection, workspace.engagement_id, found.run)
     if nobody:
-        workspace.report(0, None, f"run {found.run} waits for a worker: start `metasync worker` or `metasync up`")
+        workspace.report(0, None, f"run {found.run} waits for a worker, and none is there; start `metasync worker` or `metasync up`")
     elif row.state == "queued":
         workspace.report(0, None, f"run {found.run} waits on the queue" + (f", {before} before it" if before else ""))
     for one in steps:
@@ -143,7 +149,7 @@ def stop(workspace: Workspace, run_id: int) -> RunRow | None:
             rows.end(connection, run_id, state="stopped", counts={}, error="asked to stop", at=workspace.backend.now(connection))
             queue.close(connection, run_id, result={})
         else:
-            queue.wake(connection, run_id)
+            queue.wake(connection, run_id, anyhow=True)
         return rows.get(connection, workspace.engagement_id, run_id)
 
 

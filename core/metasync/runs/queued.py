@@ -8,13 +8,11 @@ from typing import Any
 
 from metasync.contract import MetasyncError
 from metasync.exporting import prepare
-from metasync.runs.doing import NotYet
+from metasync.runs.doing import NOTHING, Each, NotYet
 from metasync.runs.record import ActiveRun
 from metasync.store import batches as rows
 from metasync.store.batches import BatchRow
-
-ONCE = "once"
-"""The kind of a batch that only remembers a decision."""
+from metasync.store.queue import ONCE
 
 
 class StepFailed(MetasyncError):
@@ -32,10 +30,10 @@ class Queued:
         """The batches of the run as they were when it was told."""
         self._known = {(one.kind, one.of): one for one in known}
         self._by_id = {one.id: one for one in known}
-        self.waits_for: set[int] = set()
-        """The batches that the run cannot go on without."""
+        self.waits_for: list[set[int]] = []
+        """Groups of batches: with all of any group the run can go on."""
 
-    def begin(self, name: str, of: Sequence[str], what: Mapping[str, Any]) -> None:
+    def begin(self, name: str, of: Sequence[str], what: Mapping[str, Any], each: Each = NOTHING) -> None:
         """Make a batch of each that has none."""
         left = [one for one in of if (name, one) not in self._known]
         if not left:
@@ -47,15 +45,22 @@ class Queued:
             for one in left:
                 nonce = secrets.token_hex(16)
                 number = rows.add(
-                    connection, workspace.engagement_id, run_id=self._run.id, kind=name, of=one, nonce=nonce, at=at, what=what
+                    connection,
+                    workspace.engagement_id,
+                    run_id=self._run.id,
+                    kind=name,
+                    of=one,
+                    nonce=nonce,
+                    at=at,
+                    what={**what, **each.get(one, {})},
                 )
                 made = rows.get(connection, number)
                 assert made is not None
                 self._known[name, one] = self._by_id[number] = made
 
-    def all(self, name: str, of: Sequence[str], what: Mapping[str, Any]) -> list[Any]:
+    def all(self, name: str, of: Sequence[str], what: Mapping[str, Any], each: Each = NOTHING) -> list[Any]:
         """What they came to."""
-        self.begin(name, of, what)
+        self.begin(name, of, what, each)
         return [result.get("value") for result in self._results([self._known[name, one].id for one in of])]
 
     def once(self, name: str, decide: Callable[[], Any]) -> Any:
@@ -100,7 +105,7 @@ class Queued:
         found = [self._by_id[number] for number in batch_ids]
         left = {one.id for one in found if one.state != "done"}
         if left:
-            self.waits_for |= left
+            self.waits_for.append(left)
             raise NotYet
         for one in found:
             if one.kind != "export" and one.result and "error" in one.result:

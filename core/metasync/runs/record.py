@@ -66,14 +66,8 @@ class ActiveRun:
         with tracing.step(self.workspace.engagement.name, self.id, kind=name, of=of, batch_id=batch_id) as traced:
             try:
                 yield step, replace(self.workspace, report=report)
-            except (Stopped, KeyboardInterrupt):
-                step.state, step.text = "stopped", "asked to stop"
-                raise
-            except MetasyncError as error:
-                step.state, step.text = "failed", str(error)
-                raise
             except BaseException as error:
-                step.state, step.text = "failed", f"internal error: {type(error).__name__}"
+                step.state, step.text = end_by(error)
                 raise
             finally:
                 traced(step.state)
@@ -148,15 +142,18 @@ def ended(run: ActiveRun) -> Iterator[None]:
     except LeaseLost:
         run.state, run.error = "stopped", "another engine took the lease"
         raise
-    except (Stopped, KeyboardInterrupt):
-        run.state, run.error = "stopped", "asked to stop"
-        raise
-    except MetasyncError as error:
-        run.state, run.error = "failed", str(error)
-        raise
     except BaseException as error:
-        run.state, run.error = "failed", f"internal error: {type(error).__name__}"
+        run.state, run.error = end_by(error)
         raise
+
+
+def end_by(error: BaseException) -> tuple[str, str]:
+    """How what an error ended stands, and why. Of an error that nobody foresaw only its sort is told: its words may hold anything."""
+    if isinstance(error, (Stopped, KeyboardInterrupt)):
+        return "stopped", "asked to stop"
+    if isinstance(error, MetasyncError):
+        return "failed", str(error)
+    return "failed", f"internal error: {type(error).__name__}"
 
 
 def note_begin(connection: Connection, workspace: Workspace, run_id: int, kind: str, what: Sequence[str]) -> None:

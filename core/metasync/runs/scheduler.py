@@ -1,4 +1,5 @@
-"""The scheduler: puts profiles on the queue when they are due. Several may be started; one is active, by lease, and another takes over."""
+"""The scheduler: puts profiles on the queue when they are due. Several may be started; of each engagement one is active, by lease, and
+another takes over."""
 
 from __future__ import annotations
 
@@ -33,10 +34,10 @@ class OneIsActive(MetasyncError):
 
 
 class SchedulerLease(Lease):
-    """Held by the one that is active, of all that share a database."""
+    """Held by the one that is active for an engagement: those who share a database need not be of the same engagements."""
 
-    def __init__(self, backend: Backend) -> None:
-        super().__init__(backend.in_lane(None), "scheduler")
+    def __init__(self, backend: Backend, engagement: str) -> None:
+        super().__init__(backend, f"scheduler/{engagement}")
 
     def _busy(self, holder: str) -> MetasyncError:
         return OneIsActive(f"the scheduler of {holder} is active; this one takes over when it ends")
@@ -94,11 +95,11 @@ def serve(settings: Sequence[Settings], stop: threading.Event, *, parent: int | 
             measured = Installation(settings, stop, nobody)  # of the threads that answer
             held.callback(measured.close)
             held.callback(measuring.serve(metrics, measured.workspaces))
-        active: dict[str, SchedulerLease] = {}
+        active: dict[int, SchedulerLease] = {}
         while not stop.is_set() and (parent is None or os.getppid() == parent):
             for workspace in installation.workspaces():
                 with installation.trying(workspace):
-                    lease = _active(workspace.backend, active, held)
+                    lease = _active(workspace, active, held)
                     if lease is None:
                         continue
                     with suppress(LeaseLost):  # it stood still, and another one took over
@@ -109,13 +110,13 @@ def serve(settings: Sequence[Settings], stop: threading.Event, *, parent: int | 
             stop.wait(TICK)
 
 
-def _active(backend: Backend, active: dict[str, SchedulerLease], held: ExitStack) -> SchedulerLease | None:
-    """The lease of the scheduler of this database, where this is it."""
-    mine = active.get(backend.url)
+def _active(workspace: Workspace, active: dict[int, SchedulerLease], held: ExitStack) -> SchedulerLease | None:
+    """The lease of the scheduler of this engagement, where this is it."""
+    mine = active.get(workspace.engagement_id)
     if mine is not None and not mine.lost.is_set():
         return mine
     try:
-        mine = active[backend.url] = held.enter_context(SchedulerLease(backend))
+        mine = active[workspace.engagement_id] = held.enter_context(SchedulerLease(workspace.backend, workspace.engagement.name))
     except OneIsActive:
         return None
     return mine

@@ -84,7 +84,7 @@ def divide_some(run: ActiveRun, step: Step, inside: Workspace, of: str, what: Ma
 
 def compare_part(run: ActiveRun, step: Step, inside: Workspace, of: str, what: Mapping[str, Any]) -> None:
     """Pass over whoever is in step, in one part."""
-    number = partitions.compare(inside, run.id, partitions.Partition(**what["parts"][of]))
+    number = partitions.compare(inside, run.id, partitions.Partition(**what))
     step.text = f"{number} in step"
 
 

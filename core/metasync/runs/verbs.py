@@ -184,7 +184,7 @@ def _plan(
         return [], {}
     if at.doing.shared:
         (parts,) = at.doing.all("divide", [", ".join(profiles)], {"profiles": list(profiles)})
-        at.doing.all("compare", list(parts), {"parts": parts})
+        at.doing.all("compare", list(parts), {}, parts)
     (not_ready,) = at.doing.all("synchronise", [", ".join(profiles)], {"profiles": list(profiles)})
     ready = [name for name in profiles if name not in not_ready]
     if not ready:

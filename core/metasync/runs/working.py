@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from metasync import logs
 from metasync.contract import MetasyncError, Stopped
-from metasync.exporting.batches import ExportOutcome, work_slice
+from metasync.exporting.batches import ExportOutcome, end_left, work_slice
 from metasync.exporting.lease import DirectoryBusy
 from metasync.lease import HEARTBEAT, Lease, LeaseLost
 from metasync.runs.doing import NotYet
@@ -41,6 +41,8 @@ REST = timedelta(seconds=3)
 """How long a batch rests whose turn it is not."""
 ATTEMPTS = 3
 """So often a step is begun that ends in an error nobody foresaw, or takes its process with it."""
+REVISION = "revision"
+"""What a run remembers of the document that it was begun under."""
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +91,8 @@ def work(workspace: Workspace, batch_id: int, nonce: str) -> bool:
     with logs.about(engagement=workspace.engagement.name, run=row.run_id, batch=row.id):
         try:
             began = time.monotonic()
+            if row.kind != queue.RUN and _ends(workspace, row):
+                return True
             worked = _export(workspace, row) if row.kind == queue.EXPORT else _Batch(workspace, row.id).work()
             if worked:
                 _log.info("worked %s of %s", row.kind, row.of, extra={"seconds": round(time.monotonic() - began, 3)})
@@ -96,6 +100,19 @@ def work(workspace: Workspace, batch_id: int, nonce: str) -> bool:
         except (Taken, LeaseLost) as error:
             _log.info("%s", error)
             return False
+
+
+def _ends(workspace: Workspace, row: BatchRow) -> bool:
+    """Is the step of a run that is to end, since it was asked to, or the document is another one by now? Then nothing of it is begun any
+    more: the run is told, and ends."""
+    with workspace.backend.read() as connection:
+        revision = queue.decided(connection, row.run_id, REVISION)
+        if not rows.asked_to_stop(connection, row.run_id) and revision in (None, workspace.engagement.revision):
+            return False
+    with workspace.backend.write() as connection:
+        queue.rest(connection, row.id, due_at=workspace.backend.now(connection) + REST)
+        queue.wake(connection, row.run_id, anyhow=True)
+    return True
 
 
 def _export(workspace: Workspace, row: BatchRow) -> bool:
@@ -119,6 +136,14 @@ def _export(workspace: Workspace, row: BatchRow) -> bool:
         with workspace.backend.write() as connection:
             queue.rest(connection, row.id, due_at=workspace.backend.now(connection) + REST)
         return False
+    except (StoreError, LeaseLost):
+        raise
+    except Stopped:
+        return False  # this worker leaves before it has begun
+    except Exception:
+        # It is closed with what it came to; whoever works goes on with what is next.
+        _log.exception("the export to %s failed", row.of)
+        return True
     return bool(outcome.counts or outcome.unavailable) or outcome.later is not None
 
 
@@ -270,17 +295,19 @@ def _tell(run: ActiveRun, row: rows.RunRow, batch: BatchRow) -> bool:
         if leaving:
             _rest(workspace, batch, timedelta(0), begun=False)  # this worker leaves; somebody else goes on
             return True
-        at_work = [one.id for one in doing.known if one.state == "leased" and one.id != batch.id]
-        if at_work:
-            # They hear of it, too, and end what they have in hand.
-            _wait(workspace, batch, at_work)
-            return True
     except MetasyncError:
         pass  # `ended` keeps its words as the run's error, which `note_end` writes
     except Exception:
         # As everywhere at the border of a run: whoever works goes on with the next one, and `ended` keeps what sort of error it was.
         _log.exception("run %s failed", run.id)
+    with workspace.backend.read() as connection:
+        at_work = queue.at_work(connection, run.id, now=workspace.backend.now(connection))
+    if at_work:
+        # Of a run that was stopped they hear of it, too, and end what they have in hand; of one that failed they finish it.
+        _wait(workspace, batch, [at_work])
+        return True
     with workspace.backend.write("queue.end", durable=True) as connection:
+        end_left(workspace, connection, run.id, run.error or "")
         note_end(connection, run)
         queue.close(connection, run.id, result={"outcome": outcome.as_json() if outcome is not None else None})
     tell(run, "metasync_run_finished", row.what)
@@ -289,14 +316,14 @@ def _tell(run: ActiveRun, row: rows.RunRow, batch: BatchRow) -> bool:
 
 def _same_document(workspace: Workspace, doing: Queued) -> None:
     """A run is of one revision: what its steps came to under another one means something else."""
-    began = doing.once("revision", lambda: workspace.engagement.revision)
+    began = doing.once(REVISION, lambda: workspace.engagement.revision)
     if began != workspace.engagement.revision:
         raise MetasyncError(
             f"the document changed while the run was under way (revision {began}, now {workspace.engagement.revision}); run it again"
         )
 
 
-def _wait(workspace: Workspace, batch: BatchRow, steps: Collection[int]) -> None:
+def _wait(workspace: Workspace, batch: BatchRow, steps: Sequence[Collection[int]]) -> None:
     with workspace.backend.write("queue.wait", durable=True) as connection:
         queue.wait(connection, batch.id, batch.fence, steps)
 

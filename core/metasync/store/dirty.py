@@ -93,11 +93,24 @@ SELECT DISTINCT object.id, object.directory_id, object.anchor
 FROM dirty JOIN object ON object.id = dirty.object_id
 WHERE dirty.engagement_id = ? AND profile = ? AND {WHOLE_AND_DUE}
 ORDER BY object.directory_id, object.anchor"""
+DUE_AMONG = f"""
+SELECT DISTINCT object.id, object.directory_id
+FROM dirty JOIN object ON object.id = dirty.object_id
+WHERE dirty.engagement_id = ? AND profile = ? AND {WHOLE_AND_DUE} AND dirty.object_id >= ? AND dirty.object_id <= ?
+ORDER BY object.id"""
 
 
 def due(backend: Backend, connection: Connection, engagement_id: int, profile: str, now: datetime) -> list[tuple[int, int]]:
     """(source object id, its directory) of whole objects that are due, in the order that decides about unique values."""
     return [(row[0], row[1]) for row in backend.fetch(connection, DUE, engagement_id, profile, as_stored(connection, now))]
+
+
+def due_among(
+    backend: Backend, connection: Connection, engagement_id: int, profile: str, now: datetime, *, first: int, last: int
+) -> list[tuple[int, int]]:
+    """The same of those with numbers from `first` to `last`, in the order of these."""
+    values = (engagement_id, profile, as_stored(connection, now), first, last)
+    return [(row[0], row[1]) for row in backend.fetch(connection, DUE_AMONG, *values)]
 
 
 def due_members(connection: Connection, engagement_id: int, profile: str) -> dict[int, set[int]]:

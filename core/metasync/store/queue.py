@@ -10,14 +10,17 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select, update
+from sqlalchemy import Connection, Row, and_, func, or_, select, update
 
 from metasync import liveness
 from metasync.store.backend import Backend
 from metasync.store.batches import BatchRow, as_batch
 from metasync.store.tables import batch, lease, run
 
-RUN, EXPORT = "run", "export"
+RUN, EXPORT, ONCE = "run", "export", "once"
+"""Kinds of batches that are no step: the run itself; an export, which its directory's lease guards; one that only remembers a decision."""
+LONGEST = timedelta(minutes=5)
+"""No batch rests for as long as this: where one seems to, the clock went back meanwhile."""
 FEW = 8
 """Batches of one engagement that are looked at together."""
 
@@ -32,14 +35,16 @@ def runnable(connection: Connection, engagement_id: int, *, now: datetime, limit
         current = connection.execute(next_one).scalars().first()
     if current is None:
         return []
-    query = select(batch).where(batch.c.run_id == current, batch.c.state.in_(("ready", "leased")))
-    found = [row for row in connection.execute(query.order_by(batch.c.id)) if _may_be_taken(row, now)]
-    return [as_batch(row) for row in found[:limit]]
+    mine = select(batch).where(batch.c.run_id == current).order_by(batch.c.id)
+    due = or_(batch.c.due_at.is_(None), batch.c.due_at <= now, batch.c.due_at >= now + LONGEST)
+    ready = connection.execute(mine.where(batch.c.state == "ready", due).limit(limit)).all()
+    left = [row for row in connection.execute(mine.where(batch.c.state == "leased")) if _may_be_taken(row, now)]
+    return [as_batch(row) for row in sorted([*ready, *left], key=lambda row: int(row.id))[:limit]]
 
 
 def _may_be_taken(row: Row[Any], now: datetime) -> bool:
     if row.state == "ready":
-        return row.due_at is None or row.due_at <= now
+        return row.due_at is None or not now < row.due_at < now + LONGEST
     return row.lease_until is None or row.lease_until <= now or (row.owner is not None and liveness.is_dead(row.owner))
 
 
@@ -79,14 +84,33 @@ def rest(connection: Connection, batch_id: int, *, due_at: datetime) -> None:
     connection.execute(update(batch).where(batch.c.id == batch_id, batch.c.state == "ready").values(due_at=due_at))
 
 
-def wait(connection: Connection, batch_id: int, fence: int, steps: Collection[int]) -> bool:
-    """Lay a run's batch aside until one of these steps ends; False: one did meanwhile, and the run can go on."""
-    ended = select(batch.c.id).where(batch.c.id.in_(list(steps)), batch.c.state == "done").limit(1)
-    if connection.execute(ended).one_or_none() is not None:
-        return False
-    values = {"state": "waiting", "owner": None, "lease_until": None, "attempts": 0}
-    connection.execute(update(batch).where(*_mine(batch_id, fence)).values(**values))
-    return True
+def wait(connection: Connection, batch_id: int, fence: int, steps: Sequence[Collection[int]]) -> bool:
+    """Lay a run's batch aside until all steps of one of these groups have ended; False: they did meanwhile, and the run can go on. Either
+    way whoever told it came as far as it comes: that it was begun does not count."""
+    goes_on = _one_ended(connection, steps)
+    values: dict[str, Any] = {"state": "ready" if goes_on else "waiting", "owner": None, "lease_until": None, "attempts": 0, "nudged": None}
+    connection.execute(update(batch).where(*_mine(batch_id, fence)).values(**values, what={"waits": [sorted(one) for one in steps]}))
+    return not goes_on
+
+
+def _one_ended(connection: Connection, groups: Sequence[Collection[int]]) -> bool:
+    """Has a group nothing left that is not done?"""
+    left = select(batch.c.id).where(batch.c.id.in_(sorted({one for group in groups for one in group})), batch.c.state != "done")
+    open_ones = set(connection.execute(left).scalars())
+    return any(open_ones.isdisjoint(group) for group in groups)
+
+
+def decided(connection: Connection, run_id: int, name: str) -> Any:
+    """What was decided once for a run; None: not yet."""
+    query = select(batch.c.result).where(batch.c.run_id == run_id, batch.c.kind == ONCE, batch.c.of == name)
+    found = connection.execute(query).scalar()
+    return None if found is None else found["value"]
+
+
+def at_work(connection: Connection, run_id: int, *, now: datetime) -> list[int]:
+    """The steps of a run that somebody works now, as far as anybody can tell."""
+    query = select(batch).where(batch.c.run_id == run_id, batch.c.kind != RUN, batch.c.state == "leased").order_by(batch.c.id)
+    return [row.id for row in connection.execute(query) if not _may_be_taken(row, now)]
 
 
 def lay_aside(connection: Connection, batch_id: int, *, due_at: datetime, what: Mapping[str, Any]) -> None:
@@ -103,10 +127,13 @@ def done(connection: Connection, batch_id: int, *, result: Mapping[str, Any]) ->
     wake(connection, run_id)
 
 
-def wake(connection: Connection, run_id: int) -> None:
-    """Have a run that waits told again."""
+def wake(connection: Connection, run_id: int, *, anyhow: bool = False) -> None:
+    """Have a run that waits told again, once all that it waits for has ended; `anyhow`: also before. Those who end steps of one run do so
+    one after another: they write in one lane."""
     mine = and_(batch.c.run_id == run_id, batch.c.kind == RUN, batch.c.state == "waiting")
-    connection.execute(update(batch).where(mine).values(state="ready", due_at=None, nudged=None))
+    waits = connection.execute(select(batch.c.what).where(mine)).scalar()
+    if anyhow or waits is None or _one_ended(connection, waits["waits"]):
+        connection.execute(update(batch).where(mine).values(state="ready", due_at=None, nudged=None))
 
 
 def close(connection: Connection, run_id: int, *, result: Mapping[str, Any]) -> None:

@@ -49,8 +49,10 @@ def compare(workspace: Workspace, run_id: int, part: Partition) -> int:
     outcome = SyncOutcome()
     with workspace.backend.read() as connection:
         setting = compiled(connection, workspace, run_id, profile, workspace.schemas(), outcome, pin=False)
-    ids = [one for one in _due(setting) if part.first <= one <= part.last]
-    Pairs(setting).pass_over(ids)
+        due = dirty.due_among(
+            workspace.backend, connection, setting.engagement_id, profile.name, setting.now, first=part.first, last=part.last
+        )
+    Pairs(setting).pass_over([one for one, directory_id in due if directory_id in setting.programs])
     return outcome.looked_at
 
 

@@ -14,6 +14,8 @@ from sqlalchemy import select
 
 from metasync import lease, liveness, overview
 from metasync.contract import Dispatcher, Kind, MetasyncError, Stopped
+from metasync.exporting import batches as exporting
+from metasync.exporting.lease import DirectoryLease
 from metasync.runs import installation as installing
 from metasync.runs import queue as ordering
 from metasync.runs import run as running
@@ -29,7 +31,7 @@ from metasync.store import runs as rows
 from metasync.store.errors import StoreError
 from metasync.synchronising import partitions
 from metasync.testing.engine import Engine
-from metasync.testing.memory import MemoryDirectory
+from metasync.testing.memory import MemoryConnector, MemoryDirectory
 from metasync.testing.staff import BASE, DOCUMENT, STAFF, person
 from metasync.workspace import Workspace
 
@@ -133,7 +135,9 @@ def test_a_run_on_the_queue_comes_to_what_it_comes_to_inline(
         inline.close()
     workspace = of(engine)
     found = ordered_run(workspace)
-    assert {"run", "import", "divide", "synchronise", "plan", "export", "confirm"} == set(drain(workspace))
+    worked = drain(workspace)
+    assert {"run", "import", "divide", "synchronise", "plan", "export", "confirm"} == set(worked)
+    assert worked[:4] == ["run", "import", "import", "run"], "it is told again when there is something to tell"
     got = outcome(workspace, found)
     assert got.written == expected.written == {"confirmed": 2}
     assert (got.state, got.plans, got.imports, got.left_out) == (expected.state, expected.plans, expected.imports, expected.left_out)
@@ -456,3 +460,159 @@ def test_no_worker_is_of_use_to_inline() -> None:
         make_dispatcher("inline", {}, lambda *_: None, {})
     with pytest.raises(MetasyncError, match="allowed here: database, inline"):
         make_dispatcher("celery", {}, lambda *_: None, {})
+
+
+def test_steps_that_end_while_their_run_is_told_are_no_fault_of_it(
+    tmp_path: Path, hr: MemoryDirectory, ad: MemoryDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With several workers some step ends nearly each time that the run is told: that is no process which ended in mid-work."""
+    shop, till = MemoryDirectory(), MemoryDirectory()
+    till.add(Kind.CONTAINER, name="People", path=BASE)
+    engine = Engine(tmp_path, APART, {"hr": hr, "ad": ad, "shop": shop, "till": till})
+    try:
+        workspace = of(engine)
+        wait, told = working._wait, []
+
+        def while_another_one_ends(*given: Any) -> None:
+            told.append(1)
+            for row in runnable(workspace):
+                if row.kind != "run":
+                    working.work(workspace, row.id, row.nonce)
+                    break
+            wait(*given)
+
+        monkeypatch.setattr(working, "_wait", while_another_one_ends)
+        found = ordered_run(workspace, "people", "keepers")
+        drain(workspace)
+        assert outcome(workspace, found).state == "done"
+        assert len(told) > working.ATTEMPTS
+    finally:
+        engine.close()
+
+
+def in_mid_export(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Ordered:
+    """A run of which one create is written, and the other one is left for the next slice."""
+    monkeypatch.setattr(working, "SLICE", 0.0)
+    monkeypatch.setattr(MemoryConnector, "commit_size", 1)
+    workspace = of(engine)
+    found = ordered_run(workspace, "people")
+    while not any(one.kind == "export" for one in runnable(workspace)):
+        row = next(iter(runnable(workspace)))
+        working.work(workspace, row.id, row.nonce)
+    (row,) = runnable(workspace)
+    working.work(workspace, row.id, row.nonce)
+    assert len(engine.directories["ad"].anchors(Kind.USER)) == 1
+    return found
+
+
+def written_as_audited(engine: Engine) -> list[dict[str, int]]:
+    """What the audit log says that each export came to."""
+    with engine.backend.read() as connection:
+        return [row.detail["counts"] for row in audit.rows(connection) if row.action == "export"]
+
+
+def test_what_an_export_wrote_before_its_run_was_stopped_is_audited(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = in_mid_export(engine, monkeypatch)
+    workspace = of(engine)
+    assert ordering.stop(workspace, found.run) is not None
+    drain(workspace)
+    with pytest.raises(Stopped):
+        outcome(workspace, found)
+    assert written_as_audited(engine) == [{"written": 1, "approved": 1}]
+    assert len(engine.directories["ad"].anchors(Kind.USER)) == 1, "and nothing more was written"
+    assert all(one.state == "done" for one in batches_of(workspace))
+    following = ordered_run(workspace, "people")
+    drain(workspace)
+    assert outcome(workspace, following).written == {"confirmed": 2}, "the rest of the same plan"
+    assert len(engine.directories["ad"].anchors(Kind.USER)) == 2
+
+
+@pytest.mark.parametrize("without", [False, True], ids=["another limit", "without the directory"])
+def test_a_document_that_changes_in_mid_export_ends_it_before_the_next_write(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, without: bool
+) -> None:
+    """Also where the steps that are left are of a directory that there is no more."""
+    found = in_mid_export(engine, monkeypatch)
+    changed = DOCUMENT.format(profiles=STAFF.replace("create: {count: 5000}", "create: {count: 4000}"))
+    engine.load(changed.replace("  ad: {", "  other: {").replace("target: ad", "target: other") if without else changed)
+    drain(of(engine))
+    with pytest.raises(ordering.RunFailed, match="the document changed while the run was under way"):
+        outcome(of(engine), found)
+    assert written_as_audited(engine) == [{"written": 1, "approved": 1}]
+    assert len(engine.directories["ad"].anchors(Kind.USER)) == 1
+    assert all(one.state == "done" for one in batches_of(of(engine)))
+
+
+def test_whoever_stood_still_while_its_run_ended_writes_nothing_more(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lease ran out, nobody took the directory, and the run was ended without it."""
+    monkeypatch.setattr(MemoryConnector, "commit_size", 1)
+    workspace, write = of(engine), MemoryConnector.write
+    found = ordered_run(workspace, "people")
+    written: list[str] = []
+
+    def stands_still(self: MemoryConnector, changes: Any) -> Any:
+        if not written:
+            written.append(changes[0].label)
+            yield from write(self, changes)
+            engine.later(seconds=60)
+            ordering.stop(workspace, found.run)
+            row = next(one for one in batches_of(workspace) if one.kind == "run")
+            working.work(workspace, row.id, row.nonce)
+            monkeypatch.setattr(working.ActiveRun, "look", lambda run: None)  # nobody tells it that it shall stop
+            monkeypatch.setattr(DirectoryLease, "left", lambda lease: 0.0)  # it has stood still
+            return
+        written.append(changes[0].label)
+        yield from write(self, changes)
+
+    monkeypatch.setattr(MemoryConnector, "write", stands_still)
+    drain(workspace)
+    with pytest.raises(Stopped):
+        outcome(workspace, found)
+    assert len(written) == 1
+    assert all(one.state == "done" for one in batches_of(workspace))
+
+
+class Died(BaseException):
+    """What ends the process, as far as a test can tell."""
+
+
+def test_an_export_that_ends_its_process_each_time_before_anything_comes_of_it_ends_its_run(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = of(engine)
+    found = ordered_run(workspace, "people")
+    while not any(one.kind == "export" for one in runnable(workspace)):
+        row = next(iter(runnable(workspace)))
+        working.work(workspace, row.id, row.nonce)
+    (export,) = runnable(workspace)
+
+    def dies(*_: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryConnector, "write", dies)
+        patched.setattr(exporting.ConnectorTarget, "__init__", dies)
+        for _ in range(exporting.IN_VAIN + 1):
+            with pytest.raises(Died):
+                working.work(workspace, export.id, export.nonce)
+            engine.later(seconds=11)
+        drain(workspace)
+    got = outcome(workspace, found)
+    assert got.state == "failed"
+    assert "its process ended each time; see the log" in got.unwritable["ad"]
+    again = ordered_run(workspace, "people")
+    drain(workspace)
+    assert outcome(workspace, again).written == {"confirmed": 2}
+
+
+def test_an_error_in_an_export_that_nobody_foresaw_does_not_end_the_worker(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = of(engine)
+    found = ordered_run(workspace, "people")
+
+    def breaks(*_: object) -> None:
+        raise RuntimeError("the word secret")
+
+    monkeypatch.setattr(exporting.ConnectorTarget, "__init__", breaks)
+    drain(workspace)
+    got = outcome(workspace, found)
+    assert (got.state, "ad" in got.unwritable) == ("failed", True)

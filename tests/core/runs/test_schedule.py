@@ -174,12 +174,15 @@ def test_a_missed_start_that_shall_be_skipped_waits_for_the_next_one(engine: Eng
 
 def test_a_scheduler_that_stood_still_and_was_taken_over_from_puts_nothing_on_the_queue(engine: Engine) -> None:
     clock = clock_of(engine, "every 15 minutes")
-    with SchedulerLease(engine.backend) as mine:
+    name = engine.workspace.engagement.name
+    with SchedulerLease(engine.backend, name) as mine:
         workspace = replace(clock.workspace, backend=engine.backend.guarded(mine.check))
         with engine.backend.write() as connection:
-            leases.take(connection, "scheduler", owner="elsewhere:1:1", until=engine.backend.now(connection) + MINUTE)
+            leases.take(connection, f"scheduler/{name}", owner="elsewhere:1:1", until=engine.backend.now(connection) + MINUTE)
         with pytest.raises(LeaseLost):
             scheduler.tick(workspace)
-        with pytest.raises(OneIsActive, match="takes over when it ends"), SchedulerLease(engine.backend):
+        with pytest.raises(OneIsActive, match="takes over when it ends"), SchedulerLease(engine.backend, name):
             pass
+        with SchedulerLease(engine.backend, "another"):
+            pass  # of the same database
     assert clock.runs() == []
