@@ -314,14 +314,18 @@ def _generate(program: Program) -> None:
         names[f"{prefix}{number}"] = expression.call
         return f"{prefix}{number}({', '.join(look_up(*argument) for argument in expression.arguments)})"
 
+    def tidied(value: str) -> str:
+        # Nearly all is text, of which there is nothing to be tidied.
+        return f"(found if (found := {value}).__class__ is str and found else tidy(found))"
+
     begin = [f"    {local} = environment.get({root!r}, NOTHING)" for root, local in locals_.items()]
     lines = ["def desired(source, target, mv, wave, environment):", *begin, "    try:", "        at = ''"]
     for number, (name, expression) in enumerate(program.expressions.items()):
-        value = look_up(*expression.plain) if expression.plain else f"tidy({call('expression', number, expression)})"
+        value = look_up(*expression.plain) if expression.plain else tidied(call("expression", number, expression))
         pipeline = program.pipelines.get(name)
         if pipeline is not None:
             names[f"pipeline{number}"] = pipeline
-            value = f"tidy(pipeline{number}({value}))"
+            value = tidied(f"pipeline{number}({value})")
         condition = program.conditions.get(name)
         if condition is not None:
             value = f"{value} if {call('condition', number, condition)} is True else KEEP"
