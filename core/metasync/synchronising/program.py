@@ -161,7 +161,8 @@ class Program:
 
     def lookups(self, environment: Environment) -> list[Sequence[Lookup]]:
         """What each rule looks for, in the order of the rules. Empty keys never match."""
-        values = self._call(self.sought, environment)
+        get = environment.get
+        values = self.sought(environment["source"], get("target", NOTHING), get("mv", NOTHING), get("wave", NOTHING), environment)
         return [
             [lookup for lookup in match.matcher.lookups(of_rule) if tidy(lookup.value) is not None]
             for match, of_rule in zip(self.matches, values, strict=True)
@@ -195,18 +196,11 @@ class Program:
 
     def desired(self, environment: Environment) -> Sequence[Any]:
         """For each of `expressions`: a value, None (nothing), CLEAR or KEEP. Raises `ObjectError`."""
-        values: Sequence[Any] = self._call(self.run, environment)
-        return values
-
-    @staticmethod
-    def _call(function: Run, environment: Environment) -> Any:
-        return function(
-            environment["source"],
-            environment.get("target", NOTHING),
-            environment.get("mv", NOTHING),
-            environment.get("wave", NOTHING),
-            environment,
+        get = environment.get
+        values: Sequence[Any] = self.run(
+            environment["source"], get("target", NOTHING), get("mv", NOTHING), get("wave", NOTHING), environment
         )
+        return values
 
 
 def evaluate(expression: Expression, environment: Environment, at: str, source_schema: KindSchema | None) -> Any:
