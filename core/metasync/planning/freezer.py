@@ -205,10 +205,11 @@ class Freezer:
         """Order everything; the hash of the plan."""
         self._flush()
         levels, swaps = self._vacancies.settle()
+        known = freezing.by_tags(self._connection, self._plan_id, {*levels, *(swap.tag for swap in swaps)})
         for swap in swaps:
-            self._swap(swap, levels)
+            self._swap(swap, levels, known[swap.tag])
         for tag, level in levels.items():
-            freezing.bring_forward(self._connection, self._plan_id, tag, Stage.FREE + level)
+            freezing.bring_forward(self._connection, self._plan_id, known[tag], Stage.FREE + level)
         # Who steps aside changes what was added: then it is read once more.
         return plans.content_hash(self._connection, self._plan_id) if swaps else self._content.hexdigest()
 
@@ -289,9 +290,9 @@ class Freezer:
             if operations == {Operation.MOVE}:
                 self._moving[tags[0]] = {name: old_image[name] for name in set(frees.values())}
 
-    def _swap(self, swap: Swap, levels: Mapping[str, int]) -> None:
+    def _swap(self, swap: Swap, levels: Mapping[str, int], known: freezing.Numbered) -> None:
         """Two objects exchange a value: the one steps aside first, so that the other can take it."""
-        row = freezing.by_tag(self._connection, self._plan_id, swap.tag)
+        row = freezing.by_id(self._connection, known.id)
         before = codec.decode(row.before)
         held = self._moving.get(swap.tag, before)
         way = step_aside(self._attributes.of(Kind(row.kind)), swap, held, row.source or row.label)
@@ -317,8 +318,8 @@ class Freezer:
             # Who moves keeps the name: there it is free by then.
             steps.append(step(Stage.FREE + levels[swap.tag], after, own, "stepped aside for another object that moved here"))
         else:
-            known = {name: value for name, value in {**before, **after}.items() if value is not None}
-            freezing.set_before(self._connection, row.id, codec.encode(known))
+            held_then = {name: value for name, value in {**before, **after}.items() if value is not None}
+            freezing.set_before(self._connection, row.id, codec.encode(held_then))
         freezing.add(self._workspace.backend, self._connection, steps)
 
     def _flush(self) -> None:

@@ -87,7 +87,8 @@ def mark_later(backend: Backend, connection: Connection, engagement_id: int, pro
     connection.execute(query, [{**row, "object_id": object_id, "due_at": due_at} for object_id, due_at in times.items()])
 
 
-WHOLE_AND_DUE = f"member_id IN {ALL} AND (due_at IS NULL OR due_at <= ?)"
+WHOLE_AND_DUE = f"member_id <= {WHOLE} AND member_id <> {REFERENCES} AND (due_at IS NULL OR due_at <= ?)"
+"""One range of the key for each object: `IN` of two numbers has PostgreSQL look each object up twice."""
 DUE = f"""
 SELECT DISTINCT object.id, object.directory_id, object.anchor
 FROM dirty JOIN object ON object.id = dirty.object_id
@@ -98,6 +99,19 @@ SELECT DISTINCT object.id, object.directory_id
 FROM dirty JOIN object ON object.id = dirty.object_id
 WHERE dirty.engagement_id = ? AND profile = ? AND {WHOLE_AND_DUE} AND dirty.object_id >= ? AND dirty.object_id <= ?
 ORDER BY object.id"""
+IN_ORDER = "SELECT id, directory_id FROM object WHERE id IN ? ORDER BY directory_id, anchor"
+
+
+def marked(backend: Backend, connection: Connection, engagement_id: int, profile: str, now: datetime) -> list[int]:
+    """Whole source objects that are due, in whatever order, and whatever directory they are of: only of those that are left once it is
+    known who is in step (`in_order`) it counts."""
+    query = f"SELECT DISTINCT object_id FROM dirty WHERE engagement_id = ? AND profile = ? AND {WHOLE_AND_DUE}"
+    return [row[0] for row in backend.fetch(connection, query, engagement_id, profile, as_stored(connection, now))]
+
+
+def in_order(backend: Backend, connection: Connection, object_ids: Collection[int]) -> list[tuple[int, int]]:
+    """(source object id, its directory) of these, in the order that decides about unique values."""
+    return [(row[0], row[1]) for row in backend.fetch(connection, IN_ORDER, list(object_ids))] if object_ids else []
 
 
 def due(backend: Backend, connection: Connection, engagement_id: int, profile: str, now: datetime) -> list[tuple[int, int]]:
@@ -132,12 +146,6 @@ def due_references(connection: Connection, engagement_id: int, profile: str) -> 
     return list(connection.execute(query).scalars())
 
 
-def marked_whole(backend: Backend, connection: Connection, profile: str, object_ids: list[int]) -> set[int]:
-    """Those of these source objects of which everything is to be looked at."""
-    query = "SELECT object_id FROM dirty WHERE profile = ? AND object_id IN ? AND member_id = ?"
-    return {row[0] for row in backend.fetch(connection, query, profile, object_ids, WHOLE)}
-
-
 def await_references(backend: Backend, connection: Connection, engagement_id: int, profile: str, object_ids: Collection[int]) -> None:
     """All of these objects was looked at but their references."""
     columns = ("engagement_id", "profile", "object_id", "member_id")
@@ -149,6 +157,13 @@ def clean(backend: Backend, connection: Connection, profile: str, object_ids: Co
     """What is synchronised is not dirty any more; what is due later stays."""
     query = f"DELETE FROM dirty WHERE profile = ? AND object_id IN ? AND {WHOLE_AND_DUE}"
     backend.execute(connection, query, profile, list(object_ids), as_stored(connection, now))
+
+
+def clean_telling(backend: Backend, connection: Connection, profile: str, object_ids: Collection[int], now: datetime) -> set[int]:
+    """The same; those of which everything was to be looked at, not their values alone."""
+    query = f"DELETE FROM dirty WHERE profile = ? AND object_id IN ? AND {WHOLE_AND_DUE} RETURNING object_id, member_id"
+    gone = backend.fetch(connection, query, profile, list(object_ids), as_stored(connection, now))
+    return {object_id for object_id, member_id in gone if member_id == WHOLE}
 
 
 def clean_references(backend: Backend, connection: Connection, profile: str, object_ids: Collection[int]) -> None:

@@ -197,19 +197,37 @@ def add_frozen(backend: Backend, connection: Connection, rows: Sequence[tuple[An
     backend.insert(connection, change, COLUMNS, backend.stored(connection, change, COLUMNS, rows, ready=("rules",)))
 
 
-def bring_forward(connection: Connection, plan_id: int, tag: str, stage: int) -> None:
+class Numbered(NamedTuple):
+    """One change of a plan that is being frozen."""
+
+    id: int
+    object_id: int
+
+
+def by_tags(connection: Connection, plan_id: int, tags: Collection[str]) -> dict[str, Numbered]:
+    """Tag -> change, of these tags of one plan. The plan is gone through once: an index of tags would cost each change of every plan more
+    than its other indexes, and only plans that take something back or in turns ask for any."""
+    wanted, found = set(tags), {}
+    if wanted:
+        query = select(change.c.tag, change.c.id, change.c.object_id).where(change.c.plan_id == plan_id).order_by(change.c.id)
+        for tag, *about in connection.execute(query.execution_options(yield_per=PORTION)):
+            if tag in wanted:
+                found[tag] = Numbered(*about)
+    return found
+
+
+def bring_forward(connection: Connection, plan_id: int, about: Numbered, stage: int) -> None:
     """Give a change an earlier stage, and with it all that comes before it on the same object."""
-    row = connection.execute(select(change.c.id, change.c.object_id).where(change.c.tag == tag, change.c.plan_id == plan_id)).one()
     connection.execute(
         update(change)
-        .where(change.c.plan_id == plan_id, change.c.object_id == row.object_id, change.c.id <= row.id, change.c.stage > stage)
+        .where(change.c.plan_id == plan_id, change.c.object_id == about.object_id, change.c.id <= about.id, change.c.stage > stage)
         .values(stage=stage)
     )
 
 
-def by_tag(connection: Connection, plan_id: int, tag: str) -> Row[Any]:
-    """One change of a plan, as its row."""
-    return connection.execute(select(change).where(change.c.tag == tag, change.c.plan_id == plan_id)).one()
+def by_id(connection: Connection, change_id: int) -> Row[Any]:
+    """One change, as its row."""
+    return connection.execute(select(change).where(change.c.id == change_id)).one()
 
 
 def set_before(connection: Connection, change_id: int, before: bytes) -> None:

@@ -106,6 +106,8 @@ def planned(backend: Backend, connection: Connection, profile: str, object_ids: 
 def merged(operations: Sequence[PendingOperation], references: Sequence[PendingOperation]) -> list[PendingOperation]:
     """What belongs together is one operation: a new object is created with its references, and a change of values carries those that
     changed with them."""
+    if not operations and len(references) == 1:
+        return list(references)
     found = {one.operation: one for one in operations}
     for one in references:
         into = found.get(Operation.CREATE) or found.get(one.operation) or PendingOperation(operation=one.operation)

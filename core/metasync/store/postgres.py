@@ -11,10 +11,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from struct import pack
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -27,6 +30,7 @@ from sqlalchemy import (
     String,
     Table,
     create_engine,
+    event,
     func,
     select,
 )
@@ -56,6 +60,8 @@ RETURN_SECONDS = 30
 """How long a server that answered before may be away, such as for a restart, before we give up."""
 ARRAY = 5000
 """Rows that one statement takes as arrays."""
+INT8, INT8_ARRAY = 20, 1016
+"""The server's numbers of two types, which are the same everywhere."""
 SETTINGS = {
     # Anchors are indexed per directory: only a plan made for the very directory can use its index.
     "plan_cache_mode": "force_custom_plan",
@@ -196,11 +202,11 @@ class Postgres(Backend):
 
     def fetch(self, connection: Connection, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         with _driver(connection).cursor(binary=True) as cursor:
-            return cursor.execute(_marked(statement), values).fetchall()
+            return cursor.execute(_marked(statement), _given(values)).fetchall()
 
     def execute(self, connection: Connection, statement: str, *values: Any) -> None:
         with _driver(connection).cursor() as cursor:
-            cursor.execute(_marked(statement), values)
+            cursor.execute(_marked(statement), _given(values))
 
     def upsert(self, table: Table) -> Insert:
         return postgres_insert(table)
@@ -238,7 +244,7 @@ class Postgres(Backend):
 def _engine(url: URL) -> Engine:
     given = url.query.get("options", "")
     options = [given if isinstance(given, str) else " ".join(given), *(f"-c {name}={value}" for name, value in SETTINGS.items())]
-    return create_engine(
+    engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_size=4,
         max_overflow=-1,
@@ -246,6 +252,12 @@ def _engine(url: URL) -> Engine:
         # Whatever pools connections in between may not know of prepared statements.
         connect_args={**LIVENESS, "application_name": "metasync", "options": " ".join(options), "prepare_threshold": None},
     )
+
+    @event.listens_for(engine, "connect")
+    def _(connection: psycopg.Connection[Any], _record: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        connection.adapters.register_dumper(_Numbers, _NumbersDumper)
+
+    return engine
 
 
 def _driver(connection: Connection) -> psycopg.Connection[Any]:
@@ -275,6 +287,31 @@ def _arrays(
 def _marked(statement: str) -> Any:
     """A statement of ours with the driver's own marks."""
     return statement.replace("IN ?", "= ANY(%b)").replace("?", "%b")
+
+
+class _Numbers(bytes):
+    """Whole numbers as the server's own array."""
+
+
+class _NumbersDumper(Dumper):
+    """Hands them over as they are."""
+
+    format = Format.BINARY
+    oid = INT8_ARRAY
+
+    def dump(self, obj: _Numbers) -> bytes:
+        return obj
+
+
+def _given(values: Sequence[Any]) -> list[Any]:
+    """Values for the driver: ids, which come in thousands, in the server's form already. The driver takes six times as long for it."""
+    return [_numbers(value) if value.__class__ is list and value and value[0].__class__ is int else value for value in values]
+
+
+def _numbers(values: list[int]) -> _Numbers:
+    each = [8] * (2 * len(values))
+    each[1::2] = values
+    return _Numbers(pack(f">iiIii{'iq' * len(values)}", 1, 0, INT8, len(values), 1, *each))
 
 
 def _condition(table: Table, keys: Sequence[str], *, start: int) -> sql.Composable:

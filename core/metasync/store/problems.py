@@ -141,8 +141,12 @@ def of_objects(
     backend: Backend, connection: Connection, engagement_id: int, profile: str, object_ids: Sequence[int], *, but: Sequence[str]
 ) -> set[int]:
     """Those of these objects in which the synchronisation found problems of other codes than these."""
-    query = "SELECT DISTINCT object_id, code FROM problem WHERE engagement_id = ? AND area = ? AND of = ? AND object_id IN ?"
-    found = backend.fetch(connection, query, engagement_id, SYNCHRONISE, profile, list(object_ids))
+    here = "problem WHERE engagement_id = ? AND area = ? AND of = ?"
+    about = (engagement_id, SYNCHRONISE, profile)
+    # Where all is well, there is nothing to be asked for one by one.
+    if not backend.any(connection, f"SELECT 1 FROM {here}", *about):
+        return set()
+    found = backend.fetch(connection, f"SELECT DISTINCT object_id, code FROM {here} AND object_id IN ?", *about, list(object_ids))
     return {object_id for object_id, code in found if code not in but}
 
 

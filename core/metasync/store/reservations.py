@@ -65,8 +65,9 @@ def reserve(backend: Backend, connection: Connection, engagement_id: int, direct
 def add(
     backend: Backend, connection: Connection, engagement_id: int, directory_id: int, rows: Iterable[tuple[str, str, str, str, int, str]]
 ) -> None:
-    """Keep values that nobody has: (attribute, folded value, value, base, identity, profile)."""
-    stored = ((engagement_id, directory_id, *row) for row in rows)
+    """Keep values that nobody has: (attribute, folded value, value, base, identity, profile). They enter the index in its order, not each
+    somewhere else."""
+    stored = ((engagement_id, directory_id, *row) for row in sorted(rows))
     backend.insert(connection, reserved, COLUMNS, backend.stored(connection, reserved, COLUMNS, stored))
 
 

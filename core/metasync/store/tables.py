@@ -544,7 +544,6 @@ change = Table(
     Index("ix_change_order", "plan_id", "id"),
     Index("ix_change_source", "profile", "object_id", "state", "run_id", "id"),
     Index("ix_change_state", "directory_id", "state", "anchor", "id"),
-    Index("ix_change_tag", "tag"),
 )
 
 # A first load is all creates: they have neither target nor anchor, no run until they are exported, and seldom is anything taken back.

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import Connection, or_, select, tuple_, update
 
 from metasync.contract import Operation, Reference
-from metasync.store import codec, ledger
+from metasync.store import codec, freezing, ledger
 from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.rows import State
@@ -256,10 +256,9 @@ def taken_back(connection: Connection, ids: Collection[int]) -> set[int]:
 
 def set_undone_by(backend: Backend, connection: Connection, plan_id: int, taken_back: Collection[tuple[Collection[int], str]]) -> None:
     """Remember which change of a plan takes which others back: (these, tag of that one)."""
-    for part in portions(taken_back):
-        known = select(change.c.tag, change.c.id).where(change.c.tag.in_([tag for _, tag in part]), change.c.plan_id == plan_id)
-        ids = {row.tag: row.id for row in connection.execute(known)}
-        backend.update(connection, change, ("undone_by",), ("id",), ((ids.get(tag), one) for these, tag in part for one in these))
+    known = freezing.by_tags(connection, plan_id, {tag for _, tag in taken_back})
+    rows = ((known[tag].id if tag in known else None, one) for these, tag in taken_back for one in these)
+    backend.update(connection, change, ("undone_by",), ("id",), rows)
 
 
 def undone(connection: Connection, change_ids: Collection[int]) -> dict[int, list[ledger.ChangeRow]]:

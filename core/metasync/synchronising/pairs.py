@@ -6,7 +6,7 @@ Whatever differs, or needs a decision, goes the careful way of `working`. A test
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -17,7 +17,7 @@ from metasync.engagement.model import Action, Cause, Leave, Origin, Strength
 from metasync.expressions import CLEAR
 from metasync.store import codec, dirty, holders, pairs, problems, reservations, waits
 from metasync.store.normalise import differ
-from metasync.store.rows import State, Status
+from metasync.store.waves import Book
 from metasync.synchronising import diff
 from metasync.synchronising.computed import computed, desired
 from metasync.synchronising.errors import ObjectError
@@ -31,9 +31,6 @@ from metasync.synchronising.unique import UniqueValues, expanded
 BULK = 2000
 """Pairs per transaction."""
 ENABLED_DIFFERS = "enabled differs"
-LIVE = State.LIVE.value
-IN_STEP = Status.IN_STEP.value
-SETTLED = (IN_STEP, Status.PENDING.value)
 
 Key = tuple[str, str]
 """(name in the index, normalised value)."""
@@ -64,9 +61,11 @@ class Pair(NamedTuple):
     """How it left all the same."""
 
     @property
-    def enabled(self) -> bool | None:
-        """The value of `enabled` that both sides had when they last agreed."""
-        return None if self.row.enabled is None else bool(self.row.enabled)
+    def in_step(self) -> bool:
+        """Are both what they were when they were last found to be in step?"""
+        row = self.row
+        same = bool(row.in_step) and row.known_computed == self.computed
+        return same and row.reason == self.words and row.left_cause == self.left
 
 
 class Pairs:
@@ -113,49 +112,47 @@ class Pairs:
     def _portion(self, connection: Connection, ids: list[int]) -> list[int]:
         """Those of them that are done."""
         at, name = self.at, self.at.profile.name
-        found = pairs.rows(self.backend, connection, name, ids, at.target_id, at.profile.target_kind.value)
+        kinds = (at.profile.source_kind.value, at.target_id, at.profile.target_kind.value)
+        native = at.profile.scope.origin is Origin.NATIVE
+        found = pairs.rows(self.backend, connection, name, ids, *kinds, native=native)
         # What a value of `enabled` or a reference gives rise to is told by the digests, or by the references, which are looked at apart.
         told = (ENABLED_DIFFERS, UNRESOLVED) if at.refers else (ENABLED_DIFFERS,)
         wrong = problems.of_objects(self.backend, connection, at.engagement_id, name, ids, but=told)
+        book = at.loader.waves(connection)
         same: list[pairs.Row] = []
         compare: list[Pair] = []
         for row in found:
-            pair = self._look(connection, row)
+            pair = self._look(row, book)
             if pair is None:
                 continue
             # What is wrong with somebody may have to do with more than the two digests say.
-            if row.known_computed != pair.computed or row.known_target != row.target_digest or row.id in wrong:
-                compare.append(pair)
-            elif row.status == IN_STEP and row.reason == pair.words and row.left_cause == pair.left:
+            if pair.in_step and row.id not in wrong:
                 same.append(row)
             else:
                 compare.append(pair)
         settled = self._settle(connection, compare)
         done = [*(row.id for row in same), *settled]
-        changed = [(row.digest, row.id) for row in same if row.digest != row.known_digest]
+        changed = [(row.changed, row.id) for row in same if row.changed is not None]
         pairs.set_digests(self.backend, connection, name, changed)
-        whole = dirty.marked_whole(self.backend, connection, name, [row.id for row in same]) if at.refers else set()
-        dirty.clean(self.backend, connection, name, done, at.now)
         if at.refers:
+            whole = dirty.clean_telling(self.backend, connection, name, done, at.now)
             dirty.await_references(self.backend, connection, at.engagement_id, name, {*settled, *whole, *(one for _, one in changed)})
+        else:
+            dirty.clean(self.backend, connection, name, done, at.now)
         at.outcome.looked_at += len(done)
         return done
 
-    def _look(self, connection: Connection, row: pairs.Row) -> Pair | None:
+    def _look(self, row: pairs.Row, book: Book) -> Pair | None:
         """What the mappings yield; None where that takes more care."""
         at, program = self.at, self.at.programs.get(row.directory_id)
-        if program is None or row.state != LIVE or row.target_state != LIVE or row.kind != at.profile.source_kind:
-            return None
-        ours = at.profile.scope.origin is Origin.NATIVE and (row.mark is not None or row.created)
-        special = row.target_privileged or row.done not in (None, "null") or row.status not in SETTLED
-        if ours or special or (program.source, row.anchor) in at.hand.ignored:
+        if program is None or (program.source, row.anchor) in at.hand.ignored:
             return None
         attributes = codec.decode(row.blob)
         environment: Mapping[str, Mapping[str, Any]] = {
             program.source: attributes,
             "source": attributes,
             "target": NOTHING,
-            "wave": at.loader.waves(connection).of(row.identity_id, row.id),
+            "wave": book.of(row.identity_id, row.id),
             "mv": NOTHING,
         }
         try:
@@ -180,12 +177,14 @@ class Pairs:
         if not compare:
             return []
         at, backend = self.at, self.backend
-        blobs = pairs.images(backend, connection, [one.row.target_id for one in compare])
+        asked = [one.row.id for one in compare]
+        known = pairs.known(backend, connection, at.profile.name, asked, at.target_id, at.profile.target_kind.value)
+        blobs = pairs.images(backend, connection, [one.target_id for one in known.values()])
         stands: dict[int, list[Stand]] = {}
         presents: dict[int, dict[str, Any]] = {}
         sought: dict[str, list[str]] = {}
         for one in compare:
-            present = presents[one.row.id] = codec.decode(blobs[one.row.target_id])
+            present = presents[one.row.id] = codec.decode(blobs[known[one.row.id].target_id])
             found = stands[one.row.id] = list(_stands(one, present))
             for stand in found:
                 sought.setdefault(stand.key[0], []).append(stand.key[1])
@@ -200,20 +199,22 @@ class Pairs:
         new: list[tuple[str, str, str, str, int, str]] = []
         for one in compare:
             present = presents[one.row.id]
-            own = stands[one.row.id]
-            if _gives_up(one, kept) or not all(_stays(one, stand, bearers, kept, held) for stand in own):
+            own, target = stands[one.row.id], known[one.row.id]
+            if _gives_up(one, kept) or not all(_stays(one, stand, bearers.get(stand.key), target.target_id, kept, held) for stand in own):
                 continue
-            image = Image(object_id=one.row.target_id, directory=at.profile.target, anchor="", kind=Kind.USER, label="", attributes=present)
+            image = Image(object_id=target.target_id, directory=at.profile.target, anchor="", kind=Kind.USER, label="", attributes=present)
             try:
-                difference = diff.difference(one.program, one.values, image, agreed=one.enabled)
+                # The value of `enabled` that both sides had when they last agreed.
+                agreed = None if target.enabled is None else bool(target.enabled)
+                difference = diff.difference(one.program, one.values, image, agreed=agreed)
             except ObjectError:
                 continue
             if difference.operations or difference.problems:
                 continue
             row = one.row
-            since = row.left_since if one.left == row.left_cause else at.now
-            known = (row.id, row.digest, row.target_digest, one.computed, one.words, difference.agreed, desired(one.values))
-            rows.append((*known, one.left, since if one.left is not None else None))
+            since = target.left_since if one.left == row.left_cause else at.now
+            stood = (row.id, target.digest, target.target_digest, one.computed, one.words, difference.agreed, desired(one.values))
+            rows.append((*stood, one.left, since if one.left is not None else None))
             # What it bears and was never given by us is its own from now on.
             new += [
                 (stand.attribute, stand.key[1], one.values[stand.attribute], stand.base, row.identity_id, at.profile.name)
@@ -243,13 +244,14 @@ def _gives_up(pair: Pair, kept: Mapping[tuple[int, str], Sequence[pairs.Kept]]) 
 def _stays(
     pair: Pair,
     stand: Stand,
-    bearers: Mapping[Key, set[int]],
+    bearers: Set[int] | None,
+    target_id: int,
     kept: Mapping[tuple[int, str], Sequence[pairs.Kept]],
     held: Mapping[tuple[str, str], int],
 ) -> bool:
     """Is a unique value the pair's own, borne by nobody else, and reserved for it or for nobody? A numbered one takes its place in
     `values`."""
-    if not bearers.get(stand.key, set()) <= {pair.row.target_id}:
+    if bearers and bearers != {target_id}:
         return False
     known = kept.get((pair.row.identity_id, stand.attribute))
     if known is None:

@@ -161,7 +161,8 @@ class Program:
 
     def lookups(self, environment: Environment) -> list[Sequence[Lookup]]:
         """What each rule looks for, in the order of the rules. Empty keys never match."""
-        values = self._call(self.sought, environment)
+        get = environment.get
+        values = self.sought(environment["source"], get("target", NOTHING), get("mv", NOTHING), get("wave", NOTHING), environment)
         return [
             [lookup for lookup in match.matcher.lookups(of_rule) if tidy(lookup.value) is not None]
             for match, of_rule in zip(self.matches, values, strict=True)
@@ -195,18 +196,11 @@ class Program:
 
     def desired(self, environment: Environment) -> Sequence[Any]:
         """For each of `expressions`: a value, None (nothing), CLEAR or KEEP. Raises `ObjectError`."""
-        values: Sequence[Any] = self._call(self.run, environment)
-        return values
-
-    @staticmethod
-    def _call(function: Run, environment: Environment) -> Any:
-        return function(
-            environment["source"],
-            environment.get("target", NOTHING),
-            environment.get("mv", NOTHING),
-            environment.get("wave", NOTHING),
-            environment,
+        get = environment.get
+        values: Sequence[Any] = self.run(
+            environment["source"], get("target", NOTHING), get("mv", NOTHING), get("wave", NOTHING), environment
         )
+        return values
 
 
 def evaluate(expression: Expression, environment: Environment, at: str, source_schema: KindSchema | None) -> Any:
@@ -314,14 +308,18 @@ def _generate(program: Program) -> None:
         names[f"{prefix}{number}"] = expression.call
         return f"{prefix}{number}({', '.join(look_up(*argument) for argument in expression.arguments)})"
 
+    def tidied(value: str) -> str:
+        # Nearly all is text, of which there is nothing to be tidied.
+        return f"(found if (found := {value}).__class__ is str and found else tidy(found))"
+
     begin = [f"    {local} = environment.get({root!r}, NOTHING)" for root, local in locals_.items()]
     lines = ["def desired(source, target, mv, wave, environment):", *begin, "    try:", "        at = ''"]
     for number, (name, expression) in enumerate(program.expressions.items()):
-        value = look_up(*expression.plain) if expression.plain else f"tidy({call('expression', number, expression)})"
+        value = look_up(*expression.plain) if expression.plain else tidied(call("expression", number, expression))
         pipeline = program.pipelines.get(name)
         if pipeline is not None:
             names[f"pipeline{number}"] = pipeline
-            value = f"tidy(pipeline{number}({value}))"
+            value = tidied(f"pipeline{number}({value})")
         condition = program.conditions.get(name)
         if condition is not None:
             value = f"{value} if {call('condition', number, condition)} is True else KEEP"

@@ -190,10 +190,13 @@ class MainPass:
     def run(self) -> int:
         """Scope, merge, match, map, unique, difference, of all that is dirty now; how many that were."""
         self.at.loader.look_at_waves_again()
-        due = self._due()
-        number = len(due)
+        due = self._marked()
         if not due:
             return 0
+        # Their order counts only among those who are not found to be in step.
+        compares = self.pairs.possible()
+        due = due if compares else self._due()
+        number = len(due)
         with ExitStack() as stack:
             connector = None
             if issubclass(self.at.workspace.connector_class(self.at.profile.target), Taken):
@@ -202,7 +205,10 @@ class MainPass:
             if self.newcomers.possible():
                 self.newcomers.resume()
             # What has to be decided is left: what is in step is passed over, and newcomers are worked in bulk.
-            due = self.pairs.run(due) if self.pairs.possible() else due
+            if compares:
+                left = self.pairs.run(due)
+                due = self._in_order(left)
+                number -= len(left) - len(due)
             fresh = set(self.newcomers.among(due)) if self.newcomers.possible() else set()
             # Who is there already comes first: no newcomer takes his place or his name.
             established = self._established([one for one in due if one not in fresh])
@@ -266,6 +272,19 @@ class MainPass:
         with backend.read() as connection:
             due = dirty.due(backend, connection, self.at.engagement_id, self.at.profile.name, self.at.now)
         return [one for one, directory_id in due if directory_id in self.at.programs]
+
+    def _marked(self) -> list[int]:
+        """Whoever is due, in no order; also of directories that are no source any more."""
+        backend = self.at.workspace.backend
+        with backend.read() as connection:
+            return dirty.marked(backend, connection, self.at.engagement_id, self.at.profile.name, self.at.now)
+
+    def _in_order(self, ids: Sequence[int]) -> list[int]:
+        """Those of them that are of a source, in the order that decides."""
+        backend = self.at.workspace.backend
+        with backend.read() as connection:
+            found = dirty.in_order(backend, connection, ids)
+        return [one for one, directory_id in found if directory_id in self.at.programs]
 
     def _claims(self, due: Sequence[int]) -> tuple[Claims, list[int]]:
         """Look newcomers up before anybody is worked; also, whom they would compete with that is not dirty."""

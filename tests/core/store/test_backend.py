@@ -144,6 +144,19 @@ def test_more_rows_than_one_statement_takes(backend: Backend) -> None:
         assert [tuple(row) for row in connection.execute(select(dirty.c.object_id, dirty.c.member_id))] == [(many - 1, many - 1)]
 
 
+@pytest.mark.parametrize("asked", [[], [7], [-5, 7, 2**31, 2**62], [*range(3000), 2**40]])
+def test_a_list_of_any_whole_numbers_finds_just_these(backend: Backend, asked: list[int]) -> None:
+    add_engagement(backend, "one")
+    there = [-5, 0, 7, 8, 2**31, 2**40, 2**62]
+    with backend.write() as connection:
+        columns = ("engagement_id", "profile", "object_id", "member_id")
+        backend.insert(connection, dirty, columns, [(1, "people", one, 0) for one in there])
+    with backend.read() as connection:
+        query = "SELECT object_id FROM dirty WHERE profile = ? AND object_id IN ? ORDER BY object_id"
+        found = backend.fetch(connection, query, "people", asked)
+    assert [row[0] for row in found] == [one for one in there if one in asked]
+
+
 def test_reserved_ids_are_taken_by_nobody_else(backend: Backend) -> None:
     add_engagement(backend, "one")
     with backend.write() as connection:
