@@ -304,28 +304,14 @@ class Comparison:
         rows = []
         facts, match_keys, directory_id = self._request.facts, self._request.match_keys, self._directory_id
         engagement_id, generation, run_id = self._engagement_id, self._generation, self._run_id
-        for object_id, entry in zip(ids, new, strict=True):
-            anchor, kind, plain, blob, digest, _ = entry
+        words = objects.WORDS
+        for object_id, (anchor, kind, plain, blob, digest, _) in zip(ids, new, strict=True):
             label, mark, privileged = facts(kind, anchor, plain)
+            word = words[kind]
             rows.append(
-                (
-                    object_id,
-                    engagement_id,
-                    directory_id,
-                    kind.value,
-                    anchor,
-                    label,
-                    "live",
-                    digest,
-                    blob,
-                    generation,
-                    mark,
-                    privileged,
-                    run_id,
-                )
+                (object_id, engagement_id, directory_id, word, anchor, label, "live", digest, blob, generation, mark, privileged, run_id)
             )
-            for name, value in match_keys(kind, plain):
-                keys.append((directory_id, object_id, name, value))
+            keys += [(directory_id, object_id, name, value) for name, value in match_keys(kind, plain)]
         self.seen.update(ids)
         self._backend.insert(connection, object_, objects.COLUMNS, rows)
         self.counts["added"] += len(rows)
@@ -361,15 +347,16 @@ class Comparison:
             named = {(key, value) for entry in new for _, key, value in entry.references}
             named |= {(key, value) for one in changed for _, key, value in one.added}
             meant = references.find(connection, self._directory_id, named)
-        rows: list[tuple[int, str, str, str, int | None]] = [
-            (object_id, attribute, key, value, meant.get((key, value)) if meant else None)
+        directory_id, found = self._directory_id, meant.get
+        rows: list[tuple[int, int, str, str, str, int | None]] = [
+            (directory_id, object_id, attribute, key, value, found((key, value)) if meant else None)
             for object_id, entry in zip(ids, new, strict=True)
             for attribute, key, value in entry.references
         ]
         lost: list[Link] = []
         for one in changed:
             object_id = one.known.id
-            rows += [Link(object_id, attribute, key, value, meant.get((key, value))) for attribute, key, value in one.added]
+            rows += [(directory_id, object_id, attribute, key, value, found((key, value))) for attribute, key, value in one.added]
             lost += [Link(row.object_id, row.attribute, row.key, row.value) for row in one.removed]
             if _only_members(one):
                 for _, key, value in one.added:
@@ -381,7 +368,7 @@ class Comparison:
                 if one.known.kind != one.image.kind:
                     touched.former[object_id] = Kind(one.known.kind)
         link_rows.remove(self._backend, connection, lost)
-        link_rows.add(self._backend, connection, self._directory_id, rows)
+        link_rows.add(self._backend, connection, rows)
 
     def _touch_holders(self, connection: Connection, ids: Iterable[int], touched: Touched) -> None:
         for holder, attribute, target, directory_id, kind in link_rows.holders(connection, list(ids)):

@@ -76,11 +76,8 @@ def _batch(items: Iterable[Item], request: Request, link_keys: set[str]) -> Batc
 
 def _pack(entry: Entry, kinds: Collection[Kind], link_keys: set[str]) -> Packed | Reject:
     anchor, kind = entry.anchor, entry.kind
-    if not anchor or storable(anchor) != anchor:
-        return Reject(where=storable(anchor) or "an entry", reason="its anchor is empty or is no text; correct it in the directory")
-    if len(anchor) > LONGEST:
-        reason = f"its anchor has {len(anchor):,} characters, and none may have more than {LONGEST}; make another attribute the anchor"
-        return Reject(where=short(anchor), anchor=anchor, reason=reason)
+    if not (anchor.isascii() and anchor.isprintable() and 0 < len(anchor) <= LONGEST) and (reject := _anchor_reject(anchor)) is not None:
+        return reject
     if kind not in kinds:
         return Reject(where=anchor, anchor=anchor, reason=f"it is a {kind}, which was not asked for; report this to the connector's author")
     try:
@@ -89,4 +86,15 @@ def _pack(entry: Entry, kinds: Collection[Kind], link_keys: set[str]) -> Packed 
         return Reject(where=anchor, anchor=anchor, reason=f"one of its values cannot be stored: {error}")
     for _, key, _ in links:
         link_keys.add(key)
-    return Packed(anchor, kind, plain, blob, digest, links)
+    # As `Packed(...)` does it, without the function that each named tuple has for it.
+    return tuple.__new__(Packed, (anchor, kind, plain, blob, digest, links))
+
+
+def _anchor_reject(anchor: str) -> Reject | None:
+    """Why an object cannot be known by this anchor; None: it can."""
+    if not anchor or storable(anchor) != anchor:
+        return Reject(where=storable(anchor) or "an entry", reason="its anchor is empty or is no text; correct it in the directory")
+    if len(anchor) > LONGEST:
+        reason = f"its anchor has {len(anchor):,} characters, and none may have more than {LONGEST}; make another attribute the anchor"
+        return Reject(where=short(anchor), anchor=anchor, reason=reason)
+    return None

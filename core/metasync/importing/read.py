@@ -268,6 +268,7 @@ class _Import:
                         comparison.counts["rejected"] += len(others)
                         comparison.problem(connection, repeated(first[0], anchor))
                 if comparison is not None:
+                    comparison.seen.discard(object_id for object_id, _ in others)
                     comparison.counts["added"] -= len(others)
             objects.build_anchor_index(connection, self.id)
 

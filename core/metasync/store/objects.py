@@ -36,6 +36,8 @@ COLUMNS = (
 CHANGED = ("kind", "label", "state", "digest", "blob", "generation", "mark", "privileged", "run_id")
 PORTION = 5000
 KINDS = {one.value: one for one in Kind}
+WORDS = {one: one.value for one in Kind}
+"""As they are stored; asking each member for its value costs several times as much."""
 STATES = {one.value: one for one in State}
 
 
@@ -271,9 +273,8 @@ def get_seen(connection: Connection, directory_id: int) -> Iterator[int]:
 
 def adopt(backend: Backend, connection: Connection, directory_id: int, ids_by_anchor: Mapping[str, int]) -> None:
     """Give provisional joins the objects that came."""
-    for part in portions(ids_by_anchor):
-        waiting = select(join.c.id, join.c.anchor).where(
-            join.c.directory_id == directory_id, join.c.object_id.is_(None), join.c.anchor.in_(part)
-        )
-        found = connection.execute(waiting).all()
-        backend.update(connection, join, ("object_id",), ("id",), [(ids_by_anchor[anchor], join_id) for join_id, anchor in found])
+    provisional = 'FROM "join" WHERE directory_id = ? AND object_id IS NULL'
+    if not ids_by_anchor or not backend.any(connection, f"SELECT 1 {provisional}", directory_id):
+        return
+    found = backend.fetch(connection, f"SELECT id, anchor {provisional} AND anchor IN ?", directory_id, list(ids_by_anchor))
+    backend.update(connection, join, ("object_id",), ("id",), [(ids_by_anchor[anchor], join_id) for join_id, anchor in found])
