@@ -33,7 +33,8 @@ COLUMNS = (
     "privileged",
     "run_id",
 )
-CHANGED = ("kind", "label", "state", "digest", "blob", "generation", "mark", "privileged", "run_id")
+VERSIONED = (*COLUMNS, "version")
+CHANGED = ("kind", "label", "state", "digest", "blob", "generation", "mark", "privileged", "run_id", "version")
 PORTION = 5000
 KINDS = {one.value: one for one in Kind}
 WORDS = {one: one.value for one in Kind}
@@ -49,6 +50,7 @@ class Known(NamedTuple):
     kind: str
     state: str
     digest: bytes
+    version: bytes | None
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------------------------
@@ -57,7 +59,7 @@ class Known(NamedTuple):
 def known(backend: Backend, connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, Known]:
     """anchor -> what is known, of those that are there (tombstones too)."""
     # The directory stands in the text: only so a partial index is known to hold all of its anchors.
-    query = f"SELECT id, anchor, kind, state, digest FROM object WHERE directory_id = {int(directory_id)} AND anchor IN ?"
+    query = f"SELECT id, anchor, kind, state, digest, version FROM object WHERE directory_id = {int(directory_id)} AND anchor IN ?"
     # In the order of the index.
     return {row[1]: Known._make(row) for row in backend.fetch(connection, query, sorted(anchors))}
 
@@ -191,6 +193,11 @@ def clear_keys(connection: Connection, directory_id: int, names: Collection[str]
 def set_state(backend: Backend, connection: Connection, object_ids: Iterable[int], state: State, run_id: int | None) -> None:
     """A new state, everything else as last known."""
     backend.update(connection, object_, ("state", "run_id"), ("id",), ((state.value, run_id, object_id) for object_id in object_ids))
+
+
+def set_versions(backend: Backend, connection: Connection, rows: Iterable[tuple[bytes, int]]) -> None:
+    """What is unchanged under another version: (version, id)."""
+    backend.update(connection, object_, ("version",), ("id",), rows)
 
 
 def set_facts(backend: Backend, connection: Connection, rows: Iterable[tuple[str, str | None, bool, int]]) -> None:
