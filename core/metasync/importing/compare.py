@@ -141,7 +141,7 @@ class Comparison:
         unchanged: list[str] = []
         full, see, basis = self._full, self.seen.add, self._request.basis
         for item in items:
-            if item.__class__ is Versioned and basis is not None:
+            if isinstance(item, Versioned) and basis is not None:
                 row = known.get(item.anchor)
                 if row is not None and row.version == stored_version(basis, item.version) and row.state == "live" and row.kind == item.kind:
                     # As `_sort` counts it: what a read of everything shows twice counts once.

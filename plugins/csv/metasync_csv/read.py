@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import repeat
 
 from xxhash import xxh3_128_digest
 
@@ -152,11 +151,12 @@ class _Items:
         anchors = self._anchors([row[self.at] for row in rows])
         if anchors is None:
             return None
-        versions: Iterable[bytes | None] = repeat(None, len(rows)) if lines is None or not self.versions else self._versions(lines)
         try:
+            if lines is None or not self.versions:
+                return [Entry(anchor=anchor, kind=kind, attributes=build(row, anchor)) for anchor, row in zip(anchors, rows, strict=True)]
             return [
                 Entry(anchor=anchor, kind=kind, attributes=build(row, anchor), version=version)
-                for anchor, row, version in zip(anchors, rows, versions, strict=True)
+                for anchor, row, version in zip(anchors, rows, self._versions(lines), strict=True)
             ]
         except RowRejected:
             return None
