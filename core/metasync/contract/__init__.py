@@ -65,6 +65,7 @@ from metasync.contract.model import (
     Unique,
     Value,
     Values,
+    Versioned,
 )
 from metasync.contract.notifier import Event, Notification, Notifier, NotifierContext
 from metasync.contract.options import Options, Secret, SecretReference, option
@@ -147,6 +148,7 @@ __all__ = [
     "Unique",
     "Value",
     "Values",
+    "Versioned",
     "Veto",
     "Writes",
     "WritesPasswordHashes",

@@ -11,7 +11,7 @@ Every noun is a frozen, keyword-only dataclass, so that a field can be added wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -213,6 +213,10 @@ class ReadRequest:
     page_size: int = 1000
     resume: str | None = None
     """The `Page.resume` of the last page that was stored of an interrupted read: go on behind it, or from the start."""
+    versions: bool = False
+    """Whoever reads keeps the versions of objects: entries should say theirs."""
+    compares: bool = False
+    """And compares them with those of an earlier read: objects may come as `Versioned`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,6 +226,10 @@ class Entry:
     anchor: str
     kind: Kind
     attributes: Mapping[str, Values]
+    version: bytes | None = None
+    """Opaque bytes that are never the same for two states of this object which differ in anything that a directory may be asked for: its
+    etag, the text of its row with its header. They are compared as long as the request, the options, the schema and the connector's code
+    are the same; then the same version stands for the same attributes. None: not known. Leave it out where it is not certain."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -257,7 +265,20 @@ class Reject:
     anchor: str | None = None
 
 
-Item: TypeAlias = Entry | Patch | Gone | Reject
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Versioned:
+    """An entry whose values nobody has looked at yet: who knows this version of the object need not have them worked out."""
+
+    anchor: str
+    kind: Kind
+    version: bytes
+    """As `Entry.version`."""
+    read: Callable[[], Entry | Reject]
+    """Works it out: the entry, of this anchor, kind and version, or why it cannot be taken. Called at most once, before the next page is
+    asked for."""
+
+
+Item: TypeAlias = Entry | Versioned | Patch | Gone | Reject
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,10 +12,10 @@ from itertools import groupby
 
 from sqlalchemy import Connection
 
-from metasync.contract import Item, Kind, Patch, Reference, Reject, Values
+from metasync.contract import Item, Kind, Patch, Reference, Reject, Values, Versioned
 from metasync.importing import references
 from metasync.importing.marks import MEMBERS, Marks, Touched
-from metasync.importing.pack import Batch, Packed, batches
+from metasync.importing.pack import Batch, Packed, batches, stored_version, worked_out
 from metasync.importing.request import Request
 from metasync.importing.seen import Seen
 from metasync.store import codec, objects, problems, waits
@@ -72,7 +72,7 @@ class Comparison:
         self._known_problems = known_problems
         self._anchors_with_problems = {anchor for anchor, _, _ in known_problems}
         self._full = full
-        self._first = first
+        self.first = first
         """The directory is empty: there is nothing to compare with, and no index of anchors to look it up by."""
         self.seen = Seen()
         self.earlier = earlier
@@ -87,15 +87,17 @@ class Comparison:
 
     def prepare(self, items: Sequence[Item]) -> list[Batch]:
         """All that needs no database."""
-        return batches(items, self._request, self.link_keys, first=self._first)
+        return batches(items, self._request, self.link_keys, first=self.first)
 
     def store(self, connection: Connection, batch: Batch) -> None:
         """Write what a batch changes, in the caller's transaction."""
         touched = Touched()
+        known: dict[str, Known] = {}
+        if batch.items:
+            known = objects.known(self._backend, connection, self._directory_id, [item.anchor for item in batch.items if item.anchor])
+            batch = self._worked_out(batch.items, known)
         self._settle_problems(connection, batch)
-        if self._first and not (batch.patches or batch.gone):
-            known: dict[str, Known] = {}
-        else:
+        if not known and not (self.first and not (batch.patches or batch.gone)):
             named = [one.anchor for one in batch.entries] + [one.anchor for one in batch.patches] + batch.gone
             named += [one.anchor for one in batch.rejects if one.anchor]
             known = objects.known(self._backend, connection, self._directory_id, named)
@@ -133,28 +135,51 @@ class Comparison:
 
     # What became of each item
 
+    def _worked_out(self, items: Sequence[Item], known: Mapping[str, Known]) -> Batch:
+        """Those items alone of which the version that is known is not this one."""
+        rest: list[Item] = []
+        unchanged: list[str] = []
+        full, see, basis = self._full, self.seen.add, self._request.basis
+        for item in items:
+            if isinstance(item, Versioned) and basis is not None:
+                row = known.get(item.anchor)
+                if row is not None and row.version == stored_version(basis, item.version) and row.state == "live" and row.kind == item.kind:
+                    # As `_sort` counts it: what a read of everything shows twice counts once.
+                    if see(row.id) or not full:
+                        unchanged.append(item.anchor)
+                    continue
+            rest.append(item)
+        self.counts["unchanged"] += len(unchanged)
+        batch = worked_out(rest, self._request, self.link_keys)
+        batch.unchanged = unchanged
+        return batch
+
     def _sort(
         self, connection: Connection, entries: Sequence[Packed], known: Mapping[str, Known], touched: Touched
     ) -> tuple[list[Packed], list[tuple[Known, Packed]]]:
         """The entries that are new, and those that differ from what is known."""
         new: list[Packed] = []
         stale: list[tuple[Known, Packed]] = []
+        versions: list[tuple[bytes, int]] = []
         unchanged = 0
         full, see = self._full, self.seen.add
         for entry in entries:
-            anchor, kind, _, _, digest, _ = entry
+            anchor, kind, _, _, digest, _, version = entry
             row = known.get(anchor)
             if row is None:
                 new.append(entry)
                 continue
-            object_id, _, known_kind, state, known_digest = row
+            object_id, _, known_kind, state, known_digest, known_version = row
             if not see(object_id) and full:
                 self._repeated(connection, row, entry, touched)
             elif digest == known_digest and state == "live" and kind == known_kind:
                 unchanged += 1
+                if version is not None and version != known_version:
+                    versions.append((version, object_id))
             else:
                 stale.append((row, entry))
         self.counts["unchanged"] += unchanged
+        objects.set_versions(self._backend, connection, versions)
         return new, stale
 
     def _repeated(self, connection: Connection, row: Known, entry: Packed, touched: Touched) -> None:
@@ -233,7 +258,7 @@ class Comparison:
         )
         if digest == row.digest and row.kind == patch.kind:
             return None
-        image = Packed(anchor=patch.anchor, kind=patch.kind, plain=plain, blob=encoded, digest=digest, references=())
+        image = Packed(anchor=patch.anchor, kind=patch.kind, plain=plain, blob=encoded, digest=digest, references=(), version=None)
         # What was unread stays so: its other attributes may have changed meanwhile.
         return Changed(known=row, image=image, added=list(added), removed=removed, state=State(row.state))
 
@@ -259,7 +284,7 @@ class Comparison:
         """What is read again has the problems that this read finds. A full import settles all older ones at its end."""
         if self._full or not self._anchors_with_problems:
             return
-        named = {one.anchor for one in batch.entries} | {one.anchor for one in batch.patches} | set(batch.gone)
+        named = {one.anchor for one in batch.entries} | {one.anchor for one in batch.patches} | set(batch.gone) | set(batch.unchanged)
         named |= {storable(one.anchor or one.where) for one in batch.rejects}
         if settled := named & self._anchors_with_problems:
             problems.clear_anchors(connection, self._engagement_id, problems.IMPORT, self._directory, settled)
@@ -274,7 +299,7 @@ class Comparison:
         self._insert(connection, ids, new, keys)
         arrived.update(zip((entry.anchor for entry in new), ids, strict=True))
         # Before the first synchronisation of a directory that is loaded for the first time there is nobody to be told.
-        quiet = self._first and self._marks.idle
+        quiet = self.first and self._marks.idle
         moved: set[tuple[str, str]] = set() if quiet else {(name, value) for _, _, name, value in keys}
         old_keys = objects.keys_of(connection, [one.known.id for one in changed]) if changed else {}
         for one in changed:
@@ -296,7 +321,7 @@ class Comparison:
             touched.whole.update(zip(ids, (entry.kind for entry in new), strict=True))
         # A target that was empty until we wrote into it has provisional joins at its first load.
         objects.adopt(self._backend, connection, self._directory_id, arrived)
-        if not self._first:
+        if not self.first:
             by_reference = [key for key in moved if key[0] in self.link_keys]
             references.reconnect(self._backend, connection, self._directory_id, arrived, by_reference, touched)
 
@@ -304,30 +329,15 @@ class Comparison:
         rows = []
         facts, match_keys, directory_id = self._request.facts, self._request.match_keys, self._directory_id
         engagement_id, generation, run_id = self._engagement_id, self._generation, self._run_id
-        for object_id, entry in zip(ids, new, strict=True):
-            anchor, kind, plain, blob, digest, _ = entry
+        words = objects.WORDS
+        for object_id, (anchor, kind, plain, blob, digest, _, version) in zip(ids, new, strict=True):
             label, mark, privileged = facts(kind, anchor, plain)
-            rows.append(
-                (
-                    object_id,
-                    engagement_id,
-                    directory_id,
-                    kind.value,
-                    anchor,
-                    label,
-                    "live",
-                    digest,
-                    blob,
-                    generation,
-                    mark,
-                    privileged,
-                    run_id,
-                )
-            )
-            for name, value in match_keys(kind, plain):
-                keys.append((directory_id, object_id, name, value))
+            word = words[kind]
+            facts_ = (word, anchor, label, "live", digest, blob, generation, mark, privileged, run_id, version)
+            rows.append((object_id, engagement_id, directory_id, *facts_))
+            keys += [(directory_id, object_id, name, value) for name, value in match_keys(kind, plain)]
         self.seen.update(ids)
-        self._backend.insert(connection, object_, objects.COLUMNS, rows)
+        self._backend.insert(connection, object_, objects.VERSIONED, rows)
         self.counts["added"] += len(rows)
 
     def _update(self, connection: Connection, changed: Sequence[Changed]) -> None:
@@ -346,6 +356,7 @@ class Comparison:
                     mark,
                     privileged,
                     self._run_id,
+                    image.version,
                     one.known.id,
                 )
             )
@@ -357,19 +368,20 @@ class Comparison:
     ) -> None:
         """Write references; those that name an object which is there already find it at once."""
         meant: dict[tuple[str, str], int] = {}
-        if not self._first:
+        if not self.first:
             named = {(key, value) for entry in new for _, key, value in entry.references}
             named |= {(key, value) for one in changed for _, key, value in one.added}
             meant = references.find(connection, self._directory_id, named)
-        rows: list[tuple[int, str, str, str, int | None]] = [
-            (object_id, attribute, key, value, meant.get((key, value)) if meant else None)
+        directory_id, found = self._directory_id, meant.get
+        rows: list[tuple[int, int, str, str, str, int | None]] = [
+            (directory_id, object_id, attribute, key, value, found((key, value)) if meant else None)
             for object_id, entry in zip(ids, new, strict=True)
             for attribute, key, value in entry.references
         ]
         lost: list[Link] = []
         for one in changed:
             object_id = one.known.id
-            rows += [Link(object_id, attribute, key, value, meant.get((key, value))) for attribute, key, value in one.added]
+            rows += [(directory_id, object_id, attribute, key, value, found((key, value))) for attribute, key, value in one.added]
             lost += [Link(row.object_id, row.attribute, row.key, row.value) for row in one.removed]
             if _only_members(one):
                 for _, key, value in one.added:
@@ -381,7 +393,7 @@ class Comparison:
                 if one.known.kind != one.image.kind:
                     touched.former[object_id] = Kind(one.known.kind)
         link_rows.remove(self._backend, connection, lost)
-        link_rows.add(self._backend, connection, self._directory_id, rows)
+        link_rows.add(self._backend, connection, rows)
 
     def _touch_holders(self, connection: Connection, ids: Iterable[int], touched: Touched) -> None:
         for holder, attribute, target, directory_id, kind in link_rows.holders(connection, list(ids)):

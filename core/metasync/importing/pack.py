@@ -6,10 +6,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from metasync.contract import Entry, Gone, Item, Kind, Patch, Reject, Values
+import xxhash
+
+from metasync.contract import Entry, Gone, ImportIncomplete, Item, Kind, MetasyncError, Patch, Reject, Values, Versioned
 from metasync.importing.request import Request
 from metasync.store import codec
 from metasync.store.normalise import LONGEST, short, storable
+from metasync.words import failure
 
 
 class Packed(NamedTuple):
@@ -21,6 +24,8 @@ class Packed(NamedTuple):
     blob: bytes
     digest: bytes
     references: Sequence[tuple[str, str, str]]
+    version: bytes | None
+    """As it is stored (`stored_version`)."""
 
 
 @dataclass(slots=True)
@@ -33,6 +38,10 @@ class Batch:
     unlinked: list[str] = field(default_factory=list)
     """Those of `gone` that nothing refers to any more."""
     rejects: list[Reject] = field(default_factory=list)
+    items: Sequence[Item] = ()
+    """Instead of all that stands above: items some of which are `Versioned`, to be worked out (`worked_out`) where they must."""
+    unchanged: list[str] = field(default_factory=list)
+    """Anchors of those that need not be worked out."""
 
 
 def batches(items: Sequence[Item], request: Request, link_keys: set[str], *, first: bool) -> list[Batch]:
@@ -40,7 +49,9 @@ def batches(items: Sequence[Item], request: Request, link_keys: set[str], *, fir
 
     The names by which references are made are added to `link_keys`.
     """
-    if first or len({item.anchor for item in items}) == len(items):
+    if first:
+        return [worked_out(items, request, link_keys)]
+    if len({item.anchor for item in items}) == len(items):
         return [_batch(items, request, link_keys)]
     parts: list[list[Item]] = [[]]
     anchors: set[str | None] = set()
@@ -53,12 +64,21 @@ def batches(items: Sequence[Item], request: Request, link_keys: set[str], *, fir
     return [_batch(one, request, link_keys) for one in parts]
 
 
-def _batch(items: Iterable[Item], request: Request, link_keys: set[str]) -> Batch:
+def _batch(items: Sequence[Item], request: Request, link_keys: set[str]) -> Batch:
+    if any(item.__class__ is Versioned for item in items):
+        return Batch(items=items)
+    return worked_out(items, request, link_keys)
+
+
+def worked_out(items: Iterable[Item], request: Request, link_keys: set[str]) -> Batch:
+    """The batch of these items, each of which is looked at."""
     batch = Batch()
-    entries, kinds = batch.entries, request.kinds
+    entries, kinds, basis = batch.entries, request.kinds, request.basis
     for item in items:
+        if isinstance(item, Versioned):
+            item = _read(item)
         if isinstance(item, Entry):
-            packed = _pack(item, kinds, link_keys)
+            packed = _pack(item, kinds, link_keys, basis)
             if isinstance(packed, Packed):
                 entries.append(packed)
             else:
@@ -74,13 +94,29 @@ def _batch(items: Iterable[Item], request: Request, link_keys: set[str]) -> Batc
     return batch
 
 
-def _pack(entry: Entry, kinds: Collection[Kind], link_keys: set[str]) -> Packed | Reject:
+def _read(item: Versioned) -> Entry | Reject:
+    """What the connector makes of it. Its own mistake breaks the import off, as one in making pages does."""
+    try:
+        found = item.read()
+        if found.anchor != item.anchor and not (isinstance(found, Reject) and found.anchor is None):
+            raise ValueError(f"it was announced as {item.anchor} and came as {found.anchor}")
+    except MetasyncError:
+        raise
+    except (Exception, SystemExit) as error:
+        text = f"its connector failed at {item.anchor}: {failure(error)}; this is a mistake in the plugin, tell its author"
+        raise ImportIncomplete(f"the directory was not read to its end, and nothing was deleted: {text}") from error
+    return found
+
+
+def stored_version(basis: bytes, version: bytes) -> bytes:
+    """What a version is stored as: another one as soon as anything is another that values follow from (`Request.basis`)."""
+    return xxhash.xxh3_128_digest(basis + version)
+
+
+def _pack(entry: Entry, kinds: Collection[Kind], link_keys: set[str], basis: bytes | None) -> Packed | Reject:
     anchor, kind = entry.anchor, entry.kind
-    if not anchor or storable(anchor) != anchor:
-        return Reject(where=storable(anchor) or "an entry", reason="its anchor is empty or is no text; correct it in the directory")
-    if len(anchor) > LONGEST:
-        reason = f"its anchor has {len(anchor):,} characters, and none may have more than {LONGEST}; make another attribute the anchor"
-        return Reject(where=short(anchor), anchor=anchor, reason=reason)
+    if not (anchor.isascii() and anchor.isprintable() and 0 < len(anchor) <= LONGEST) and (reject := _anchor_reject(anchor)) is not None:
+        return reject
     if kind not in kinds:
         return Reject(where=anchor, anchor=anchor, reason=f"it is a {kind}, which was not asked for; report this to the connector's author")
     try:
@@ -89,4 +125,16 @@ def _pack(entry: Entry, kinds: Collection[Kind], link_keys: set[str]) -> Packed 
         return Reject(where=anchor, anchor=anchor, reason=f"one of its values cannot be stored: {error}")
     for _, key, _ in links:
         link_keys.add(key)
-    return Packed(anchor, kind, plain, blob, digest, links)
+    # As `Packed(...)` does it, without the function that each named tuple has for it.
+    version = None if entry.version is None or basis is None else stored_version(basis, entry.version)
+    return tuple.__new__(Packed, (anchor, kind, plain, blob, digest, links, version))
+
+
+def _anchor_reject(anchor: str) -> Reject | None:
+    """Why an object cannot be known by this anchor; None: it can."""
+    if not anchor or storable(anchor) != anchor:
+        return Reject(where=storable(anchor) or "an entry", reason="its anchor is empty or is no text; correct it in the directory")
+    if len(anchor) > LONGEST:
+        reason = f"its anchor has {len(anchor):,} characters, and none may have more than {LONGEST}; make another attribute the anchor"
+        return Reject(where=short(anchor), anchor=anchor, reason=reason)
+    return None

@@ -29,6 +29,7 @@ from metasync.contract import (
 )
 from metasync.identity import check_identity
 from metasync.importing import index, references, tombstones
+from metasync.importing.code import code_of
 from metasync.importing.compare import Comparison, repeated
 from metasync.importing.decide import Decision, Progress, decide
 from metasync.importing.marks import Marks
@@ -138,7 +139,7 @@ class _Import:
             link_keys = links.key_names(connection, self.id)
         engagement = self.workspace.engagement
         needs = directory_needs(engagement, self.workspace.host, self.schema, self.directory)
-        return make_request(engagement.directories[self.directory], self.schema, needs, link_keys)
+        return make_request(engagement.directories[self.directory], self.schema, needs, link_keys, code_of(type(self.connector)))
 
     def settle_first_load(self) -> None:
         """A first load that was cut off: from now on there is something to compare with."""
@@ -235,7 +236,8 @@ class _Import:
         token = known.token if known else None
         cursor: str | None = None
         taken: datetime | None = None
-        for page in self.pages(self.connector.read(self.ask(request, row.stream, token))):
+        asked = self.ask(request, row.stream, token, first=comparison.first)
+        for page in self.pages(self.connector.read(asked)):
             if page.resume is not None and not progress.kept:
                 # From now on the import can be resumed: keep what it has seen up to here, and what it will see.
                 progress.kept, comparison.seen.fresh = True, list(comparison.seen)
@@ -268,6 +270,7 @@ class _Import:
                         comparison.counts["rejected"] += len(others)
                         comparison.problem(connection, repeated(first[0], anchor))
                 if comparison is not None:
+                    comparison.seen.discard(object_id for object_id, _ in others)
                     comparison.counts["added"] -= len(others)
             objects.build_anchor_index(connection, self.id)
 
@@ -298,7 +301,7 @@ class _Import:
             first=first,
         )
 
-    def ask(self, request: Request, stream: str, resume: str | None = None) -> ReadRequest:
+    def ask(self, request: Request, stream: str, resume: str | None = None, *, first: bool = False) -> ReadRequest:
         return ReadRequest(
             stream=stream,
             kinds=request.kinds,
@@ -306,6 +309,8 @@ class _Import:
             under=request.under,
             page_size=PAGE,
             resume=resume,
+            versions=request.basis is not None,
+            compares=request.basis is not None and not first,
         )
 
     def pages(self, read: Iterator[Page]) -> Iterator[Page]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import orjson
 
 from metasync.contract import Kind, Schema, SecretReference, Type, Values
 from metasync.engagement.model import Directory
+from metasync.store import codec
 from metasync.store.normalise import normalise, storable
 from metasync.store.rows import MARK_PREFIX
 from metasync.synchronising.needs import DirectoryNeeds, Key, KeyFunction, PlainKey, canonical
@@ -40,6 +42,15 @@ class Request:
     marks: Mapping[Kind, str]
     scalar: Mapping[Kind, frozenset[str]]
     """Attributes that hold none, as far as the directory says so."""
+    schema: bytes = b""
+    """What the directory says it can hold, encoded."""
+    code: bytes | None = None
+    """Tells the code that values come from; None: it cannot be told."""
+
+    @cached_property
+    def basis(self) -> bytes | None:
+        """Of all that decides which image an object of a version has; None: not to be relied on."""
+        return None if self.code is None else hashlib.sha256(b"\0".join((self.code, self.digest.encode(), self.schema))).digest()
 
     @property
     def digest(self) -> str:
@@ -91,7 +102,9 @@ def _privileged(plain: Mapping[str, Values | None]) -> bool:
     return said or plain.get("adminCount") in (1, "1")
 
 
-def make_request(directory: Directory, schema: Schema, needs: DirectoryNeeds, link_keys: Collection[str]) -> Request:
+def make_request(
+    directory: Directory, schema: Schema, needs: DirectoryNeeds, link_keys: Collection[str], code: bytes | None = None
+) -> Request:
     """What to ask for: what the engagement needs, and the attributes by which references name their targets."""
     attributes = {
         kind: frozenset(names) | {name for key in link_keys if (name := _attribute(schema, kind, key))}
@@ -122,6 +135,8 @@ def make_request(directory: Directory, schema: Schema, needs: DirectoryNeeds, li
         link_keys=frozenset(link_keys),
         scalar={kind: _scalar(schema, kind) for kind in attributes},
         marks={kind: canonical(schema.kinds.get(kind), directory.mark) for kind in needs.kinds} if directory.mark else {},
+        schema=codec.encode_schema(schema),
+        code=code,
     )
 
 

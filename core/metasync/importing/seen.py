@@ -33,6 +33,13 @@ class Seen:
         for one in object_ids:
             self.add(one)
 
+    def discard(self, object_ids: Iterable[int]) -> None:
+        """These are not there any more."""
+        for one in object_ids:
+            if one in self:
+                self._bits[one >> 3] ^= 1 << (one & 7)
+                self._count -= 1
+
     def add(self, object_id: int) -> bool:
         """The import has seen it; False: it had before."""
         index, bit = object_id >> 3, 1 << (object_id & 7)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+
+from sqlalchemy import Connection
 
 from metasync.blame import answers
 from metasync.contract import Change, Connector, Kind, Operation, Presence, SourceEmpty, Writes
@@ -40,7 +42,7 @@ def settle(
 ) -> None:
     """Decide about every object that was not seen. Raises `SourceEmpty` where nothing at all was seen, and `Unavailable`."""
     with backend.read() as connection:
-        missing = _missing(objects.ids(connection, directory_id), comparison)
+        missing = _missing(connection, directory_id, comparison)
         nothing = bool(missing) and not comparison.seen and not comparison.earlier
         live = objects.count(connection, directory_id).get(State.LIVE, 0) if nothing else 0
     if live:
@@ -70,8 +72,11 @@ def drop_kinds(backend: Backend, directory_id: int, *, request: Request, compari
             comparison.set_state(connection, rows, State.UNREAD)
 
 
-def _missing(ids: Iterator[int], comparison: Comparison) -> list[int]:
-    return sorted(one for one in ids if one not in comparison.seen and one not in comparison.earlier)
+def _missing(connection: Connection, directory_id: int, comparison: Comparison) -> list[int]:
+    seen, earlier = comparison.seen, comparison.earlier
+    if not earlier and len(seen) == objects.total(connection, directory_id):
+        return []  # what was seen is there, so that nothing else is
+    return sorted(one for one in objects.ids(connection, directory_id) if one not in seen and one not in earlier)
 
 
 def _decide(connector: Connector, rows: Sequence[ObjectRow], *, request: Request, comparison: Comparison, same_scope: bool) -> Decided:

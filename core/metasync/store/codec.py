@@ -17,7 +17,7 @@ inside, where each value that is not plain is an object with one tag:
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -91,37 +91,57 @@ def pack(
     attributes: Mapping[str, Values | None],
 ) -> tuple[Mapping[str, Values | None], bytes, bytes, Sequence[tuple[str, str, str]]]:
     """(image without references, the same encoded, digest with references, references as (attribute, key, value)), for imports."""
-    image = dict(attributes)
-    plain: Mapping[str, Values | None] = image
-    marks: dict[str, str] = {}
-    references: Collection[tuple[str, str, str]] = ()
-    found: dict[tuple[str, str, str], None] = {}
-    for name in [name for name, value in attributes.items() if value.__class__ not in _PLAIN]:
-        value: Any = attributes[name]
+    special = [name for name, value in attributes.items() if value.__class__ not in _PLAIN]
+    if not special:
+        form = _joined(attributes, {})
+        return attributes, _PREFIX + form, xxhash.xxh3_128_digest(form), ()
+    image: dict[str, Any] = dict(attributes)
+    times: list[str] = []
+    texts: list[str] = []
+    references: list[tuple[str, str, str]] = []
+    for name in special:
+        value = image[name]
         kind = value.__class__
         if kind is datetime and value.tzinfo is UTC:
-            marks[name] = "t"
-        elif kind is tuple and {*map(type, value)} == {str}:
-            if len(value) > 1:
-                image[name] = tuple(sorted(value))
-            marks[name] = "m"
-        elif kind is tuple and {*map(type, value)} == {Reference}:
-            # A value counts once, however often it is told; so also in the digest.
-            found.update(dict.fromkeys([stored_reference(name, one) for one in value]))
-            del image[name]
+            times.append(name)
         elif kind is Reference:
-            found[stored_reference(name, value)] = None
+            references.append(stored_reference(name, value))
+            del image[name]
+        elif kind is not tuple or not value:
+            return _pack_any(attributes)
+        elif len(value) == 1 and value[0].__class__ is str:
+            texts.append(name)
+        elif (kinds := {*map(type, value)}) == _TEXTS:
+            image[name] = tuple(sorted(value))
+            texts.append(name)
+        elif kinds == _REFERENCES:
+            # A value counts once, however often it is told; so also in the digest.
+            references += dict.fromkeys([stored_reference(name, one) for one in value])
             del image[name]
         else:
-            # Anything else takes the longer way, and all of it.
-            plain, references = split(attributes)
-            form = _form(plain)
-            break
-    else:
-        form, references = _joined(image, marks), found
+            return _pack_any(attributes)
+    try:
+        form = orjson.dumps(image, None, orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return _pack_any(attributes)
+    if times or texts:
+        form += _tail(tuple(times), tuple(texts))
+    return image, _PREFIX + form, _digest(form, references), references
+
+
+def _pack_any(
+    attributes: Mapping[str, Values | None],
+) -> tuple[Mapping[str, Values | None], bytes, bytes, Sequence[tuple[str, str, str]]]:
+    """The same of any image: one of other values than nearly all are takes the longer way, and all of it does."""
+    plain, references = split(attributes)
+    form = _form(plain)
+    return plain, _PREFIX + form, _digest(form, references), references
+
+
+def _digest(form: bytes, references: Sequence[tuple[str, str, str]]) -> bytes:
     if not references:
-        return plain, _PREFIX + form, xxhash.xxh3_128_digest(form), ()
-    return plain, _PREFIX + form, combine(weight(form), [reference_weight(*one) for one in references]), list(references)
+        return xxhash.xxh3_128_digest(form)
+    return combine(weight(form), [reference_weight(*one) for one in references])
 
 
 def split(attributes: Mapping[str, Values | None]) -> tuple[Mapping[str, Values | None], Sequence[tuple[str, str, str]]]:
@@ -291,6 +311,7 @@ def _attribute(fields: Mapping[str, Any]) -> AttributeSchema:
 
 _PLAIN = frozenset({str, int, bool, type(None)})
 """Types that JSON tells by itself."""
+_TEXTS, _REFERENCES = frozenset({str}), frozenset({Reference})
 
 
 def _form(attributes: Mapping[str, Values | None]) -> bytes:
@@ -322,6 +343,12 @@ def _joined(image: Mapping[str, Any], marks: dict[str, str]) -> bytes:
         marks |= {name: "x" for name, value in image.items() if tagged[name] is not value}
         text = orjson.dumps(tagged, option=orjson.OPT_SORT_KEYS)
     return b"%b\n%b" % (text, _marked(*marks.items())) if marks else text
+
+
+@lru_cache(maxsize=1024)
+def _tail(times: tuple[str, ...], texts: tuple[str, ...]) -> bytes:
+    """What stands behind the JSON, which is the same for most objects of a kind."""
+    return b"\n" + _marked(*dict.fromkeys(times, "t").items(), *dict.fromkeys(texts, "m").items())
 
 
 @lru_cache(maxsize=1024)

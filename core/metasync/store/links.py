@@ -113,10 +113,9 @@ def key_names(connection: Connection, directory_id: int) -> set[str]:
         key = following
 
 
-def add(backend: Backend, connection: Connection, directory_id: int, rows: Iterable[tuple[int, str, str, str, int | None]]) -> None:
-    """New references, each with the parts of a `Link`."""
-    columns = ("directory_id", "object_id", "attribute", "key", "value", "target_id")
-    backend.insert(connection, link, columns, ((directory_id, *row) for row in rows))
+def add(backend: Backend, connection: Connection, rows: Iterable[tuple[int, int, str, str, str, int | None]]) -> None:
+    """New references: (directory id, then the parts of a `Link`)."""
+    backend.insert(connection, link, ("directory_id", *Link._fields), rows)
 
 
 def remove(backend: Backend, connection: Connection, rows: Iterable[Link]) -> None:

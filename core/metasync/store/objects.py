@@ -33,9 +33,12 @@ COLUMNS = (
     "privileged",
     "run_id",
 )
-CHANGED = ("kind", "label", "state", "digest", "blob", "generation", "mark", "privileged", "run_id")
+VERSIONED = (*COLUMNS, "version")
+CHANGED = ("kind", "label", "state", "digest", "blob", "generation", "mark", "privileged", "run_id", "version")
 PORTION = 5000
 KINDS = {one.value: one for one in Kind}
+WORDS = {one: one.value for one in Kind}
+"""As they are stored; asking each member for its value costs several times as much."""
 STATES = {one.value: one for one in State}
 
 
@@ -47,6 +50,7 @@ class Known(NamedTuple):
     kind: str
     state: str
     digest: bytes
+    version: bytes | None
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------------------------
@@ -55,7 +59,7 @@ class Known(NamedTuple):
 def known(backend: Backend, connection: Connection, directory_id: int, anchors: Collection[str]) -> dict[str, Known]:
     """anchor -> what is known, of those that are there (tombstones too)."""
     # The directory stands in the text: only so a partial index is known to hold all of its anchors.
-    query = f"SELECT id, anchor, kind, state, digest FROM object WHERE directory_id = {int(directory_id)} AND anchor IN ?"
+    query = f"SELECT id, anchor, kind, state, digest, version FROM object WHERE directory_id = {int(directory_id)} AND anchor IN ?"
     # In the order of the index.
     return {row[1]: Known._make(row) for row in backend.fetch(connection, query, sorted(anchors))}
 
@@ -191,6 +195,11 @@ def set_state(backend: Backend, connection: Connection, object_ids: Iterable[int
     backend.update(connection, object_, ("state", "run_id"), ("id",), ((state.value, run_id, object_id) for object_id in object_ids))
 
 
+def set_versions(backend: Backend, connection: Connection, rows: Iterable[tuple[bytes, int]]) -> None:
+    """What is unchanged under another version: (version, id)."""
+    backend.update(connection, object_, ("version",), ("id",), rows)
+
+
 def set_facts(backend: Backend, connection: Connection, rows: Iterable[tuple[str, str | None, bool, int]]) -> None:
     """What the engine reads off an object: (label, mark, privileged, id)."""
     backend.update(connection, object_, ("label", "mark", "privileged"), ("id",), rows)
@@ -271,9 +280,8 @@ def get_seen(connection: Connection, directory_id: int) -> Iterator[int]:
 
 def adopt(backend: Backend, connection: Connection, directory_id: int, ids_by_anchor: Mapping[str, int]) -> None:
     """Give provisional joins the objects that came."""
-    for part in portions(ids_by_anchor):
-        waiting = select(join.c.id, join.c.anchor).where(
-            join.c.directory_id == directory_id, join.c.object_id.is_(None), join.c.anchor.in_(part)
-        )
-        found = connection.execute(waiting).all()
-        backend.update(connection, join, ("object_id",), ("id",), [(ids_by_anchor[anchor], join_id) for join_id, anchor in found])
+    provisional = 'FROM "join" WHERE directory_id = ? AND object_id IS NULL'
+    if not ids_by_anchor or not backend.any(connection, f"SELECT 1 {provisional}", directory_id):
+        return
+    found = backend.fetch(connection, f"SELECT id, anchor {provisional} AND anchor IN ?", directory_id, list(ids_by_anchor))
+    backend.update(connection, join, ("object_id",), ("id",), [(ids_by_anchor[anchor], join_id) for join_id, anchor in found])

@@ -181,6 +181,7 @@ object_ = Table(
     Column("mark", String(64), comment="our durable mark, where it carries one"),
     Column("privileged", Boolean, nullable=False, default=False),
     Column("run_id", Id, comment="the import that changed it last"),
+    Column("version", LargeBinary(16), comment="of what the directory last said, where it says versions: what has it has this digest"),
 )
 
 # The indexes of anchors are partial, one per directory, and made long after statements were prepared. When SQLite 3.40 prepares a

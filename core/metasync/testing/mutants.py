@@ -34,6 +34,7 @@ from metasync.contract import (
     Result,
     Unavailable,
     Values,
+    Versioned,
     option,
 )
 from metasync.testing.memory.connector import MemoryConnector, MemoryOptions
@@ -151,6 +152,26 @@ class ReadsOneOfSeveralValues(MemoryConnector):
     def requested(self, stored: Stored, index: Index, request: ReadRequest) -> dict[str, Values]:
         found = super().requested(stored, index, request)
         return {name: values[:1] if isinstance(values, tuple) else values for name, values in found.items()}
+
+
+class KeepsItsVersion(MemoryConnector):
+    """An object is of one version, whatever becomes of it."""
+
+    def entry(self, anchor: str, index: Index, request: ReadRequest) -> Item | None:
+        item = super().entry(anchor, index, request)
+        return replace(item, version=anchor.encode()) if isinstance(item, Entry) and request.versions else item
+
+
+class WorksOutLess(MemoryConnector):
+    """What is worked out later is not what is read at once."""
+
+    def entry(self, anchor: str, index: Index, request: ReadRequest) -> Item | None:
+        item = super().entry(anchor, index, request)
+        if not isinstance(item, Entry) or not request.versions:
+            return item
+        version = repr(sorted(item.attributes.items(), key=str)).encode()
+        found = replace(item, attributes={} if request.compares else item.attributes, version=version)
+        return Versioned(anchor=anchor, kind=item.kind, version=version, read=lambda: found) if request.compares else found
 
 
 class TakesTheNameForTheAnchor(MemoryConnector):
@@ -625,6 +646,8 @@ _CAUGHT_BY: Mapping[type[MemoryConnector], str] = {
     DeliversEverything: "test_only_what_was_requested_is_delivered",
     ReadsNumbersAsText: "test_values_are_typed_as_discovered",
     ReadsOneOfSeveralValues: "test_several_values_are_replaced_as_a_set",
+    KeepsItsVersion: "test_a_version_stands_for_the_same_values",
+    WorksOutLess: "test_a_version_stands_for_the_same_values",
     TakesTheNameForTheAnchor: "test_the_anchor_survives_a_rename",
     ReadsEveryKind: "test_only_the_requested_kinds_are_delivered",
     LeavesOutWhatIsBelow: "test_a_scope_leaves_out_nothing_below_it",

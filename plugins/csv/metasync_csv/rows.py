@@ -35,6 +35,8 @@ class Block:
     """In memory, about."""
     suspicious: bool
     """A cell may hold a NUL, or more than it may."""
+    certain: bool = False
+    """Each line was found to be a row."""
 
 
 class Rows:
@@ -87,10 +89,13 @@ class Rows:
                 return [row[at] for row in self.rows(block) or [[]]]
             heads = [line.split(delimiter, stop) for line in lines]
             cells = [head[at] for head in heads]
-            if not quote or quote not in block.text:
+            if not quote:
                 return cells
-            if self._closed.match(block.text) is None:
-                return None
+            if not block.certain:
+                if quote not in block.text:
+                    return cells
+                if self._closed.match(block.text) is None:
+                    return None
             if at or quote in "".join(cells):  # a quoted cell up to there may hold a delimiter
                 for number, head in enumerate(heads):
                     if any(quote in cell for cell in head[:stop]):
@@ -160,6 +165,11 @@ class Rows:
                 row, line = self._parsed(line, chain(pending, more), f"{path}: the row at line {number}")
             yield row, line
             number += line.count("\n")
+
+    def row(self, line: str) -> list[str]:
+        """The cells of a line that is a row for sure."""
+        row = self._line(line)
+        return next(self.dialect.reader([line])) if row is None else row
 
     def _line(self, line: str) -> list[str] | None:
         bare = line.rstrip("\r\n")

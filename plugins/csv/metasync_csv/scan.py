@@ -133,7 +133,7 @@ def _scan_rows(lines: TextIOWrapper, found: Scan, layout: Layout) -> None:
             found.hashes.extend(map(hash, _keys(cells)))
             found.last = text = block.lines[-1] + "\n"
             number += len(cells)
-            block.text = ""
+            block.text, block.certain = "", True
         else:
             taken = []
             for row, text in rows.closely(block, lines, found.file.path, number):

@@ -29,6 +29,6 @@ def backend(tmp_path: Path) -> Iterator[Backend]:
 def test_the_names_by_which_references_are_made_are_found_one_by_one(backend: Backend) -> None:
     with backend.write() as connection:
         rows = [links.Link(1, "manager", key, str(number)) for key in ("anchor", "mail", "Staff") for number in range(50)]
-        links.add(backend, connection, 1, rows)
+        links.add(backend, connection, [(1, *row) for row in rows])
         assert links.key_names(connection, 1) == {"mail", "Staff"}
         assert links.key_names(connection, 2) == set()

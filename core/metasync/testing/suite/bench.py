@@ -32,6 +32,7 @@ from metasync.contract import (
     Type,
     Unique,
     Values,
+    Versioned,
     Writes,
 )
 from metasync.testing.context import TestContext
@@ -95,11 +96,22 @@ class Bench:
         page_size: int = 1000,
         resume: str | None = None,
         under: tuple[str, ...] = (),
+        versions: bool = False,
+        compares: bool = False,
     ) -> ReadRequest:
         """A request for some kinds (all) and some attributes (all)."""
         kinds = frozenset(kinds if kinds is not None else self.schema.kinds)
         wanted = {kind: frozenset(n for n in self.attributes(kind) if attributes is None or n in attributes) for kind in kinds}
-        return ReadRequest(stream=stream, kinds=kinds, attributes=wanted, page_size=page_size, resume=resume, under=under)
+        return ReadRequest(
+            stream=stream,
+            kinds=kinds,
+            attributes=wanted,
+            page_size=page_size,
+            resume=resume,
+            under=under,
+            versions=versions,
+            compares=compares,
+        )
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -280,8 +292,12 @@ def image(pages: Iterable[Page]) -> Image:
     """A full read as a mapping; each object must be there once, whole, and nothing may be rejected."""
     found: Image = {}
     for page in pages:
-        for item in page.items:
+        for one in page.items:
+            item = one.read() if isinstance(one, Versioned) else one
             assert not isinstance(item, Reject), f"{item.where} was rejected: {item.reason}"
+            if isinstance(one, Versioned):
+                told = (item.anchor, getattr(item, "kind", None), getattr(item, "version", None))
+                assert told == (one.anchor, one.kind, one.version), f"{one.anchor} was announced as another one"
             assert isinstance(item, Entry), f"a full read holds whole objects, not a {type(item).__name__}"
             assert item.anchor not in found, f"{item.anchor} was read twice"
             found[item.anchor] = item

@@ -79,6 +79,18 @@ class ReadingSuite(Suite):
         bench.again()
         assert not bench.differences(first, bench.image()), "another connection shows another directory"
 
+    def test_a_version_stands_for_the_same_values(self, bench: Bench) -> None:
+        anchors = put_some(bench)
+        plain, known, later = bench.image(), bench.image(versions=True), bench.image(versions=True, compares=True)
+        assert not bench.differences(plain, known), "whoever keeps versions is shown another directory"
+        assert not bench.differences(plain, later), "what is worked out later is another directory"
+        versions = {anchor: entry.version for anchor, entry in known.items()}
+        assert {anchor: entry.version for anchor, entry in later.items()} == versions, "one read says one version, the next another"
+        bench.harness.change(anchors[0], {bench.harness.text: "Another Value"})
+        changed = bench.image(versions=True, compares=True)[anchors[0]]
+        assert bench.differences({anchors[0]: plain[anchors[0]]}, {anchors[0]: changed}), "what was changed is not shown"
+        assert changed.version is None or changed.version != versions[anchors[0]], f"{anchors[0]} changed, and its version did not"
+
     def test_only_what_was_requested_is_delivered(self, bench: Bench) -> None:
         anchor = bench.put(1)
         read = bench.image(attributes=[bench.harness.text])[anchor].attributes
