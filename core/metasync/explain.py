@@ -251,12 +251,15 @@ class _Teller:
         if reason.value is None:
             return "; so there is nothing"
         mapping = self.program.mappings[reason.attribute]
-        if not mapping.unique or not isinstance(reason.value, str):
+        if not mapping.unique or not isinstance(reason.value, (str, tuple)):
             return f"; so it shall be {show(reason.value)}"
         try:
             base = fit(self.program.target_schema, reason.attribute, reason.value, shorten=True)
         except ObjectError as error:
             return f"; that cannot be written: {error}"
+        if isinstance(base, tuple):
+            shown = {one.base: one.shown for one in reversed(self._reserved(unit, reason.attribute))}
+            return f"; so it shall be {show(tuple(shown.get(one, one) for one in base))}, as far as `unique:` has given out"
         given = [one for one in self._reserved(unit, reason.attribute) if one.base == base]
         if not given:
             return f"; so it shall be {show(base)}, or the first of `unique:` that is free"

@@ -23,6 +23,7 @@ from . import command
 from .forest import SERVICE_ACCOUNT, Forest
 from .packages import LabError, why_not
 
+LEAVES = "(|(objectClass=person)(objectClass=group))"
 TREE_DELETE = ("1.2.840.113556.1.4.805", True, None)
 
 
@@ -95,8 +96,12 @@ class Samba:
         return dn
 
     def remove_tree(self, dn: str) -> None:
-        """Delete an OU with all that is below; thousands of objects take their time."""
+        """Delete an OU with all that is below. Thousands of objects go one by one: all in one request are one transaction, which may take
+        longer than anybody waits for an answer."""
         with self.connect(patience=300) as connection:
+            found = connection.extend.standard.paged_search(dn, LEAVES, attributes=["1.1"], paged_size=500, generator=False)
+            for leaf in [entry["dn"] for entry in found if entry["type"] == "searchResEntry"]:
+                connection.delete(leaf)
             connection.delete(dn, controls=[TREE_DELETE])
 
 

@@ -243,3 +243,18 @@ def test_a_joiner_whom_nobody_can_place_stops_nobody_else(pair: Forests) -> None
     assert pair.fabrikam.names("GAL") == before
     (problem,) = pair.product("problems", "--severity", "error")
     assert "Twice 1" in problem["text"] and "Twice 2" in problem["text"]
+
+
+def test_an_address_that_somebody_has_is_refused_in_the_plan(pair: Forests) -> None:
+    """Active Directory itself would take it: each of several addresses stands only once, whatever its case (law 6)."""
+    for name, addresses in (("Anna", ["smtp:POST@shared.example"]), ("Berta", ["SMTP:b@shared.example", "smtp:both@shared.example"])):
+        pair.contoso.user(name, proxyAddresses=addresses)
+    pair.contoso.user("Clara", proxyAddresses=["SMTP:Both@shared.example"])
+    there = pair.fabrikam.user("Native", ou="GAL", proxyAddresses=["SMTP:post@shared.example", "smtp:native@shared.example"])
+    pair.load(STAFF.replace("      mail: source.mail\n", "      mail: source.mail\n      proxyAddresses: source.proxyAddresses\n"))
+    ((operation, first),) = pair.cycle()
+    assert operation == "create" and first in ("Berta", "Clara")
+    told = " ".join(one["text"] for one in pair.product("problems", "--severity", "error"))
+    assert "is taken by the user Native; correct one of the two" in told and f"is taken by the user {first}" in told
+    pair.fabrikam.change(there, proxyAddresses="smtp:native@shared.example")
+    assert pair.cycle() == [("create", "Anna")]

@@ -26,7 +26,7 @@ from metasync.synchronising.program import NOTHING, Program
 from metasync.synchronising.references import UNRESOLVED
 from metasync.synchronising.scope import DISABLED, INSIDE, in_scope
 from metasync.synchronising.setting import Setting
-from metasync.synchronising.unique import UniqueValues, expanded
+from metasync.synchronising.unique import UniqueValues, each_of, expanded
 
 BULK = 2000
 """Pairs per transaction."""
@@ -46,6 +46,8 @@ class Stand(NamedTuple):
     pattern: str
     """The first that the document gives: what it was given may differ from what it was made of."""
     limit: int | None
+    several: bool = False
+    """One of several values, which the document does not number."""
 
 
 class Pair(NamedTuple):
@@ -200,7 +202,8 @@ class Pairs:
         for one in compare:
             present = presents[one.row.id]
             own, target = stands[one.row.id], known[one.row.id]
-            if _gives_up(one, kept) or not all(_stays(one, stand, bearers.get(stand.key), target.target_id, kept, held) for stand in own):
+            number = target.target_id
+            if _gives_up(one, own, kept) or not all(_stays(one, stand, bearers.get(stand.key), number, kept, held) for stand in own):
                 continue
             image = Image(object_id=target.target_id, directory=at.profile.target, anchor="", kind=Kind.USER, label="", attributes=present)
             try:
@@ -217,9 +220,9 @@ class Pairs:
             rows.append((*stood, one.left, since if one.left is not None else None))
             # What it bears and was never given by us is its own from now on.
             new += [
-                (stand.attribute, stand.key[1], one.values[stand.attribute], stand.base, row.identity_id, at.profile.name)
-                for stand in own
-                if (row.identity_id, stand.attribute) not in kept
+                (stand.attribute, stand.key[1], value, stand.base, row.identity_id, at.profile.name)
+                for stand, value in ((stand, stand.base if stand.several else one.values[stand.attribute]) for stand in own)
+                if not _kept(one, stand, kept)
             ]
         reservations.add(backend, connection, at.engagement_id, at.target_id, new)
         settled = [row[0] for row in rows]
@@ -232,13 +235,21 @@ class Pairs:
         return settled
 
 
-def _gives_up(pair: Pair, kept: Mapping[tuple[int, str], Sequence[pairs.Kept]]) -> bool:
-    """Is something reserved for the pair although nothing is wanted any more? Then it becomes free for others."""
+def _gives_up(pair: Pair, own: Sequence[Stand], kept: Mapping[tuple[int, str], Sequence[pairs.Kept]]) -> bool:
+    """Is something reserved for the pair that is not wanted any more? Then it becomes free for others. What is wanted of one value is
+    looked at by `_stays`."""
+    wanted = {(stand.attribute, stand.key[1]) for stand in own if stand.several}
     return any(
-        (pair.values[name] is None or pair.values[name] is CLEAR)
-        and any(one.released is None for one in kept.get((pair.row.identity_id, name), ()))
-        for name, _, _ in pair.program.unique
+        (value is None or value is CLEAR or (isinstance(value, tuple) and mapping.strength is not Strength.ONCE))
+        and any(one.released is None and (name, one.value) not in wanted for one in kept.get((pair.row.identity_id, name), ()))
+        for name, value, mapping in ((name, pair.values[name], mapping) for name, _, mapping in pair.program.unique)
     )
+
+
+def _kept(pair: Pair, stand: Stand, kept: Mapping[tuple[int, str], Sequence[pairs.Kept]]) -> Sequence[pairs.Kept]:
+    """What is, or was, reserved for the pair of a value; of an attribute with one value, whatever was."""
+    known = kept.get((pair.row.identity_id, stand.attribute), ())
+    return [one for one in known if one.value == stand.key[1]] if stand.several else known
 
 
 def _stays(
@@ -253,8 +264,8 @@ def _stays(
     `values`."""
     if bearers and bearers != {target_id}:
         return False
-    known = kept.get((pair.row.identity_id, stand.attribute))
-    if known is None:
+    known = _kept(pair, stand, kept)
+    if not known:
         value = expanded(stand.pattern, stand.base, 2, stand.limit) if stand.pattern else stand.base
         if differ(value, stand.current) or (stand.attribute, stand.key[1]) in held:
             return False
@@ -263,7 +274,8 @@ def _stays(
         if len(mine) != 1 or len(known) != 1 or mine[0].base != stand.base or differ(mine[0].shown, stand.current):
             return False
         value = mine[0].shown if stand.pattern else stand.base
-    pair.values[stand.attribute] = value
+    if not stand.several:
+        pair.values[stand.attribute] = value
     return True
 
 
@@ -271,6 +283,12 @@ def _stands(pair: Pair, present: Mapping[str, Any]) -> Iterator[Stand]:
     """What the pair has that stands only once."""
     for name, known, mapping in pair.program.unique:
         base, current = pair.values[name], present.get(name)
+        if isinstance(base, tuple) and mapping.strength is not Strength.ONCE:
+            there = each_of(current)
+            for folded, one in each_of(base).items():
+                # Which of its values was numbered is for the careful way: none of them passes as what it is there.
+                has = there.get(folded, "") if not mapping.unique else ""
+                yield Stand(UniqueValues.key(known, one, None), name, one, has, "", known.max_length, several=True)
         if not isinstance(base, str) or mapping.strength is Strength.ONCE:
             continue
         text = current if isinstance(current, str) else ""

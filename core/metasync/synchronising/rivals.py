@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from metasync.blame import blamed
-from metasync.contract import Taken
+from metasync.contract import AttributeSchema, Taken
 from metasync.store import joins, matching, newcomers, pairs, reservations, waits
 from metasync.store.normalise import normalise
 from metasync.store.rows import State
@@ -19,7 +19,7 @@ from metasync.synchronising.match import KeyedLookups
 from metasync.synchronising.program import Program
 from metasync.synchronising.scope import Verdict
 from metasync.synchronising.setting import Setting
-from metasync.synchronising.unique import UniqueValues, expanded
+from metasync.synchronising.unique import UniqueValues, each_of, expanded, in_place_of
 
 Key = tuple[str, str]
 """(name in the index, normalised value)."""
@@ -265,14 +265,22 @@ def unique_values(program: Program, values: dict[str, Any], place: str | None) -
     """The values that stand only once; in `values` they take the form that the first pattern gives them."""
     found = []
     for name, known, mapping in program.unique:
-        base = values[name]
+        base, patterns = values[name], mapping.unique
         if isinstance(base, str):
-            patterns = mapping.unique
-            value = expanded(patterns[0], base, 2, known.max_length) if patterns else base
-            key = UniqueValues.key(known, value, values.get("path") or place)
-            found.append(Unique(key, known.name, value, base, patterns, known.max_length))
-            values[name] = value
+            one = _unique(known, patterns, base, values.get("path") or place)
+            found.append(one)
+            values[name] = one.value
+        elif isinstance(base, tuple):
+            several = {folded: _unique(known, patterns, text, None) for folded, text in each_of(base).items()}
+            found += several.values()
+            if patterns:
+                values[name] = in_place_of(base, {folded: one.value for folded, one in several.items()})
     return found
+
+
+def _unique(known: AttributeSchema, patterns: tuple[str, ...], base: str, place: Any) -> Unique:
+    value = expanded(patterns[0], base, 2, known.max_length) if patterns else base
+    return Unique(UniqueValues.key(known, value, place), known.name, value, base, patterns, known.max_length)
 
 
 def _by_attribute(keys: Iterable[Key]) -> dict[str, list[str]]:

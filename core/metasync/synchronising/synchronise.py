@@ -354,6 +354,8 @@ class MainPass:
             except ObjectError as error:
                 stopped(unit, error)
             family.settle(self.at.profile.name, unit.id, unit.status)
+        for unit in self.working.take_back(units, unique):
+            family.settle(self.at.profile.name, unit.id, unit.status)
         unique.flush()
         self.writing.write(connection, units, existed, unique.freed)
         self.replacing.tell(connection, units)

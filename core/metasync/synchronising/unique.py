@@ -1,7 +1,8 @@
 """Unique values: decided one after the other, in the order of the source's anchors, so that every dispatch gives the same plan (law 6).
 
 A value is taken if an imported object has it, if it is reserved for another identity, or if the connector says so. What an identity once
-got, it keeps as long as what it is made of stays the same. Values are compared folded: `Anna` and `anna` are one.
+got, it keeps as long as what it is made of stays the same. Values are compared folded: `Anna` and `anna` are one, and so are `SMTP:a@x` and
+`smtp:a@x`. Of an attribute with several values each stands only once.
 
 Where the document gives patterns, what we gave out stays reserved for its time. Without patterns the source alone says who has the value:
 whoever gives it up frees it at once, also within one plan (law 10).
@@ -9,7 +10,7 @@ whoever gives it up frees it at once, also within one plan (law 10).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from sqlalchemy import Connection
 
 from metasync.blame import blamed
 from metasync.contract import AttributeSchema, Taken, Unique
-from metasync.store import matching, reservations, waits
+from metasync.store import joins, matching, objects, reservations, waits
 from metasync.store import pending as pending_rows
 from metasync.store.backend import Backend
 from metasync.store.normalise import normalise
@@ -68,6 +69,8 @@ class UniqueValues:
     """(attribute, value) -> target objects that have it now and shall have another."""
     _givers: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     """The same by identity."""
+    _relying: dict[int, list[tuple[int, ValueTaken]]] = field(default_factory=dict)
+    """Target object -> who was given what it was about to give up, and what is to be said if it does not."""
     _worked: set[int] = field(default_factory=set)
     """Target objects whose changes are worked out in this portion: what is pending for them is of before."""
     _unwanted: set[int] = field(default_factory=set)
@@ -88,6 +91,16 @@ class UniqueValues:
         key = (known.name, _folded(value, place, known))
         self._given_up.setdefault(key, set()).add(own)
         self._givers.setdefault(key, set()).add(identity_id)
+
+    def stays(self, own: int) -> list[tuple[int, ValueTaken]]:
+        """This object is left as it is after all: (identity, error) of those who were given what it was about to give up."""
+        relying = self._relying.pop(own, [])
+        for identity_id, taken in relying:
+            attribute, folded = taken.key
+            key = (attribute.removesuffix("@path"), folded)
+            if (row := self._new.get(key)) is not None and row.identity_id == identity_id:
+                del self._new[key]
+        return relying
 
     def give_way(self, identity_id: int, other: int) -> None:
         """What this other object of the identity has is free for the identity's own."""
@@ -134,6 +147,41 @@ class UniqueValues:
         reservations.reserve(self.backend, self.connection, self.engagement_id, self.directory_id, list(self._new.values()))
         self._new.clear()
 
+    def resolve_each(
+        self,
+        known: AttributeSchema,
+        patterns: Sequence[str],
+        bases: Sequence[Any],
+        *,
+        identity_id: int,
+        own: int | None,
+        profile: str,
+        current: Any,
+    ) -> tuple[Any, ...]:
+        """The values that this identity gets of an attribute with several. What its object has already it may have from before, beside
+        another one that has it, too: nothing is to be written, and that is left alone. Raises `ObjectError` where one is taken."""
+        texts, there = each_of(bases), each_of(current)
+        given: dict[str, str] = {}
+        for folded, base in texts.items():
+            if folded in there and not self._bearable(known, base, None, identity_id, own, plain=not patterns):
+                given[folded] = base
+                continue
+            numbered = (one for one in there.values() if self._has_one(patterns, base, known.max_length, one))
+            given[folded] = self.resolve(
+                known,
+                patterns,
+                base,
+                identity_id=identity_id,
+                own=own,
+                profile=profile,
+                current=there.get(folded) or next(numbered, None),
+                place=None,
+                beside=texts.values(),
+            )
+        if patterns:
+            self._drop(known, identity_id, lambda held: held.base not in texts.values())
+        return in_place_of(bases, given)
+
     def resolve(
         self,
         known: AttributeSchema,
@@ -145,16 +193,18 @@ class UniqueValues:
         profile: str,
         current: str | None,
         place: Any,
+        beside: Collection[str] = (),
         free: bool = True,
     ) -> str:
-        """The value that this identity gets. `own` is its object in the target, `current` that object's value. `free=False`: keep nothing
-        reserved (a dry look). Raises `ObjectError` where every pattern is taken."""
+        """The value that this identity gets. `own` is its object in the target, `current` that object's value; of an attribute with several
+        values `beside` are all that it shall have. `free=False`: keep nothing reserved (a dry look). Raises `ObjectError` where every
+        pattern is taken."""
         attribute = known.name
         within = place if known.unique is Unique.PARENT else None
         if identity_id not in self._fetched:
             self.fetch([identity_id], [])
         if not patterns:
-            return self._plain(known, base, within, identity_id, own, profile, current, free)
+            return self._plain(known, base, within, identity_id, own, profile, current, beside, free)
         for held in self._own.get((identity_id, attribute), []):
             same_place = within is None or held.value.startswith(in_parent(within, ""))
             if held.base == base and held.released is None and same_place and self._bearable(known, held.shown, within, identity_id, own):
@@ -165,15 +215,16 @@ class UniqueValues:
             and self._has_one(patterns, base, limit, current)
             and self._bearable(known, current, within, identity_id, own)
         ):
-            self._keep(known, current, within, base, identity_id, profile, free)
+            self._keep(known, current, within, base, identity_id, profile, beside, free)
             return current
         for value in _expansions(patterns, base, limit, MOST):
             if self._bearable(known, value, within, identity_id, own) and not self._taken_elsewhere(attribute, value, current):
-                self._keep(known, value, within, base, identity_id, profile, free)
+                self._keep(known, value, within, base, identity_id, profile, beside, free)
                 return value
-        raise ValueTaken(
-            attribute, f"{attribute}: {base!r} is taken, and so is every pattern of `unique:`", (_key(known), _folded(base, within, known))
-        )
+        key = (attribute, _folded(base, within, known))
+        holder = self._holder(key, identity_id, own)
+        words = f"{attribute}: {base!r} is taken by {holder}, and so is every pattern of `unique:`; free one of them, or add a pattern"
+        raise ValueTaken(attribute, words, (_key(known), key[1]))
 
     def _plain(
         self,
@@ -184,21 +235,34 @@ class UniqueValues:
         own: int | None,
         profile: str,
         current: str | None,
+        beside: Collection[str],
         free: bool,
     ) -> str:
         """The value as the source has it, or nothing."""
         key = (known.name, _folded(value, within, known))
         bearable = self._bearable(known, value, within, identity_id, own, plain=True)
+        said = f"{known.name}: {value!r} is taken by"
+        do = "; correct one of the two, or say with `unique:` what to take instead"
         if not bearable or self._taken_elsewhere(known.name, value, current):
-            raise ValueTaken(
-                known.name,
-                f"{known.name}: {value!r} is taken by another object; correct one of the two, or say with `unique:` what to take instead",
-                (_key(known), key[1]),
-            )
+            raise ValueTaken(known.name, f"{said} {self._holder(key, identity_id, own)}{do}", (_key(known), key[1]))
+        for bearer in self._bearers[key]:
+            if bearer.id != own and bearer.id in self._given_up.get(key, ()):
+                taken = ValueTaken(known.name, f"{said} the {bearer.kind} {bearer.label}{do}", (_key(known), key[1]))
+                self._relying.setdefault(bearer.id, []).append((identity_id, taken))
         held = self._held[key]
         if held is None or held.identity_id != identity_id or held.released is not None or held.base != value:
-            self._keep(known, value, within, value, identity_id, profile, free)
+            self._keep(known, value, within, value, identity_id, profile, beside, free)
         return value
+
+    def _holder(self, key: tuple[str, str], identity_id: int, own: int | None) -> str:
+        """Who has a value that is not to be had, in words."""
+        mine, held = (own, self._giving_way.get(identity_id)), self._held[key]
+        found = [f"the {bearer.kind} {bearer.label}" for bearer in self._bearers[key] if bearer.id not in mine]
+        if not found and held is not None and (held.identity_id != identity_id or held.profile in self.others):
+            rows = joins.of_identities(self.connection, [held.identity_id]).get(held.identity_id, [])
+            those = objects.get(self.connection, {row.object_id for row in rows if row.object_id is not None})
+            found = [f"the {those[number].kind} {those[number].label}, for whom it is kept" for number in sorted(those)]
+        return found[0] if found else "an object that is not imported"
 
     @staticmethod
     def _has_one(patterns: Sequence[str], base: str, limit: int | None, current: str) -> bool:
@@ -232,13 +296,16 @@ class UniqueValues:
                 name
                 for one in row.operations
                 for name in one.after
-                if name in one.before and _differ(one.before[name], one.after[name]) and not one.rules.get(name, "").startswith(LEAVING)
+                if name in one.before
+                and not one.rules.get(name, "").startswith(LEAVING)
+                and (key[1] not in each_of(one.after[name]) if known.multi else _differ(one.before[name], one.after[name]))
             }
             if row.target_id and (known.name in lost or (known.unique is Unique.PARENT and "path" in lost)):
                 self._given_up.setdefault(key, set()).add(row.target_id)
                 if row.identity_id is not None:
                     self._givers.setdefault(key, set()).add(row.identity_id)
-        if own is None:
+        # Whoever waits for one of several values need not give up another for it.
+        if own is None or known.multi:
             return
         for bearer in sorted(asked - self._given_up.get(key, set())):
             for identity_id in self._ring(known, bearer, own):
@@ -273,7 +340,17 @@ class UniqueValues:
                 self.taken_before[key] = bool(self.connector.taken(attribute, [value]))
         return self.taken_before[key]
 
-    def _keep(self, known: AttributeSchema, value: str, within: Any, base: str, identity_id: int, profile: str, free: bool) -> None:
+    def _keep(
+        self,
+        known: AttributeSchema,
+        value: str,
+        within: Any,
+        base: str,
+        identity_id: int,
+        profile: str,
+        beside: Collection[str],
+        free: bool,
+    ) -> None:
         if not free:
             return
         folded = _folded(value, within, known)
@@ -281,11 +358,27 @@ class UniqueValues:
             id=0, attribute=known.name, value=folded, shown=value, base=base, identity_id=identity_id, released=None, profile=profile
         )
         self._held[known.name, folded] = self._new[known.name, folded] = row
-        for other in self._own.get((identity_id, known.name), []):
-            if other.value != folded and other.released is None and other.id:
-                self._unwanted.add(other.id)
-                self._free(known.name, other.value)
+        self._drop(known, identity_id, lambda other: other.value != folded and (other.base == base or other.base not in beside))
         self._own[identity_id, known.name] = [row, *self._own.get((identity_id, known.name), [])]
+
+    def _drop(self, known: AttributeSchema, identity_id: int, unwanted: Callable[[reservations.Reservation], bool]) -> None:
+        """What was given out to this identity, and is not wanted any more, is free."""
+        for held in self._own.get((identity_id, known.name), []):
+            if held.id and held.released is None and unwanted(held):
+                self._unwanted.add(held.id)
+                self._free(known.name, held.value)
+
+
+def each_of(values: Any) -> dict[str, str]:
+    """Folded -> the text, of one value or of several."""
+    several = values if isinstance(values, tuple) else (values,)
+    return {normalise(one): one for one in several if isinstance(one, str)}
+
+
+def in_place_of(values: Sequence[Any], given: Mapping[str, str]) -> tuple[Any, ...]:
+    """The values, those numbered that were. `given`: folded -> what was given for it."""
+    found = ((one, given.get(normalise(one), one) if isinstance(one, str) else one) for one in values)
+    return tuple(one if isinstance(one, str) and normalise(one) == normalise(other) else other for one, other in found)
 
 
 def _differ(before: Any, after: Any) -> bool:

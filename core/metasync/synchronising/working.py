@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from metasync.contract import Operation, Unique
-from metasync.engagement.model import Action, Cause, Leave, Strength
-from metasync.expressions import KEEP
+from metasync.contract import AttributeSchema, Operation, Unique
+from metasync.engagement.model import Action, Cause, Leave, Several, Strength
+from metasync.expressions import CLEAR, KEEP
 from metasync.store.normalise import normalise
 from metasync.store.rows import State, Status
 from metasync.synchronising import diff, leaving
@@ -21,7 +21,7 @@ from metasync.synchronising.images import source_name
 from metasync.synchronising.program import evaluate
 from metasync.synchronising.scope import Verdict, is_named
 from metasync.synchronising.setting import Setting, stopped
-from metasync.synchronising.unique import UniqueValues, ValueTaken, expanded
+from metasync.synchronising.unique import UniqueValues, ValueTaken, each_of, expanded
 from metasync.synchronising.units import Unit
 
 
@@ -46,10 +46,8 @@ class Working:
             unit.computed = computed(unit.wanted, unit.place, unit.program.kept)
             place = unit.place or (unit.target.attributes.get("path") if unit.target is not None else None)
             for name, known, mapping in unit.program.unique:
-                value = unit.wanted[name]
-                if isinstance(value, str):
-                    pattern = mapping.unique[0] if mapping.unique else "{value}"
-                    values.append((known, expanded(pattern, value, 2, known.max_length), place))
+                pattern = mapping.unique[0] if mapping.unique else "{value}"
+                values += [(known, expanded(pattern, one, 2, known.max_length), place) for one in each_of(unit.wanted[name]).values()]
             _give_up(unit, unique)
         unique.fetch({unit.identity_id for unit in units if unit.identity_id is not None}, values)
         for unit in units:
@@ -228,12 +226,15 @@ class Working:
         """Replace wanted values that must be unique by those that this identity gets."""
         for name, known, mapping in unit.program.unique:
             value = desired[name]
-            if not isinstance(value, str) or name in unit.held:
+            if not isinstance(value, (str, tuple)) or name in unit.held:
                 continue
             target = unit.target
             if target is not None and mapping.strength.value == "once":
                 continue
             current = target.attributes.get(name) if target is not None else None
+            if isinstance(value, tuple):
+                desired[name] = self._several(unit, known, mapping.unique, value, current, unique)
+                continue
             parent = None
             if known.unique is Unique.PARENT:
                 parent = desired.get("path") or (target.attributes.get("path") if target is not None else place)
@@ -255,6 +256,48 @@ class Working:
             if target is not None and (current is None or normalise(desired[name]) != normalise(current)):
                 unit.waits.append((self.at.target_id, *unique.key(known, desired[name], parent)))
 
+    def take_back(self, units: Sequence[Unit], unique: UniqueValues) -> list[Unit]:
+        """Who was given what another one was about to give up, and does not, for that one is left as it is: those are stopped, too."""
+        of_identity = {unit.identity_id: unit for unit in units}
+        left = [unit for unit in units if not unit.operations]
+        stopping = []
+        while left:
+            target = left.pop().target
+            for identity_id, taken in unique.stays(target.object_id) if target is not None and target.object_id is not None else ():
+                unit = of_identity[identity_id]
+                if unit.operations:
+                    stopped(unit, taken)
+                    unit.gives_way = None
+                    unit.waits.append((self.at.target_id, *taken.key))
+                    stopping.append(unit)
+                    left.append(unit)
+        return stopping
+
+    def _several(
+        self, unit: Unit, known: AttributeSchema, patterns: tuple[str, ...], wanted: tuple[Any, ...], current: Any, unique: UniqueValues
+    ) -> tuple[Any, ...]:
+        """The same for an attribute with several values: each of them stands only once."""
+        target = unit.target
+        try:
+            given = unique.resolve_each(
+                known,
+                patterns,
+                wanted,
+                identity_id=unit.identity_id or 0,
+                own=target.object_id if target is not None else None,
+                profile=self.at.profile.name,
+                current=current,
+            )
+        except ValueTaken as taken:
+            unit.waits.append((self.at.target_id, *taken.key))
+            raise
+        if target is not None:
+            there = each_of(current)
+            unit.waits += [
+                (self.at.target_id, *unique.key(known, one, None)) for folded, one in each_of(given).items() if folded not in there
+            ]
+        return given
+
 
 def to_be_created(words: str, target: str) -> str:
     """Why somebody is pending who has no object yet."""
@@ -273,7 +316,13 @@ def _give_up(unit: Unit, unique: UniqueValues) -> None:
         known, current = unit.program.target_schema.attributes.get(name), target.attributes.get(name)
         wanted = unit.wanted.get(name, KEEP)
         fixed = mapping.unique or mapping.strength is not Strength.ENFORCED or name in unit.held or wanted is KEEP
-        if known is None or known.unique is None or fixed or not isinstance(current, str):
+        if known is None or known.unique is None or fixed:
+            continue
+        if isinstance(current, tuple) and (mapping.values is not Several.ADD or wanted is CLEAR):
+            stays = each_of(wanted)
+            for value in (one for folded, one in each_of(current).items() if folded not in stays):
+                unique.give_up(known, value, None, own=target.object_id, identity_id=unit.identity_id)
+        if not isinstance(current, str):
             continue
         another = not isinstance(wanted, str) or normalise(wanted) != normalise(current)
         if another or (known.unique is Unique.PARENT and moves != place):
@@ -291,7 +340,8 @@ def _forget(unit: Unit, unique: UniqueValues) -> None:
         fixed = mapping.unique or mapping.strength is not Strength.ENFORCED or name in unit.held or wanted is KEEP
         if known is None or known.unique is None or fixed:
             continue
-        kept = [(value, where) for value, where in ((wanted, place), (present.get(name), present.get("path"))) if isinstance(value, str)]
+        those = ((wanted, place), (present.get(name), present.get("path")))
+        kept = [(value, where) for values, where in those for value in each_of(values).values()]
         unique.want_only(known, kept, identity_id=unit.identity_id)
 
 

@@ -96,6 +96,16 @@ def test_a_numbered_name_is_told_as_it_was_given_out(make: MakeEngine, hr: Memor
     assert "name: Marietta is reserved for it, made of Marietta" in lines
 
 
+def test_a_numbered_address_among_several_is_told_as_it_was_given_out(make: MakeEngine, hr: MemoryDirectory) -> None:
+    both = [person(hr, "Maria", mail, proxyAddresses=("smtp:m@x.test", f"smtp:{mail}")) for mail in ("one@x.test", "two@x.test")]
+    addresses = {"from": "source.proxyAddresses", "unique": ["{value}", "{local}{n}@{domain}"]}
+    engine = make(profile(map={"cn": "source.mail", "mail": "source.mail", "proxyAddresses": addresses}))
+    engine.cycle()
+    said = [told(engine, one, "proxyAddresses")[1][0] for one in both]
+    assert sum('so it shall be ["smtp:m2@x.test", ' in words for words in said) == 1
+    assert sum('so it shall be ["smtp:m@x.test", ' in words for words in said) == 1
+
+
 def test_the_history_of_a_group_says_who_was_added_and_who_was_removed(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
     member = person(hr, "Anna")
     group = hr.add(Kind.GROUP, name="Everybody", path=BASE)

@@ -282,7 +282,7 @@ def test_a_contact_that_was_merely_found_stays_and_is_shown(make: Any, hr: Memor
         code == "not ours" for _, code, _ in engine.problems()
     )
     assert contact(ad, "Anna") is not None
-    assert any("is taken by another object" in words for _, _, words in engine.problems()), "it has the address"
+    assert any("is taken by the contact Anna;" in words for _, _, words in engine.problems()), "it has the address"
 
 
 def test_a_name_in_the_same_place_is_freed_first(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> None:

@@ -245,6 +245,54 @@ def ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
 MAP = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail", "title": "source.title"}
 
 
+MATCHED = [{"source": "employeeID", "target": "employeeID"}]
+
+
+def readdress(dice: random.Random, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    """Joiners and others get, keep and give up addresses of which there are few; some are given by hand."""
+    pool = [f"{dice.choice(('smtp', 'SMTP'))}:{letter}@x.test" for letter in "abcdefgh"]
+
+    def some() -> tuple[str, ...]:
+        return (*dice.sample(pool, dice.randrange(3)), f"smtp:{dice.getrandbits(40):x}@x.test")
+
+    def free() -> tuple[str, ...]:
+        """What nobody of `ad` has, for it keeps addresses unique."""
+        there = {str(one).casefold() for each in ad.anchors(Kind.USER) for one in (ad.get(each) or {}).get("proxyAddresses", ())}  # type: ignore[union-attr]
+        return tuple(one for one in some() if one.casefold() not in there)
+
+    for _ in range(dice.randint(1, 4)):
+        number = f"{dice.getrandbits(40):x}"
+        person(hr, number, employeeID=number, proxyAddresses=some())
+        if dice.random() < 0.3:
+            person(ad, f"there {number}", employeeID=number, proxyAddresses=free())
+    for directory, most, given in ((hr, 3, some), (ad, 1, free)):
+        people = directory.anchors(Kind.USER)
+        for one in dice.sample(people, min(most, len(people))):
+            directory.change(one, proxyAddresses=given())
+    if dice.random() < 0.3:
+        hr.delete(dice.choice(hr.anchors(Kind.USER)))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("more", [{}, {"values": "add"}, {"unique": ["{value}", "{local}{n}@{domain}"]}, {"once": True}])
+def test_addresses_of_which_each_stands_only_once(ways: Make, seed: int, more: Mapping[str, Any]) -> None:
+    mapped = {key: MAP[key] for key in ("cn", "displayName")} | {"employeeID": "source.employeeID"}
+    mapped["proxyAddresses"] = {"from": "source.proxyAddresses", **more}  # type: ignore[assignment]
+    company = ways(profile(match=MATCHED, map=mapped, leaving={"deleted": "delete"}))
+    for step in range(5):
+        for engine in company.engines:
+            readdress(random.Random(1000 * seed + step), engine.directories["hr"], engine.directories["ad"])
+        company.settle(export=step != 2)
+    for _ in range(6):
+        company.settle()
+    assert not company.settle()
+    if "unique" not in more:
+        company.load(profile(match=MATCHED, map={**mapped, "displayName": "source.displayName + ''"}, leaving={"deleted": "delete"}))
+        company.settle()
+        assert company.taken["pairs"] > 0
+    assert company.taken["newcomers"] > 0
+
+
 def test_a_mapping_that_means_more_is_looked_at_although_it_yields_the_same(ways: Make) -> None:
     company = ways(profile(map={**MAP, "title": {"from": "source.title", "fill": True}}))
     company.edit(lambda hr, ad: (person(hr, "Anna Bo", title="Clerk"), person(ad, "Anna Bo", title="Boss")))

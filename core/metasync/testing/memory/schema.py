@@ -44,7 +44,7 @@ def _common() -> list[AttributeSchema]:
 def _addresses() -> list[AttributeSchema]:
     return [
         AttributeSchema(name="mail", max_length=256, equality=Equality.IGNORE_CASE, role=Role.SIGN_IN, unique=Unique.DIRECTORY),
-        AttributeSchema(name="proxyAddresses", multi=True, max_length=1123, equality=Equality.IGNORE_CASE),
+        AttributeSchema(name="proxyAddresses", multi=True, max_length=1123, equality=Equality.IGNORE_CASE, unique=Unique.DIRECTORY),
         AttributeSchema(name="displayName", max_length=256),
     ]
 
