@@ -23,6 +23,7 @@ TOOLS = [
     "tox>=4.20",
     "types-ldap3",
     "types-pyasn1",
+    "types-requests",
 ]
 """What tests need besides `tools` adds: the scripts that share .venv-test name the same, or each would install it again for itself."""
 

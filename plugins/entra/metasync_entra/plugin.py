@@ -1,0 +1,3 @@
+"""What Metasync's host loads: the hooks of this plugin."""
+
+from __future__ import annotations
