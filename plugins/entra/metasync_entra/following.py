@@ -35,6 +35,9 @@ from metasync_entra.reading import Relations, entry
 from metasync_entra.session import Session
 from metasync_entra.streams import GROUPS, USERS, Wanted
 
+STANDSTILL = 5
+"""How often in a row a page may lead to itself."""
+
 
 class Follower:
     """One delta of one stream."""
@@ -66,6 +69,7 @@ class Follower:
     def _round(self, link: str) -> tuple[Round, str]:
         """Everything that Graph tells, to the deltaLink: only then is a large group's list of changes whole."""
         told = Round(self.wanted.relations)
+        again = 0
         while True:
             answer = self.session.ask(calls.get(link))
             if answer.sense is Sense.EXPIRED:
@@ -78,7 +82,8 @@ class Follower:
                     raise ImportIncomplete(f"{self.session.host} told of a change without an identifier; run the import again")
                 told.add(row)
             following, end = body.get("@odata.nextLink"), body.get("@odata.deltaLink")
-            if isinstance(following, str) and following != link:
+            if isinstance(following, str) and again < STANDSTILL:
+                again = again + 1 if following == link else 0
                 link = following
             elif isinstance(end, str):
                 self.session.address(end)  # refused now, not at the next import

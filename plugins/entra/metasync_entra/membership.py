@@ -14,7 +14,7 @@ from metasync_entra.calls import VERSION, Answer, Call
 from metasync_entra.codec import reference
 from metasync_entra.errors import Sense
 from metasync_entra.lookup import Young
-from metasync_entra.session import BATCH, Session
+from metasync_entra.session import Session
 
 PACK = 20
 """Members of one PATCH; it is all or nothing."""
@@ -59,7 +59,7 @@ class Membership:
                 singles += pack
             else:
                 yield from (self._added(change, answer) for change in pack)
-        for answer in self.session.batched([self._single(change) for change in singles], size=BATCH):
+        for answer in self.session.batched([self._single(change) for change in singles]):
             yield self._added(answer.call.tag, answer)
 
     def _pack(self, pack: list[Change]) -> Call:
@@ -93,7 +93,7 @@ class Membership:
             for change in removes
             if change.member is not None
         ]
-        for answer in self.session.batched(asked, size=BATCH):
+        for answer in self.session.batched(asked):
             change: Change = answer.call.tag
             if answer.trouble is None or answer.sense is Sense.MISSING:
                 yield _applied(change, already=answer.trouble is not None)

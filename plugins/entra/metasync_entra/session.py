@@ -42,6 +42,7 @@ class Session:
         self.pace = Pace(context, published=settings.pace == "published")
         self.expands: bool | None = None
         """Does the tenant take `$expand` of managers? None: not asked yet."""
+        self.batch = BATCH
         self._line: transport.Line | None = None
         self._threads: ThreadPoolExecutor | None = None
 
@@ -78,7 +79,7 @@ class Session:
             raise RightMissing(f"{self.host}: {words}; grant it in the app registration, and let an administrator consent")
         raise Unavailable(f"{self.host}: {words}")
 
-    def batched(self, asked: Sequence[Call], *, size: int = BATCH) -> Iterator[Answer]:
+    def batched(self, asked: Sequence[Call], *, size: int | None = None) -> Iterator[Answer]:
         """The final answer to each request, sent in batches, in any order. `Call.tag` tells them apart.
 
         Each part is refused and repeated by itself (https://learn.microsoft.com/graph/json-batching#batch-limits-and-throttling).
@@ -88,7 +89,8 @@ class Session:
             attempt += 1
             again: list[Call] = []
             longest = timedelta(0)
-            chunks = [todo[start : start + size] for start in range(0, len(todo), size)]
+            most = min(size or BATCH, self.batch)
+            chunks = [todo[start : start + most] for start in range(0, len(todo), most)]
             for outer in Flight(self, [calls.batch(chunk) for chunk in chunks]):
                 for answer in self._parts(outer):
                     if self._worth_repeating(answer, attempt):
@@ -233,6 +235,8 @@ class Flight:
         if found is Sense.FINE:
             self._renewed.clear()
             return answer
+        if answer.fields.get("responses"):
+            return answer  # a batch, whose parts were served, whatever stands around them
         if found is Sense.SIGN_IN:
             self._renew(answer, token)
             self._queue.appendleft((call, attempt))

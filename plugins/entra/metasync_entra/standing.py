@@ -13,6 +13,8 @@ MASTERED = (
     "it is mastered by an Active Directory through Entra Connect, and Graph refuses to change it; change it there, or move its source of "
     "authority to the cloud"
 )
+IN_THE_CLOUD = frozenset({"usageLocation", "passwordPolicies"})
+"""What the cloud keeps also of users that are mastered on premises."""
 EXCHANGE = "it is a distribution list or a mail-enabled security group, which Exchange writes and Graph does not; leave it out of the scope"
 DYNAMIC = "its members follow from a rule of the tenant (dynamic membership); change the rule, or leave the group out of the scope"
 
@@ -32,9 +34,12 @@ class Standing:
         if isinstance(manager, Mapping) and isinstance(manager.get("id"), str):
             self.attributes["manager"] = Reference(value=manager["id"])
 
-    def forbidden(self, operation: Operation) -> str | None:
+    def forbidden(self, change: Change) -> str | None:
         """Why no such change may be made to it."""
-        if self.raw.get("onPremisesSyncEnabled") is True:
+        operation = change.operation
+        if self.raw.get("onPremisesSyncEnabled") is True and (
+            self.kind is Kind.GROUP or not {*change.after} or {*change.after} - IN_THE_CLOUD
+        ):
             return MASTERED
         if self.kind is Kind.GROUP:
             types = self.raw.get("groupTypes") or ()

@@ -90,13 +90,14 @@ class Tokens:
         return dict(found or {})
 
     def _renewed(self, claims: str | None) -> Mapping[str, Any]:
-        if claims is None and hasattr(self._app, "remove_tokens_for_client"):
-            self._app.remove_tokens_for_client()
+        """By a new client: an old one would hand out the token that it has, and prove itself once more by what it signed before."""
+        if self._settings.sign_in != "managed identity":
+            self._app = None
         return self._acquire(claims)
 
     def _application(self) -> Any:
         if self._app is None:
-            self._line = transport.line(self._settings)
+            self._line = self._line or transport.line(self._settings)
             if self._settings.sign_in == "managed identity":
                 self._app = msal.ManagedIdentityClient(self._identity(), http_client=self._line)
             else:

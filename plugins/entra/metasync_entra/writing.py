@@ -106,7 +106,7 @@ class Writer:
         try:
             if one.is_done(change):
                 return Result(id=change.id, outcome=Outcome.APPLIED, anchor=change.anchor, already=True)
-            if why := one.forbidden(change.operation):
+            if why := one.forbidden(change):
                 raise ValueError(why)
             name, immutable = change.after.get("userPrincipalName"), change.after.get("onPremisesImmutableId")
             if isinstance(name, str):
