@@ -31,7 +31,7 @@ _WORDS = {
     90002: "there is no such tenant in this cloud; correct `tenant` or `cloud`",
     900023: "the tenant's name is not valid; correct `tenant`",
     1002012: "the sign-in host serves another cloud than Graph; correct `cloud`",
-    500011: "the tenant knows no Graph of this cloud; correct `cloud`",
+    500011: "the tenant knows no such Graph; correct `cloud` or `graph`",
     7000229: "the application has no service principal in the tenant; let an administrator consent to it",
     53003: "a Conditional Access policy of the tenant forbids it; exempt the application there",
     7000112: "the application is disabled in the tenant; enable it",

@@ -100,7 +100,7 @@ def test_a_wrong_or_missing_password_of_the_file_says_so(connect: Connect, lab: 
 @pytest.mark.parametrize("expired", [False, True])
 def test_a_secret_that_is_wrong_or_over_says_so_and_is_not_said(connect: Connect, lab: Lab, expired: bool) -> None:
     secret = lab.client_secret if expired else "w" * 40
-    lab.control.secret_expired(expired)
+    lab.control.secret(expired=expired)
     connector = connect(secrets={"s": secret}, certificate=None, secret={"secret": "s"}, **{"sign in": "secret"})
     with pytest.raises(SignInRefused, match="expired" if expired else "secret is wrong") as raised:
         connector.check()
@@ -140,15 +140,19 @@ def test_a_ca_file_that_is_not_there_is_named(connect: Connect, tmp_path: Path) 
         connect(**{"ca file": str(tmp_path / "nowhere.pem")}).check()
 
 
-@pytest.mark.parametrize("option", ["login", "graph"])
-def test_a_host_that_does_not_answer_is_named(connect: Connect, option: str) -> None:
-    with pytest.raises(Unavailable, match="127.0.0.1:1"):
-        connect(**{option: "https://127.0.0.1:1"}).check()
+def test_a_sign_in_host_that_does_not_answer_is_named(connect: Connect) -> None:
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
+        connect(login="https://127.0.0.1:1").check()
+
+
+def test_a_graph_that_the_sign_in_host_does_not_know_is_named(connect: Connect) -> None:
+    with pytest.raises(SignInRefused, match="correct `cloud` or `graph`"):
+        connect(graph="https://127.0.0.1:1").check()
 
 
 def test_a_sign_in_host_that_is_out_of_order_says_so(connect: Connect, lab: Lab) -> None:
     lab.control.fault("status", listener="login", path="token", status=503, times=None)
-    with pytest.raises(Unavailable, match="out of order|patience"):
+    with pytest.raises(Unavailable, match=r"out of order|patience"):
         connect().check()
 
 
