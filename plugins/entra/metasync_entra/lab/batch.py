@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from metasync_entra.lab.messages import JSON, Answer, Refused, Request
-from metasync_entra.lab.rules import BATCH, BATCH_BODY, BATCH_DEPENDS, BATCH_ID, BATCH_NESTED, BATCH_SIZE
+from metasync_entra.lab.rules import BATCH, BATCH_BODY, BATCH_DEPENDS, BATCH_ID, BATCH_NESTED, BATCH_SIZE, name_of
 
 MOST = 20
 METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
@@ -131,7 +131,9 @@ def _response(id_: str, answer: Answer) -> dict[str, Any]:
 def _dependency() -> Answer:
     message = "A request that this one depends on failed."
     refused = Refused(BATCH_DEPENDS, 424, "FailedDependency", message)
-    return Answer(status=424, content={"error": {"code": refused.code, "message": refused.message}}, kind="application/json")
+    headers = {"x-lab-rule": name_of(BATCH_DEPENDS)}
+    content = {"error": {"code": refused.code, "message": refused.message}}
+    return Answer(status=424, content=content, headers=headers, kind="application/json")
 
 
 def _bad(message: str) -> Refused:

@@ -7,6 +7,7 @@ import ipaddress
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from cryptography import x509
@@ -32,6 +33,20 @@ class AppCertificate:
     """SHA-1 in hex, as the portal shows it."""
     thumbprint_sha256: str
     certificate: x509.Certificate
+
+    @classmethod
+    def of(cls, folder: Path, name: str, certificate: x509.Certificate, pfx_password: str) -> AppCertificate:
+        """By the names that its files have."""
+        return cls(
+            key_pem=folder / f"{name}-key.pem",
+            certificate_pem=folder / f"{name}-certificate.pem",
+            pem=folder / f"{name}.pem",
+            pfx=folder / f"{name}.pfx",
+            pfx_password=pfx_password,
+            thumbprint=_thumbprint(certificate, "sha1"),
+            thumbprint_sha256=_thumbprint(certificate, "sha256"),
+            certificate=certificate,
+        )
 
 
 class Authority:
@@ -66,26 +81,23 @@ class Authority:
 
     def app(self, name: str = "app") -> AppCertificate:
         """A key pair that vouches for itself, as the portal's upload takes it: PEM and PFX."""
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        key = _key(name)
         subject = _name(f"Metasync lab {name}")
         certificate = _builder(subject, subject, key.public_key()).sign(key, hashes.SHA256())
         password = "lab-pfx"  # noqa: S105  it guards a key that lives as long as one lab tenant
-        made = AppCertificate(
-            key_pem=self._folder / f"{name}-key.pem",
-            certificate_pem=self._folder / f"{name}-certificate.pem",
-            pem=self._folder / f"{name}.pem",
-            pfx=self._folder / f"{name}.pfx",
-            pfx_password=password,
-            thumbprint=_thumbprint(certificate, "sha1"),
-            thumbprint_sha256=_thumbprint(certificate, "sha256"),
-            certificate=certificate,
-        )
+        made = AppCertificate.of(self._folder, name, certificate, password)
         _write_secret(made.key_pem, _private(key))
         made.certificate_pem.write_bytes(_pem(certificate))
         _write_secret(made.pem, _private(key) + _pem(certificate))
         sealed = serialization.BestAvailableEncryption(password.encode())
         _write_secret(made.pfx, pkcs12.serialize_key_and_certificates(name.encode(), key, certificate, None, sealed))
         return made
+
+
+@cache
+def _key(name: str) -> rsa.RSAPrivateKey:
+    """Making one takes longer than all the rest of a tenant; the tenants of one process share them."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _thumbprint(certificate: x509.Certificate, algorithm: str) -> str:

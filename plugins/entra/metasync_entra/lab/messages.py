@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metasync_entra.lab.clock import iso
-from metasync_entra.lab.rules import Rule
+from metasync_entra.lab.rules import Rule, name_of
 
 JSON = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
 
@@ -74,7 +74,8 @@ class Refused(Exception):
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.details:
             error["details"] = [dict(one) for one in self.details]
-        return Answer(status=self.status, content={"error": {**error, "innerError": inner}}, headers=self.headers, kind="application/json")
+        headers = {**self.headers, "x-lab-rule": name_of(self.rule)}
+        return Answer(status=self.status, content={"error": {**error, "innerError": inner}}, headers=headers, kind="application/json")
 
 
 def bad_request(rule: Rule, message: str, *, details: Sequence[Mapping[str, str]] = ()) -> Refused:

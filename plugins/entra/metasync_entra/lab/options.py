@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from metasync_entra.lab.filtering import Filter, read_filter
 from metasync_entra.lab.messages import Refused, Request
-from metasync_entra.lab.rules import FILTER_ADVANCED, NOT_REACHED, PAGE_SIZE, SEARCH, SIGN_IN_ACTIVITY, follows
+from metasync_entra.lab.rules import FILTER_ADVANCED, NOT_REACHED, PAGE_SIZE, QUERY_OPTION, SEARCH, SIGN_IN_ACTIVITY, follows
 from metasync_entra.lab.schema import Schema
 from metasync_entra.lab.views import split_select
 
@@ -41,7 +41,7 @@ def system(query: Mapping[str, str]) -> dict[str, str]:
     named = {key.removeprefix("$").casefold(): value for key, value in query.items() if key.startswith("$") or key.casefold() in SYSTEM}
     for name in named:
         if name not in SYSTEM:
-            raise Refused(NOT_REACHED, 501, "NotImplemented", f"The lab tenant does not know the query option ${name}.")
+            raise Refused(QUERY_OPTION, 400, "BadRequest", f"The query parameter '${name}' is not supported.")
     return named
 
 

@@ -38,6 +38,11 @@ def every() -> Mapping[str, Rule]:
     return {name: value for name, value in globals().items() if isinstance(value, Rule)}
 
 
+def name_of(rule: Rule) -> str:
+    """Its name, which refusals carry in the header x-lab-rule."""
+    return next(name for name, value in every().items() if value is rule)
+
+
 # --- signing in -------------------------------------------------------------------------------------------------------------------------
 _CODES = "learn.microsoft.com/entra/identity-platform/reference-error-codes"
 _TROUBLE = "learn.microsoft.com/azure/developer/java/sdk/troubleshooting-authentication-service-principal"
@@ -81,6 +86,9 @@ ACCESS_TOKEN = Rule(
 PERMISSION = Rule(
     says="A call whose permission the app was not granted is 403 Authorization_RequestDenied.",
     source="microsoft-graph-devx-content permissions/new/permissions.json; docs/concepts/json-batching.md@028b8e3 (the text)",
+)
+QUERY_OPTION = Rule(
+    says="A query option that is not known is 400.", source="docs/concepts/query-parameters.md; the wording is ours", inferred=True
 )
 SEGMENT = Rule(says="A path that leads nowhere is 400.", source="the wording is ours", inferred=True)
 METHOD = Rule(

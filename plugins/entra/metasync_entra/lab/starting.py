@@ -72,6 +72,7 @@ class Lab:
             "pfx": str(self.certificate.pfx),
             "pfx_password": self.certificate.pfx_password,
             "thumbprint": self.certificate.thumbprint,
+            "identity_header": self.identity_header,
             "domains": list(self.domains),
         }
 

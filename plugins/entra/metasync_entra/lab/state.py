@@ -98,6 +98,8 @@ class Directory:
         self.remember = False
         """Whether old values are kept, for reads that lag."""
         self.epoch = 0
+        self._shapes: dict[frozenset[str], frozenset[str]] = {}
+        """One set of names for all objects that were made with the same properties."""
         self._unique: dict[tuple[str, str], str] = {}
         self._count = dict.fromkeys(KINDS, 0)
 
@@ -140,7 +142,8 @@ class Directory:
         id_ = id_ or str(uuid.uuid4())
         thing = Thing(kind, id_, {"id": id_, **fields}, now)
         self._enter(thing)
-        self.journal.append(Entry(kind, id_, now, fields=frozenset(thing.fields), created=True))
+        names = frozenset(thing.fields)
+        self.journal.append(Entry(kind, id_, now, fields=self._shapes.setdefault(names, names), created=True))
         return thing
 
     def update(self, thing: Thing, changes: Mapping[str, Any]) -> frozenset[str]:

@@ -34,6 +34,7 @@ from metasync_entra.lab.rules import (
     TOKEN_TIME,
     Rule,
     follows,
+    name_of,
 )
 from metasync_entra.lab.tenant import GRAPH_APP, Tenant
 
@@ -159,7 +160,8 @@ class TokenService:
             "correlation_id": correlation,
             "error_uri": f"{self._tenant.login_url}/error?code={error.number}",
         }
-        return Answer(status=error.status, content=content, kind="application/json; charset=utf-8")
+        headers = {"x-lab-rule": name_of(error.rule)}
+        return Answer(status=error.status, content=content, headers=headers, kind="application/json; charset=utf-8")
 
     def _authority(self) -> str:
         return f"{self._tenant.login_url}/{self._tenant.id}"
