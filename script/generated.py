@@ -24,6 +24,7 @@ from metasync.expressions.rewrites import signature
 from metasync_ad.plugin import metasync_register_connectors as ad_connectors
 from metasync_csv.plugin import metasync_register_connectors as csv_connectors
 from metasync_email.plugin import metasync_register_notifiers as email_notifiers
+from metasync_entra.plugin import metasync_register_connectors as entra_connectors
 from metasync_standard.plugin import metasync_register_matchers, metasync_register_rewrites
 from metasync_webhook.plugin import metasync_register_notifiers as webhook_notifiers
 
@@ -120,7 +121,7 @@ def exceptional_rewrites() -> str:
 def options() -> str:
     """The options of what ships."""
     text = []
-    for connector in (*csv_connectors(), *ad_connectors()):
+    for connector in (*csv_connectors(), *ad_connectors(), *entra_connectors()):
         text.append(f"### Connector `{connector.name}`: {connector.title}")
         text.append(f"It {joined(capabilities(connector)) or 'reads only'}.")
         text.append(option_table(connector.Options))

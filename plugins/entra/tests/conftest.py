@@ -18,8 +18,7 @@ from metasync_entra.options import EntraOptions
 
 Connect = Callable[..., EntraID]
 MARK = "extensionAttribute15"
-ROLES = (*EVERYTHING, "User.Read.All", "Group.Read.All")
-"""The last two also for a look into the bin."""
+ROLES = EVERYTHING
 
 
 def options_for(lab: Lab, **more: Any) -> dict[str, Any]:

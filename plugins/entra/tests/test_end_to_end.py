@@ -191,6 +191,30 @@ def test_a_lost_delta_reads_everything_and_deletes_nothing(engine: Engine, lab: 
     assert len(lab.control.ids("user")) == 31
 
 
+@pytest.mark.parametrize(
+    ("profile", "line", "name"),
+    [
+        ("people", "proxyAddresses: source.proxyAddresses", "proxyAddresses"),
+        ("people", "onPremisesSyncEnabled: 'true'", "onPremisesSyncEnabled"),
+        ("teams", "mail: source.mail", "mail"),
+    ],
+)
+def test_what_graph_does_not_write_is_known_before_anything_is_exported(
+    make: Make, hr: MemoryDirectory, lab: Lab, profile: str, line: str, name: str
+) -> None:
+    hr.change(anchor(hr, "Person 01"), proxyAddresses=("SMTP:one@contoso.com",))
+    hr.change(anchor(hr, "Everybody"), mail="everybody@contoso.com")
+    document = DOCUMENT.format(cloud=json.dumps(options_for(lab)), mark=MARK)
+    mapped = {"people": "      enabled: source.enabled", "teams": "    map: {displayName: source.cn, "}[profile]
+    more = {"people": f"{mapped}\n      {line}", "teams": f"{mapped}{line}, "}[profile]
+    assert mapped in document
+    engine = make(document.replace(mapped, more))
+    engine.import_()
+    engine.plan()
+    assert any(name in text for _, _, text in engine.problems()), engine.problems()
+    assert lab.control.ids("user") == []
+
+
 TENANTS = """
 engagement: merger
 plugins: {{standard: ">=0"}}
