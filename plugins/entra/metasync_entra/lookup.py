@@ -35,6 +35,10 @@ class Young:
         """It was made now."""
         self._made[identifier.lower()] = time.monotonic()
 
+    def perhaps(self, change: Change, *identifiers: object) -> bool:
+        """May one of these be young? It may have been made by another process, so that a first attempt says yes to everything."""
+        return not change.retried or any(one in self for one in identifiers)
+
     def __contains__(self, identifier: object) -> bool:
         made = self._made.get(str(identifier).lower())
         return made is not None and time.monotonic() - made < YOUNG

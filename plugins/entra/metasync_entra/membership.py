@@ -13,7 +13,7 @@ from metasync_entra import calls, errors
 from metasync_entra.calls import VERSION, Answer, Call
 from metasync_entra.codec import reference
 from metasync_entra.errors import Sense
-from metasync_entra.lookup import Young
+from metasync_entra.lookup import Lookup, Young
 from metasync_entra.session import Session
 
 PACK = 20
@@ -26,8 +26,8 @@ _SPLIT = frozenset({Sense.ALREADY, Sense.MISSING, Sense.REFUSED, Sense.TAKEN, Se
 class Membership:
     """Members of any groups, together."""
 
-    def __init__(self, session: Session, young: Young) -> None:
-        self.session, self.young = session, young
+    def __init__(self, session: Session, lookup: Lookup, young: Young) -> None:
+        self.session, self.lookup, self.young = session, lookup, young
 
     def write(self, changes: Iterable[Change]) -> Iterator[Result]:
         """One result each. What is there already, or gone already, is done."""
@@ -81,7 +81,7 @@ class Membership:
             return _applied(change, already=True)
         assert change.member is not None
         if answer.sense is Sense.MISSING:
-            if change.anchor in self.young or change.member.value in self.young:
+            if self.young.perhaps(change, change.anchor, change.member.value) and not self.lookup.deleted([change.member.value]):
                 return too_young(change)
             detail = f"{change.label}: the member {change.member.value} or the group does not exist any more; import again"
             return Result(id=change.id, outcome=Outcome.CONFLICT, detail=detail)

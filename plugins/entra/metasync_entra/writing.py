@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from metasync.contract import Change, Context, Kind, Operation, Outcome, Result
+from metasync.contract import Change, Context, Kind, Operation, Outcome, Reference, Result
 from metasync_entra import calls, errors
 from metasync_entra.calls import Answer, Call
 from metasync_entra.codec import Codec
@@ -41,7 +41,7 @@ class Writer:
         self.lookup = Lookup(session, codec)
         self.creator = Creator(session, codec, context, self.lookup, domains, young)
         self.restorer = Restorer(session, codec, self.lookup, domains)
-        self.membership = Membership(session, young)
+        self.membership = Membership(session, self.lookup, young)
 
     def write(self, changes: Sequence[Change]) -> Iterator[Result]:
         """Exactly one result each. Raises `Unavailable`: results already given stand."""
@@ -118,15 +118,17 @@ class Writer:
         return None
 
     def _missing(self, changes: Sequence[Change]) -> Iterator[Result]:
-        """One answer that something does not exist proves nothing of what is young; of the rest, it is asked for once more."""
-        if not changes:
-            return
+        """One answer that something does not exist proves nothing: what is young, also by another process, may not be known everywhere. It
+        is gone where it lies in the bin, or where a later attempt does not find it either."""
         old = {change.anchor.lower(): (change.kind, ()) for change in changes if change.anchor and change.anchor not in self.young}
-        there = self.lookup.of(old)
+        there = self.lookup.of(old) if old else {}
+        binned = self.lookup.deleted(one for one in old if one not in there) if old else {}
         for change in changes:
-            if change.anchor in self.young or (change.anchor or "").lower() in there:
+            anchor = (change.anchor or "").lower()
+            leaving = change.operation in (Operation.DELETE, Operation.MEMBER_REMOVE)
+            if anchor in there or (anchor not in binned and not (leaving and anchor in old) and self.young.perhaps(change, anchor)):
                 yield too_young(change)
-            elif change.operation in (Operation.DELETE, Operation.MEMBER_REMOVE):
+            elif leaving:
                 yield Result(id=change.id, outcome=Outcome.APPLIED, anchor=change.anchor, already=True)
             else:
                 detail = f"{change.label} does not exist any more in {self.context.directory}; import again"
@@ -173,17 +175,15 @@ class Writer:
 
     def _refused(self, request: Request, change: Change, answer: Answer) -> Result:
         assert answer.trouble is not None
-        if answer.sense is Sense.MISSING and (change.anchor in self.young or _refers_to_young(change, self.young)):
-            return too_young(change)
+        if answer.sense is Sense.MISSING:
+            manager = change.after.get("manager")
+            concerned = [request.standing.identifier, *([manager.value] if isinstance(manager, Reference) else [])]
+            if self.young.perhaps(change, *concerned) and not self.lookup.deleted(concerned):
+                return too_young(change)
         result = errors.failed(change, answer.trouble)
         if request.done and result.outcome is not Outcome.RETRY:
             return Result(id=change.id, outcome=Outcome.UNKNOWN, detail=f"{result.detail}; a part of it was written")
         return result
-
-
-def _refers_to_young(change: Change, young: Young) -> bool:
-    manager = change.after.get("manager")
-    return getattr(manager, "value", None) in young
 
 
 _SPLIT = frozenset({Sense.REFUSED, Sense.TAKEN, Sense.FORBIDDEN, Sense.MASTERED, Sense.MISSING})

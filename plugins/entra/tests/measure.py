@@ -90,9 +90,8 @@ def main() -> None:
         start = time.perf_counter()
         anchors = written(one, list(created(number)))
         batches = sum(count for route, count in lab.control.stats()["calls"].items() if "batch" in route)
-        print(
-            f"create {number:,}: {number / (time.perf_counter() - start):,.0f}/s, {batches} batches ({batches * 20 / number:.2f} of the least)"
-        )
+        rate, least = number / (time.perf_counter() - start), batches * 20 / number
+        print(f"create {number:,}: {rate:,.0f}/s, {batches} batches ({least:.2f} of the least)")
         group = lab.control.create("group", {"displayName": "Team", "securityEnabled": True, "mailEnabled": False, "mailNickname": "team"})
         lab.control.clear_stats()
         start = time.perf_counter()

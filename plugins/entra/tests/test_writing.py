@@ -232,6 +232,19 @@ def test_what_was_just_made_and_is_not_shown_yet_is_tried_later(directory: Direc
     assert [result.outcome for result in directory.write(update, add)] == [Outcome.APPLIED] * 2
 
 
+def test_what_another_process_made_is_not_taken_for_gone(directory: Directory, lab: Lab) -> None:
+    unknown = "11111111-2222-3333-4444-555555555555"
+    (person,) = lab.control.seed(users=1)["users"]
+    group = directory.make("team", Kind.GROUP)
+    update = directory.change(Operation.UPDATE, unknown, after={"jobTitle": "Engineer"})
+    add = directory.change(Operation.MEMBER_ADD, group, kind=Kind.GROUP, member=Reference(value=unknown))
+    manager = directory.change(Operation.UPDATE, person, after={"manager": Reference(value=unknown)})
+    assert [result.outcome for result in directory.write(update, add, manager)] == [Outcome.RETRY] * 3
+    directory.connector.young._made.clear()
+    again = [replace(change, retried=True) for change in (update, add, manager)]
+    assert [result.outcome for result in directory.write(*again)] == [Outcome.CONFLICT] * 3
+
+
 def test_a_name_that_is_free_only_in_the_bin_can_be_taken(directory: Directory, lab: Lab) -> None:
     first = directory.make("ann")
     directory.write(directory.change(Operation.DELETE, first))
