@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -16,11 +17,17 @@ MEMBERS_OF = {"#microsoft.graph.user", "#microsoft.graph.group", "#microsoft.gra
 _PYTHON: Mapping[Type, type[Any]] = {Type.STRING: str, Type.INTEGER: int, Type.BOOLEAN: bool, Type.BYTES: bytes, Type.TIME: datetime}
 
 
+Plan = tuple[list[tuple[Known, str, str]], list[Known]]
+"""Plain texts with their standard name and where they stand; all others."""
+_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
 class Codec:
     """The attributes of one tenant, by kind and standard name."""
 
     def __init__(self, extensions: Mapping[str, str]) -> None:
         self.tables = tables(extensions)
+        self._plans: dict[tuple[Kind, frozenset[str]], Plan] = {}
         self._by_graph = {kind: {one.schema.name: one for one in table.values()} for kind, table in self.tables.items()}
 
     def known(self, kind: Kind, name: str) -> Known:
@@ -42,15 +49,31 @@ class Codec:
 
     def decode(self, kind: Kind, raw: Mapping[str, Any], names: Iterable[str]) -> dict[str, Values]:
         """The attributes of these names that have a value. References are not among them."""
+        texts, others = self._plan(kind, names if isinstance(names, frozenset) else frozenset(names))
         found: dict[str, Values] = {}
-        for name in names:
-            known = self.tables[kind].get(name) or self._by_graph[kind].get(name)
-            if known is None or known.select is None:
-                continue
-            value = decoded(known, held(known, raw))
-            if value is not None:
-                found[known.name] = value
+        for known, name, select in texts:
+            value = raw.get(select)
+            if value.__class__ is str and value:
+                found[name] = value
+            elif value:
+                decoded(known, value)  # says what is wrong with it
+        for known in others:
+            several = decoded(known, held(known, raw))
+            if several is not None:
+                found[known.name] = several
         return found
+
+    def _plan(self, kind: Kind, names: frozenset[str]) -> Plan:
+        """How to take these attributes out of an object: plain texts, of which there are most, need no look at their schema."""
+        plan = self._plans.get((kind, names))
+        if plan is None:
+            known = [found for name in names if (found := self.tables[kind].get(name) or self._by_graph[kind].get(name)) and found.select]
+            plain = [one for one in known if one.schema.type is Type.STRING and not (one.schema.multi or one.inside or one.listed)]
+            plan = self._plans[kind, names] = (
+                [(one, one.name, str(one.select)) for one in plain],
+                [one for one in known if one not in plain],
+            )
+        return plan
 
     def encode(self, kind: Kind, name: str, value: Values | None) -> tuple[Known, Any]:
         """The attribute, and the value as it stands in a request's body. Raises `ValueError`."""
@@ -157,14 +180,13 @@ def reference(value: Value) -> str:
 
 def is_guid(text: str) -> bool:
     """Has it the form of an object identifier? What has not never stands in a path."""
-    parts = text.split("-")
-    return [len(part) for part in parts] == [8, 4, 4, 4, 12] and all(c in "0123456789abcdefABCDEF" for part in parts for c in part)
+    return _GUID.fullmatch(text) is not None
 
 
 def members(values: Iterable[Any]) -> Iterator[str]:
     """The identifiers of those members that are objects of ours."""
     for one in values:
-        if isinstance(one, Mapping) and isinstance(one.get("id"), str) and one.get("@odata.type", "#microsoft.graph.user") in MEMBERS_OF:
+        if isinstance(one, dict) and isinstance(one.get("id"), str) and one.get("@odata.type", "#microsoft.graph.user") in MEMBERS_OF:
             yield one["id"]
 
 

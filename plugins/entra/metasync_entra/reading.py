@@ -115,7 +115,7 @@ class Reader:
         """Every object of the collection, at least once."""
         count = self._count() if self.wanted.stream == USERS else None
         if count is not None and count > self.session.settings.shard_above:
-            paths = [f"{self._path()}&$filter={one}" for one in shards.filters(shards.prefixes())]
+            paths = [f"{self._path()}&$filter={one}" for one in shards.filters(shards.prefixes(count))]
             yield from self._chains(paths)
             still = self._count()
             if still is not None and len(self.seen) >= max(count, still):

@@ -11,14 +11,16 @@ from urllib.parse import quote
 
 FIRST = "abcdefghijklmnopqrstuvwxyz0123456789'.-_!#^~"
 """Every character that a userPrincipalName may begin with (https://learn.microsoft.com/graph/api/user-post-users); case does not count."""
-MANY = 25
-"""Nearly all names begin with a letter; two of them make the crowded ones even."""
 CROWDED = "aejms"
+"""Letters that many names begin with."""
+LARGE = 250_000
+"""With more users than this, they are divided once more."""
 
 
-def prefixes() -> list[str]:
-    """Disjoint, and together all."""
-    return [one for one in FIRST if one not in CROWDED] + [first + second for first in CROWDED for second in FIRST]
+def prefixes(count: int) -> list[str]:
+    """Disjoint, and together all; as many as so many users are worth."""
+    divided = CROWDED if count > LARGE else ""
+    return [one for one in FIRST if one not in divided] + [first + second for first in divided for second in f"{FIRST}@"]
 
 
 def filters(parts: Sequence[str]) -> list[str]:

@@ -78,13 +78,14 @@ def main() -> None:
         one = connector(lab)
         one.check()
         for _ in range(TURNS):
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
             assert bare(one) == users
-            middle = time.perf_counter()
+            middle, busy_middle = time.perf_counter(), time.process_time()
             assert read(one) == users
-            end = time.perf_counter()
+            end, busy_end = time.perf_counter(), time.process_time()
             rates = users / (middle - start), users / (end - middle)
-            print(f"read {users:,}: counted {rates[0]:,.0f}/s, read {rates[1]:,.0f}/s: {rates[1] / rates[0]:.0%}")
+            work = (busy_middle - busy) / (busy_end - busy_middle)
+            print(f"read {users:,}: counted {rates[0]:,.0f}/s, read {rates[1]:,.0f}/s: {rates[1] / rates[0]:.0%}, by CPU time {work:.0%}")
         lab.control.clear_stats()
         number = 10_000
         start = time.perf_counter()

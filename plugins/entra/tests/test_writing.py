@@ -213,6 +213,31 @@ def test_an_outer_status_does_not_hide_what_was_done(directory: Directory, lab: 
     assert not any(result.already for result in results)
 
 
+def test_by_the_published_pace_nothing_is_refused_and_nothing_waits_for_longer_than_the_quota_says(directory: Directory, lab: Lab) -> None:
+    directory.make("first")
+    lab.control.seed(users=600)
+    lab.control.set(throttle=True)
+    number, start = 4000, lab.control.clock()
+    for at in range(0, number, 100):
+        results = directory.write(*(directory.create(f"user{at + each}") for each in range(100)))
+        assert [result.outcome for result in results] == [Outcome.APPLIED] * 100
+    floor = (number - 3000) / 20
+    took = lab.control.clock() - start
+    assert lab.control.stats()["statuses"].get("429", 0) == 0
+    assert floor * 0.9 <= took <= floor * 1.05 + 60, took
+
+
+def test_at_the_adaptive_pace_what_is_refused_is_written_all_the_same(connect: Connect, lab: Lab) -> None:
+    directory = Directory(connect(pace="adaptive"), lab)
+    directory.make("first")
+    lab.control.set(throttle=True, size="S")
+    for at in range(0, 3400, 100):
+        results = directory.write(*(directory.create(f"user{at + each}") for each in range(100)))
+        assert [result.outcome for result in results] == [Outcome.APPLIED] * 100
+    assert lab.control.stats()["statuses"]["429"] > 0
+    assert len(lab.control.ids("user")) == 3401
+
+
 def test_answers_in_any_order_find_their_changes(directory: Directory, lab: Lab) -> None:
     lab.control.fault("batch-shuffle", path="batch", times=None)
     results = directory.write(*(directory.create(f"user{number}") for number in range(20)))
