@@ -21,7 +21,7 @@ class Line(requests.Session):
         self.verify = settings.ca_file or True
         self.max_redirects = 0
         if settings.proxy:
-            self.proxies = {"http": settings.proxy, "https": settings.proxy}
+            self.proxies = {"https": settings.proxy}  # a managed identity's own service is asked by http, on this machine
         self.limits = (settings.connect_timeout, settings.receive_timeout)
         self.mount("https://", HTTPAdapter(pool_connections=4, pool_maxsize=settings.threads + 2, max_retries=0))
 
