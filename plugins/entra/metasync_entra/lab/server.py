@@ -106,7 +106,11 @@ class _Handler(BaseHTTPRequestHandler):
         )
         self._send(self.serve(request))
 
-    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_any
+    def __getattr__(self, name: str) -> Any:
+        """do_GET and the like. A method that Graph does not know is refused by it, not by http.server."""
+        if name.startswith("do_"):
+            return self.handle_any
+        raise AttributeError(name)
 
     def _send(self, answer: Answer) -> None:
         body = answer.raw
@@ -125,7 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.cut is not None:
             self._cut(body[: answer.cut])
             return
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def _cut(self, part: bytes) -> None:
         """Send a part, then reset the connection."""
