@@ -48,6 +48,8 @@ class Fault:
     def __post_init__(self) -> None:
         if self.action not in ACTIONS:
             raise ValueError(f"{self.action} is no fault: {', '.join(sorted(ACTIONS))}")
+        if self.listener not in ("graph", "login"):
+            raise ValueError(f"{self.listener} is no listener that faults are armed for: graph, login")
         re.compile(self.path)
 
     def fits(self, listener: str, request: Request) -> bool:
@@ -191,9 +193,10 @@ def _html(tenant: Tenant, fault: Fault, request: Request, serve: Serve) -> Answe
 
 
 def _slow(tenant: Tenant, fault: Fault, request: Request, serve: Serve) -> Answer:
-    """It takes real time. Nothing else is served meanwhile."""
-    time.sleep(fault.seconds)
-    return serve()
+    """It takes real time, and is served before that."""
+    answer = serve()
+    answer.wait += fault.seconds
+    return answer
 
 
 def _already_there(tenant: Tenant, fault: Fault, request: Request, serve: Serve) -> Answer:

@@ -104,6 +104,8 @@ def _query(route: Route) -> list[dict[str, Any]]:
         found.append({"name": "$top", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 999}})
     if route.path in ("/users", "/groups", "/contacts"):
         found.append({"name": "$count", "in": "query", "schema": {"type": "boolean"}})
+        if kind == "user":
+            found.append({"name": "$expand", "in": "query", "schema": {"type": "string", "enum": ["manager", "manager($select=id)"]}})
         found.append({"name": "$filter", "in": "query", "schema": {"type": "string"}, "example": "startsWith(displayName,'a')"})
         found.append({"name": "$orderby", "in": "query", "schema": {"type": "string", "enum": ["displayName", "displayName desc"]}})
     if route.path in ("/users", "/groups", "/contacts") or route.path.endswith("$count"):
