@@ -7,10 +7,9 @@ from typing import Any
 
 from metasync.contract import Change, Context, Found, Kind, Operation, Presence
 from metasync_entra import calls
-from metasync_entra.calls import literal, segment
-from metasync_entra.codec import Codec, is_guid
+from metasync_entra.calls import segment
+from metasync_entra.codec import Codec
 from metasync_entra.creating import Creator
-from metasync_entra.errors import Sense
 from metasync_entra.lookup import Lookup, Young
 from metasync_entra.session import Session
 from metasync_entra.standing import MEMBERS, Standing
@@ -22,6 +21,7 @@ class Finder:
     def __init__(self, session: Session, codec: Codec, context: Context, creator: Creator, young: Young) -> None:
         self.session, self.codec, self.context, self.creator, self.young = session, codec, context, creator, young
         self.lookup = Lookup(session, codec)
+        self._members: dict[str, set[str]] = {}
 
     def find(self, changes: Sequence[Change]) -> Iterator[Found]:
         """One answer each. Raises `Unavailable`."""
@@ -80,17 +80,14 @@ class Finder:
         return Found(id=change.id, presence=Presence.PRESENT, anchor=anchor, by_mark=by_mark, attributes=held)
 
     def _holds(self, group: str, member: str) -> bool:
-        """Is it a direct member? Asked for that one alone; where the tenant does not take that, the list is read."""
-        if not is_guid(member):
-            return False
-        answer = self.session.ask(calls.get(f"/groups/{segment(group)}/members?$select=id&$filter=id%20eq%20{literal(member)}", units=3))
-        path: str | None = f"/groups/{segment(group)}/members?$select=id&$top=999"
-        if answer.sense is Sense.FINE:
-            return any(isinstance(one, dict) and one.get("id") == member for one in answer.fields.get("value") or ())
-        while path is not None:
-            body = self.session.needed(self.session.ask(calls.get(path, units=3)), "reading members").fields
-            if any(isinstance(one, dict) and one.get("id") == member for one in body.get("value") or ()):
-                return True
-            following = body.get("@odata.nextLink")
-            path = following if isinstance(following, str) else None
-        return False
+        """Is it a direct member? By the list, read once per call: a filter by the member would ask an index that lags."""
+        known = self._members.get(group)
+        if known is None:
+            known = self._members[group] = set()
+            path: str | None = f"/groups/{segment(group)}/members?$select=id&$top=999"
+            while path is not None:
+                body = self.session.needed(self.session.ask(calls.get(path, units=3)), "reading members").fields
+                known.update(str(one.get("id")).lower() for one in body.get("value") or () if isinstance(one, dict))
+                following = body.get("@odata.nextLink")
+                path = following if isinstance(following, str) else None
+        return member.lower() in known

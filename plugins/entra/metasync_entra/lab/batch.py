@@ -22,13 +22,15 @@ def serve_batch(request: Request, serve: Callable[[Request], Answer]) -> Answer:
     parts = _parts(request.content)
     statuses: dict[str, int] = {}
     responses: list[dict[str, Any]] = []
+    wait = 0.0
     for part in _in_order(parts):
         id_ = str(part["id"])
         failed = [one for one in part.get("dependsOn", ()) if statuses[str(one).casefold()] >= 400]
         answer = _dependency() if failed else serve(_request(part, request))
         statuses[id_.casefold()] = answer.status
         responses.append(_response(id_, answer))
-    return Answer(status=200, content={"responses": responses}, kind="application/json")
+        wait = max(wait, answer.wait)
+    return Answer(status=200, content={"responses": responses}, kind="application/json", wait=wait)
 
 
 def _parts(content: Any) -> list[dict[str, Any]]:

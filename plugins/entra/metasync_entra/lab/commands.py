@@ -20,7 +20,9 @@ from metasync_entra.lab.starting import tenant
 @click.option("--seed", type=int, default=0, show_default=True, help="The same number makes the same people.")
 @click.option("--domain", "domains", multiple=True, help="A verified domain; the first is the initial one. May be given several times.")
 @click.option("--address", default="127.0.0.1", show_default=True, help="A loopback address; others are refused.")
-@click.option("--ports", type=(int, int, int), default=(0, 0, 0), help="Ports of login, Graph and control; 0 takes a free one.")
+@click.option(
+    "--ports", type=(int, int, int, int), default=(0, 0, 0, 0), help="Ports of login, Graph, control, Exchange; 0 takes a free one."
+)
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -34,7 +36,7 @@ def entra(
     seed: int,
     domains: tuple[str, ...],
     address: str,
-    ports: tuple[int, int, int],
+    ports: tuple[int, int, int, int],
     folder: Path | None,
 ) -> None:
     """Run a lab tenant of Entra ID until interrupted.

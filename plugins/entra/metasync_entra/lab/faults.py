@@ -48,6 +48,8 @@ class Fault:
     def __post_init__(self) -> None:
         if self.action not in ACTIONS:
             raise ValueError(f"{self.action} is no fault: {', '.join(sorted(ACTIONS))}")
+        if self.listener not in ("graph", "login"):
+            raise ValueError(f"{self.listener} is no listener that faults are armed for: graph, login")
         re.compile(self.path)
 
     def fits(self, listener: str, request: Request) -> bool:
@@ -94,7 +96,7 @@ class Faults:
 
     def serve(self, fault: Fault, request: Request, serve: Serve) -> Answer:
         """The call, with the fault."""
-        return ACTIONS[fault.action](self._tenant, fault, request, serve)
+        return ACTIONS[fault.action].act(self._tenant, fault, request, serve)
 
 
 def retry_after(text: str | None) -> dict[str, str]:
@@ -191,9 +193,10 @@ def _html(tenant: Tenant, fault: Fault, request: Request, serve: Serve) -> Answe
 
 
 def _slow(tenant: Tenant, fault: Fault, request: Request, serve: Serve) -> Answer:
-    """It takes real time. Nothing else is served meanwhile."""
-    time.sleep(fault.seconds)
-    return serve()
+    """It takes real time, and is served before that."""
+    answer = serve()
+    answer.wait += fault.seconds
+    return answer
 
 
 def _already_there(tenant: Tenant, fault: Fault, request: Request, serve: Serve) -> Answer:
@@ -278,24 +281,32 @@ def _outer(tenant: Tenant, fault: Fault, request: Request, serve: Serve) -> Answ
     return answer
 
 
-ACTIONS: Mapping[str, Callable[[Tenant, Fault, Request, Serve], Answer]] = {
-    "status": _status,
-    "claims": _claims,
-    "denied": _denied,
-    "resync": _resync,
-    "sync-state": _sync_state,
-    "reset": _reset,
-    "truncate": _truncate,
-    "html": _html,
-    "slow": _slow,
-    "already-there": _already_there,
-    "duplicate-rows": _rows(_duplicate),
-    "reorder-rows": _rows(_reorder),
-    "empty-page": _rows(_empty),
-    "removed-row": _rows(_removed),
-    "unknown-properties": _rows(_unknown),
-    "foreign-link": _rows(_foreign),
-    "batch-shuffle": _shuffle,
-    "batch-missing": _missing,
-    "batch-outer": _outer,
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a fault does, and the words for it."""
+
+    says: str
+    act: Callable[[Tenant, Fault, Request, Serve], Answer]
+
+
+ACTIONS: Mapping[str, Action] = {
+    "status": Action("Answer `status`, with `retry_after` in any form; `after_commit`: once the call was served.", _status),
+    "claims": Action("401 with a claims challenge: continuous access evaluation wants a fresh token.", _claims),
+    "denied": Action("403, as if a permission had been taken away.", _denied),
+    "resync": Action("410 with a Location whose `$deltatoken` is empty.", _resync),
+    "sync-state": Action("400, or 410 by `status`: the state of a delta token is not found.", _sync_state),
+    "reset": Action("The connection ends in the middle of the body; a write was served with `after_commit` alone.", _reset),
+    "truncate": Action("The body is cut and is no JSON any more, though HTTP is content with it.", _truncate),
+    "html": Action("A page of HTML with `status`, as a gateway sends it.", _html),
+    "slow": Action("The answer takes `seconds` of real time.", _slow),
+    "already-there": Action("A PATCH of members is written, and answered that they were there already.", _already_there),
+    "duplicate-rows": Action("Each row of a page stands there twice.", _rows(_duplicate)),
+    "reorder-rows": Action("The rows of a page come in another order.", _rows(_reorder)),
+    "empty-page": Action("An empty page, whose nextLink leads to what it should have been.", _rows(_empty)),
+    "removed-row": Action("A page tells of an object that was deleted, also in the first round.", _rows(_removed)),
+    "unknown-properties": Action("Rows have properties that nobody asked for.", _rows(_unknown)),
+    "foreign-link": Action("The next link leads to another host, which would be handed the token.", _rows(_foreign)),
+    "batch-shuffle": Action("The answers of a batch come in another order.", _shuffle),
+    "batch-missing": Action("Every second answer of a batch is missing, though all parts were served.", _missing),
+    "batch-outer": Action("A batch is served, and its outer status is `status`, such as 424.", _outer),
 }

@@ -30,6 +30,7 @@ class Graph:
     def serve(self, request: Request) -> Answer:
         """Answer one request."""
         with self._tenant.lock:
+            self._tenant.settle()
             self._tenant.directory.remember = self._tenant.settings.lags()
             if self._tenant.directory.bin:
                 self._tenant.directory.expire()

@@ -42,6 +42,8 @@ class Answer:
     """Sent as it is, in place of content."""
     headers: dict[str, str] = field(default_factory=dict[str, str])
     kind: str = JSON
+    wait: float = 0.0
+    """Seconds of real time before it is sent; others are served meanwhile."""
     cut: int | None = None
     """The connection is reset after so many bytes of the body."""
 

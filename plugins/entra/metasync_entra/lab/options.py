@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from metasync_entra.lab.filtering import Filter, read_filter
 from metasync_entra.lab.messages import Refused, Request
-from metasync_entra.lab.rules import FILTER_ADVANCED, NOT_REACHED, PAGE_SIZE, QUERY_OPTION, SEARCH, SIGN_IN_ACTIVITY, follows
+from metasync_entra.lab.rules import EXPAND, FILTER_ADVANCED, NOT_REACHED, PAGE_SIZE, QUERY_OPTION, SEARCH, SIGN_IN_ACTIVITY, follows
 from metasync_entra.lab.schema import Schema
 from metasync_entra.lab.views import split_select
 
 _PATH = "/$()'=,@"
 SYSTEM = ("select", "filter", "top", "count", "orderby", "search", "skiptoken", "deltatoken", "expand", "format")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expand:
+    """What is asked of a manager that comes with its user."""
+
+    select: list[str] | None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -29,6 +37,7 @@ class Options:
     count: bool
     skip: str | None
     eventual: bool
+    expand: Expand | None = None
 
     @property
     def indexed(self) -> bool:
@@ -46,11 +55,10 @@ def system(query: Mapping[str, str]) -> dict[str, str]:
 
 
 @follows(SIGN_IN_ACTIVITY)
-def read_options(schema: Schema, kind: str, request: Request, *, largest: int = 999) -> Options:
-    """Read them all, and refuse what cannot go together."""
+def read_options(schema: Schema, kind: str, request: Request, *, largest: int = 999, expands: bool = False) -> Options:
+    """Read them all, and refuse what cannot go together. `expands`: managers may be asked for with their users."""
     named = system(request.query)
-    if "expand" in named:
-        raise Refused(NOT_REACHED, 501, "NotImplemented", "The lab tenant does not know $expand.")
+    expand = read_expand(named.get("expand"), allowed=expands and kind == "user")
     eventual = request.headers.get("consistencylevel", "").casefold() == "eventual"
     count = eventual and named.get("count", "").casefold() == "true"
     select = split_select(named.get("select"))
@@ -71,8 +79,27 @@ def read_options(schema: Schema, kind: str, request: Request, *, largest: int = 
             raise Refused(SEARCH, 400, "Request_UnsupportedQuery", message)
         search = _search(named["search"])
     return Options(
-        select=select, top=top, filter=filter_, search=search, order=order, count=count, skip=named.get("skiptoken"), eventual=eventual
+        select=select,
+        top=top,
+        filter=filter_,
+        search=search,
+        order=order,
+        count=count,
+        skip=named.get("skiptoken"),
+        eventual=eventual,
+        expand=expand,
     )
+
+
+@follows(EXPAND)
+def read_expand(text: str | None, *, allowed: bool) -> Expand | None:
+    """$expand=manager or manager($select=a,b); anything else is not reached."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*manager(?:\(\$select=([A-Za-z0-9_,\s]+)\))?\s*", text)
+    if found is None or not allowed:
+        raise Refused(NOT_REACHED, 501, "NotImplemented", f"The lab tenant does not know $expand={text} here.")
+    return Expand(select=split_select(found[1]))
 
 
 def next_link(base: str, path: str, query: Mapping[str, str], token: str) -> str:

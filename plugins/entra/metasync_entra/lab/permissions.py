@@ -66,6 +66,7 @@ EVERYTHING = (
     "User-OnPremisesSyncBehavior.ReadWrite.All",
     "Group-OnPremisesSyncBehavior.ReadWrite.All",
     "Contacts-OnPremisesSyncBehavior.ReadWrite.All",
+    "Exchange.ManageAsApp",
 )
 """What the lab's app is granted unless a test says otherwise."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from metasync_entra.lab.messages import Answer, Refused, Request
-from metasync_entra.lab.options import Options, next_link, read_options, system
+from metasync_entra.lab.options import Expand, Options, next_link, read_expand, read_options, system
 from metasync_entra.lab.rules import COUNT, DELTA_OUTSIDE, INDEX, LAG, NOT_FOUND, PAGES, SEARCH, SELECT, SKIP_TOKEN, follows
 from metasync_entra.lab.schema import ENTITY_SETS, PROPERTIES
 from metasync_entra.lab.state import Thing
@@ -19,7 +19,7 @@ _KEPT = 64
 @follows(PAGES, LAG, INDEX, COUNT)
 def list_objects(tenant: Tenant, request: Request, kind: str) -> Answer:
     """One page of a collection."""
-    options = read_options(tenant.directory.schema, kind, request)
+    options = read_options(tenant.directory.schema, kind, request, expands=True)
     chosen = plan(properties(tenant.directory.schema, kind, options.select))
     for property_ in options.select or ():
         _refuse_outside(kind, property_)
@@ -28,6 +28,9 @@ def list_objects(tenant: Tenant, request: Request, kind: str) -> Answer:
     after = read_skip(tenant, options.skip, f"list {kind}") if options.skip is not None else None
     things, following = _page(tenant, kind, options, after, size, lag)
     rows = _rows(things, chosen, tenant.clock.now() - lag if lag else None)
+    if options.expand:
+        for thing, row in zip(things, rows, strict=True):
+            row |= expanded(tenant, thing, options.expand)
     path = f"/{ENTITY_SETS[kind]}"
     content: dict[str, Any] = {"@odata.context": context(tenant.base, kind, options.select)}
     if options.count and after is None:
@@ -50,10 +53,30 @@ def count_objects(tenant: Tenant, request: Request, kind: str) -> Answer:
 def get_object(tenant: Tenant, request: Request, kind: str, key: str) -> Answer:
     """One object."""
     thing, fields = find_visible(tenant, kind, key)
-    select = split_select(system(request.query).get("select"))
+    named = system(request.query)
+    select = split_select(named.get("select"))
     chosen = plan(properties(tenant.directory.schema, kind, select))
+    expand = read_expand(named.get("expand"), allowed=kind == "user")
     content = {"@odata.context": context(tenant.base, kind, select, one=True), **whole(fields, chosen)}
-    return Answer(status=200, content={**content, "id": thing.id} if select is None else content)
+    if expand:
+        content |= expanded(tenant, thing, expand)
+    return Answer(status=200, content=content)
+
+
+def expanded(tenant: Tenant, thing: Thing, expand: Expand) -> dict[str, Any]:
+    """The manager as it stands in its user, or nothing."""
+    found = tenant.directory.relations["manager"].targets(thing.id)
+    if not found:
+        return {}
+    manager = tenant.directory.live[found[0]]
+    return {"manager": {"@odata.type": f"#microsoft.graph.{manager.kind}", **shown(tenant, manager, expand.select)}}
+
+
+def shown(tenant: Tenant, thing: Thing, select: Sequence[str] | None) -> dict[str, Any]:
+    """An object where objects of several types may stand: of $select it shows what its type has."""
+    schema = tenant.directory.schema
+    known = None if select is None else [name for name in select if schema.find(thing.kind, name) is not None]
+    return whole(thing.fields, plan(properties(schema, thing.kind, known)))
 
 
 @follows(LAG)

@@ -80,7 +80,7 @@ def _lab(facts: dict[str, Any], folder: Path, control: RemoteControl) -> Lab:
     return Lab(
         **{
             name: facts[name]
-            for name in ("login_url", "graph_url", "control_url", "control_key", "tenant_id", "client_id", "client_secret")
+            for name in ("login_url", "graph_url", "control_url", "exchange_url", "control_key", "tenant_id", "client_id", "client_secret")
         },
         identity_header=facts["identity_header"],
         ca_file=Path(facts["ca_file"]),

@@ -136,6 +136,15 @@ FILTER_ADVANCED = Rule(
     says="ne, not, endsWith and $filter with $orderby need ConsistencyLevel: eventual and $count=true.",
     source="docs/aad-advanced-queries.md@01a9057",
 )
+FILTER_REFERENCES = Rule(
+    says="Members are filtered with ConsistencyLevel: eventual and $count=true alone.",
+    source="docs/group-list-members.md: optional query parameters; the text without them as reported in issues",
+    inferred=True,
+)
+EXPAND = Rule(
+    says="$expand=manager, with a $select of its own, puts the manager into a user; a user without one has no such property.",
+    source="docs/user-list-manager.md; docs21/query-parameters.md: expand; other expansions are not reached here",
+)
 SEARCH = Rule(says="$search needs ConsistencyLevel: eventual.", source="docs/aad-advanced-queries.md@01a9057")
 COUNT = Rule(
     says="/$count needs ConsistencyLevel: eventual; without it $count=true is silently ignored. @odata.count is on the first page alone.",

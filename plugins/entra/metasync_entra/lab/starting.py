@@ -13,6 +13,7 @@ from typing import Any
 from metasync_entra.lab.apps import App
 from metasync_entra.lab.certificates import AppCertificate, Authority
 from metasync_entra.lab.control import Control, ControlPlane
+from metasync_entra.lab.exchange import Exchange
 from metasync_entra.lab.faults import Faults
 from metasync_entra.lab.graph import Graph
 from metasync_entra.lab.messages import Answer, Request
@@ -32,6 +33,8 @@ class Lab:
     graph_url: str
     """https://localhost:PORT, without the version."""
     control_url: str
+    exchange_url: str
+    """https://localhost:PORT: what is outlook.office365.com elsewhere."""
     control_key: str
     ca_file: Path
     tenant_id: str
@@ -63,6 +66,7 @@ class Lab:
             "login_url": self.login_url,
             "graph_url": self.graph_url,
             "control_url": self.control_url,
+            "exchange_url": self.exchange_url,
             "control_key": self.control_key,
             "ca_file": str(self.ca_file),
             "tenant_id": self.tenant_id,
@@ -89,9 +93,9 @@ def tenant(
     members: int = 0,
     seed: int = 0,
     address: str = "127.0.0.1",
-    ports: tuple[int, int, int] = (0, 0, 0),
+    ports: tuple[int, int, int, int] = (0, 0, 0, 0),
 ) -> Iterator[Lab]:
-    """Run a tenant in this process until the block ends. `ports`: login, Graph, control; 0 takes a free one."""
+    """Run a tenant in this process until the block ends. `ports`: login, Graph, control, Exchange; 0 takes a free one."""
     need_loopback(address)
     with ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="metasync-lab-")))
@@ -107,6 +111,8 @@ def tenant(
         control, key = Control(made), secrets.token_urlsafe(16)
         if users or groups or contacts:
             control.seed(users=users, groups=groups, contacts=contacts, members=members, number=seed)
+        exchange = Exchange(made, tokens)
+        made.settle = exchange.settle
         graph = Graph(made, tokens)
 
         def sign_in(request: Request) -> Answer:
@@ -118,17 +124,20 @@ def tenant(
 
         listeners: list[Listener] = []
         for (name, serve), port in zip(
-            (("login", sign_in), ("graph", graph.serve), ("control", ControlPlane(control, key).serve)), ports, strict=True
+            (("login", sign_in), ("graph", graph.serve), ("control", ControlPlane(control, key).serve), ("exchange", exchange.serve)),
+            ports,
+            strict=True,
         ):
             listener = Listener(context, serve, address=address, port=port, name=name)
             stack.callback(listener.close)
             listeners.append(listener)
         made.login_url, made.graph_url = listeners[0].url, listeners[1].url
-        made.exchange_url = made.graph_url
+        made.exchange_url = listeners[3].url
         yield Lab(
             login_url=made.login_url,
             graph_url=made.graph_url,
             control_url=listeners[2].url,
+            exchange_url=made.exchange_url,
             control_key=key,
             ca_file=authority.file,
             tenant_id=made.id,

@@ -8,8 +8,9 @@ from typing import Any
 
 from metasync_entra.lab.clock import iso
 from metasync_entra.lab.messages import Answer, Refused, Request, bad_request
+from metasync_entra.lab.options import system
 from metasync_entra.lab.permissions import denied, granted, uncovered
-from metasync_entra.lab.reading import find_visible, not_found
+from metasync_entra.lab.reading import find_visible, not_found, shown
 from metasync_entra.lab.references import read_reference
 from metasync_entra.lab.rules import (
     DEFAULT_PROPERTIES,
@@ -28,7 +29,7 @@ from metasync_entra.lab.schema import DEFAULTS
 from metasync_entra.lab.state import Conflict, Thing
 from metasync_entra.lab.tenant import Tenant
 from metasync_entra.lab.values import check
-from metasync_entra.lab.views import context, plan, whole
+from metasync_entra.lab.views import context, plan, split_select, whole
 from metasync_entra.lab.writing import body, conflict, couple_mail, need_all, need_room, refuse_mastered
 
 PASSWORD_PERMISSIONS = ("User-PasswordProfile.ReadWrite.All",)
@@ -109,9 +110,9 @@ def get_manager(tenant: Tenant, request: Request, key: str) -> Answer:
     if not found:
         raise not_found("manager")
     manager = tenant.directory.live[found[0]]
-    shown = whole(manager.fields, plan(DEFAULTS[manager.kind]))
+    select = split_select(system(request.query).get("select"))
     head = {"@odata.context": f"{tenant.base}/$metadata#directoryObjects/$entity", "@odata.type": f"#microsoft.graph.{manager.kind}"}
-    return Answer(status=200, content={**head, **shown})
+    return Answer(status=200, content={**head, **shown(tenant, manager, select)})
 
 
 def set_manager(tenant: Tenant, request: Request, key: str) -> Answer:

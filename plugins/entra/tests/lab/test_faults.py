@@ -141,10 +141,13 @@ def test_an_answer_that_takes_its_time(lab: Lab, graph: Any) -> None:
     lab.control.fault("slow", seconds=0.3)
     with pytest.raises(requests.Timeout):
         graph.session.get(f"{graph.base}/users", timeout=0.05)
+    assert graph.get("/users").elapsed.total_seconds() < 0.3, "others are served meanwhile"
 
 
 def test_a_fault_that_is_not_known_is_refused(lab: Lab) -> None:
     with pytest.raises(ValueError, match="is no fault"):
         lab.control.fault("nonsense")
+    with pytest.raises(ValueError, match="is no listener"):
+        lab.control.fault("status", listener="elsewhere")
     assert "status" in ACTIONS
     assert name_of(rules.FAULT) == "FAULT"

@@ -122,6 +122,16 @@ def test_members_are_paged_by_id_and_nobody_is_lost_when_others_leave(lab: Lab, 
     assert sorted(seen) == sorted(made["users"])
 
 
+def test_members_are_filtered_by_advanced_queries_alone(lab: Lab, graph: Any, refused: Any) -> None:
+    made = lab.control.seed(users=150, groups=1, members=150)
+    path, last = f"/groups/{made['groups'][0]}/members", sorted(made["users"])[-1]
+    text = f"id eq '{last}'"
+    refused(graph.get(path, filter=text), rules.FILTER_REFERENCES, 400, "Request_UnsupportedQuery")
+    found = graph.get(path, {"ConsistencyLevel": "eventual"}, filter=text, count="true", select="id").json()
+    assert (found["@odata.count"], [row["id"] for row in found["value"]]) == (1, [last])
+    refused(graph.get(path, orderby="displayName"), rules.NOT_REACHED, 501)
+
+
 def test_contacts_are_members_too(lab: Lab, graph: Any) -> None:
     (contact,) = lab.control.seed(contacts=1)["contacts"]
     group = graph.group()

@@ -67,7 +67,8 @@ def test_select(lab: Lab, graph: Any, refused: Any) -> None:
     refused(graph.get("/users", select="id,nothing"), rules.SELECT, 400)
     refused(graph.get("/users", select="skills"), rules.DELTA_OUTSIDE, 501)
     refused(graph.get("/users", nonsense="1"), rules.QUERY_OPTION, 400)
-    refused(graph.get("/users", expand="manager"), rules.NOT_REACHED, 501)
+    refused(graph.get("/users", expand="directReports"), rules.NOT_REACHED, 501)
+    refused(graph.get("/groups", expand="members"), rules.NOT_REACHED, 501)
     lab.control.seed(users=150, number=1)
     assert len(graph.get("/users", select="id,signInActivity", top="999").json()["value"]) == 120, rules.SIGN_IN_ACTIVITY
 
@@ -159,6 +160,18 @@ def test_search_and_order(graph: Any, refused: Any) -> None:
     assert [row["displayName"] for row in graph.rows("/users", orderby="displayName", top="2")] == ["ada", "bob", "carl"]
     refused(graph.get("/users", orderby="displayName", filter="accountEnabled eq true"), rules.FILTER_ADVANCED, 400)
     refused(graph.get("/users", EVENTUAL, search="a"), rules.SEARCH, 400)
+
+
+def test_managers_come_with_their_users_where_that_is_asked_for(graph: Any) -> None:
+    ada, boss = graph.user("ada"), graph.user("boss")
+    graph.call("PUT", f"/users/{ada}/manager/$ref", json=graph.ref(boss))
+    rows = {row["id"]: row for row in graph.rows("/users", select="id,displayName", expand="manager($select=id)", top="1")}
+    assert rows[ada]["manager"] == {"@odata.type": "#microsoft.graph.user", "id": boss}, rules.EXPAND
+    assert "manager" not in rows[boss]
+    assert set(graph.get(f"/users/{ada}", select="id", expand="manager").json()["manager"]) == {*DEFAULTS, "@odata.type"}
+    shown = graph.get(f"/users/{ada}/manager", select="id,displayName").json()
+    assert (shown["id"], shown["displayName"], "mail" in shown) == (boss, "boss", False)
+    assert graph.get("/users", expand="manager").headers["x-ms-resource-unit"] == "3"
 
 
 def test_what_is_not_there(graph: Any, refused: Any) -> None:
