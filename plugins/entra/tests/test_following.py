@@ -200,3 +200,20 @@ def test_a_delta_that_never_comes_ends_in_words(directory: Directory, lab: Lab, 
         directory.follow(cursor)
     lab.control.clear_faults()
     assert set(directory.follow(cursor)[0]) == {known[0]}
+
+
+def test_who_the_delta_tells_of_before_a_read_shows_it_comes_whole(directory: Directory, lab: Lab) -> None:
+    people = lab.control.seed(users=4)["users"]
+    cursor, of_groups = directory.start("users", "displayName", "manager"), directory.start("groups", "displayName", "members")
+    lab.control.set(lag_get=60.0, lag_list=60.0)
+    boss = people[0]
+    new = lab.control.create("user", {"userPrincipalName": "new@contoso.com", "displayName": "New", "userType": "Member"})
+    lab.control.relate("manager", new, [boss])
+    group = lab.control.create("group", {"displayName": "Team", "securityEnabled": True, "mailEnabled": False, "mailNickname": "team"})
+    lab.control.relate("members", group, people)
+    told, _ = directory.follow(cursor, "users", "displayName", "manager")
+    entry = told[new]
+    assert isinstance(entry, Entry) and entry.attributes == {"displayName": "New", "manager": Reference(value=boss)}
+    told, _ = directory.follow(of_groups, "groups", "displayName", "members")
+    entry = told[group]
+    assert isinstance(entry, Entry) and set(entry.attributes["members"]) == {Reference(value=one) for one in people}  # type: ignore[arg-type]

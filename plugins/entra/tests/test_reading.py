@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metasync.contract import ImportIncomplete, Kind, Reference, RightMissing, Unavailable
+from metasync.contract import Entry, ImportIncomplete, Kind, Reference, Reject, RightMissing, Unavailable
 from metasync_entra import shards
 from metasync_entra.lab import Lab
 
@@ -156,3 +156,13 @@ def test_a_directory_extension_is_read_and_written_by_name(connect: Connect, lab
     directory = Directory(connect(extensions={name: "string"}), lab)
     anchor = directory.make("ann", **{name: "4711"})
     assert directory.read("users", name)[anchor].attributes[name] == "4711"
+
+
+def test_a_group_whose_members_cannot_be_read_is_neither_empty_nor_gone(directory: Directory, lab: Lab) -> None:
+    made = lab.control.seed(users=5, groups=2, members=3)["groups"]
+    lab.control.fault("status", status=404, method="GET", path=f"/groups/{made[0]}/members", times=None)
+    pages = directory.pages("groups", "displayName", "members")
+    items = {item.anchor: item for page in pages for item in page.items}
+    assert pages[-1].complete
+    assert isinstance(items[made[0]], Reject) and "next import" in items[made[0]].reason  # type: ignore[union-attr]
+    assert isinstance(items[made[1]], Entry)

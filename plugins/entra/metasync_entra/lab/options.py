@@ -13,6 +13,17 @@ from metasync_entra.lab.rules import EXPAND, FILTER_ADVANCED, NOT_REACHED, PAGE_
 from metasync_entra.lab.schema import Schema
 from metasync_entra.lab.views import split_select
 
+_NAVIGATION = (
+    "manager",
+    "directReports",
+    "members",
+    "owners",
+    "memberOf",
+    "transitiveMembers",
+    "transitiveMemberOf",
+    "extensions",
+    "ownedObjects",
+)
 _PATH = "/$()'=,@"
 SYSTEM = ("select", "filter", "top", "count", "orderby", "search", "skiptoken", "deltatoken", "expand", "format")
 
@@ -98,7 +109,9 @@ def read_expand(text: str | None, *, allowed: bool) -> Expand | None:
         return None
     found = re.fullmatch(r"\s*manager(?:\(\$select=([A-Za-z0-9_,\s]+)\))?\s*", text)
     if found is None or not allowed:
-        raise Refused(NOT_REACHED, 501, "NotImplemented", f"The lab tenant does not know $expand={text} here.")
+        if text.strip().partition("(")[0] in _NAVIGATION:
+            raise Refused(NOT_REACHED, 501, "NotImplemented", f"The lab tenant does not know $expand={text} here.")
+        raise Refused(EXPAND, 400, "BadRequest", f"Parsing OData Select and Expand failed: '{text}' is no navigation property.")
     return Expand(select=split_select(found[1]))
 
 

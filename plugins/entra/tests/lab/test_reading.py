@@ -69,6 +69,7 @@ def test_select(lab: Lab, graph: Any, refused: Any) -> None:
     refused(graph.get("/users", nonsense="1"), rules.QUERY_OPTION, 400)
     refused(graph.get("/users", expand="directReports"), rules.NOT_REACHED, 501)
     refused(graph.get("/groups", expand="members"), rules.NOT_REACHED, 501)
+    refused(graph.get("/users", expand="nonsense("), rules.EXPAND, 400)
     lab.control.seed(users=150, number=1)
     assert len(graph.get("/users", select="id,signInActivity", top="999").json()["value"]) == 120, rules.SIGN_IN_ACTIVITY
 
