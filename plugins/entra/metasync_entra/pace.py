@@ -13,7 +13,9 @@ from datetime import UTC, datetime, timedelta
 from metasync.contract import Context, Unavailable
 
 UNITS, UNITS_WITHIN = 3500, 10.0
-"""Of a small tenant: how large ours is, is not known before it has been read."""
+"""Of a small tenant: how large ours is, is not known before its users are counted."""
+_SIZES = ((500, 8000), (49, 5000))
+"""With more users than this, so many."""
 WRITES, WRITES_WITHIN = 3000, 150.0
 _CROWDED = 0.8
 """From this part of a limit on, Graph tells how near it is (x-ms-throttle-limit-percentage)."""
@@ -63,6 +65,12 @@ class Pace:
     def now(self) -> datetime:
         """The time, no earlier than what was waited for."""
         return max(self._clock(), self._waited)
+
+    def sized(self, users: int) -> None:
+        """How many users the tenant has: larger ones are given more."""
+        size = next((units for above, units in _SIZES if users > above), UNITS)
+        self._units.level += size - self._units.size
+        self._units.size = size
 
     def take(self, *, units: float, writes: float) -> None:
         """Wait until a request of this cost may go. Raises `Stopped`, and `Unavailable` where the run's time does not suffice."""

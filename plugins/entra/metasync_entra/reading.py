@@ -114,6 +114,8 @@ class Reader:
     def _pages(self) -> Iterator[Sequence[Any]]:
         """Every object of the collection, at least once."""
         count = self._count() if self.wanted.stream == USERS else None
+        if count is not None:
+            self.session.pace.sized(count)
         if count is not None and count > self.session.settings.shard_above:
             paths = [f"{self._path()}&$filter={one}" for one in shards.filters(shards.prefixes(count))]
             yield from self._chains(paths)

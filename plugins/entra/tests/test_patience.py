@@ -67,6 +67,16 @@ def test_ten_thousand_writes_take_no_longer_than_the_quota_says() -> None:
     assert floor * 0.99 <= took <= floor * 1.05
 
 
+@pytest.mark.parametrize(("users", "units"), [(10, 3500), (49, 3500), (50, 5000), (500, 5000), (501, 8000)])
+def test_a_larger_tenant_is_given_more(users: int, units: int) -> None:
+    limiter, context = pace()
+    limiter.sized(users)
+    limiter.take(units=units, writes=0)
+    assert not context.waits
+    limiter.take(units=1, writes=0)
+    assert context.waits
+
+
 def test_after_a_refusal_nothing_is_sent_before_its_time() -> None:
     limiter, context = pace(published=False)
     limiter.refused(timedelta(seconds=2.128), writes=True)
