@@ -169,6 +169,7 @@ DELTA_SHAPE = Rule(
     says="A changed object has its id and all selected properties that were ever set: never set is absent, cleared is null.",
     source="docs/user-delta.md@08c59b8; docs/group-delta.md@0761301",
 )
+NO_CHANGE = Rule(says="A write that changes nothing surfaces nowhere.", source="our conclusion; to be checked live", inferred=True)
 DELTA_MINIMAL = Rule(says="Prefer: return=minimal leaves what changed alone.", source="docs/user-delta.md@08c59b8")
 DELTA_MEMBERS = Rule(
     says="members@delta holds type and id; a big group recurs over pages with other members. Without $select it is there.",

@@ -9,7 +9,7 @@ from typing import Any
 from metasync_entra.lab.clock import Clock, iso
 from metasync_entra.lab.journal import Entry, Journal
 from metasync_entra.lab.relations import Relation
-from metasync_entra.lab.rules import MEMBERSHIPS_DROP, RECYCLE_BIN, follows
+from metasync_entra.lab.rules import MEMBERSHIPS_DROP, NO_CHANGE, RECYCLE_BIN, follows
 from metasync_entra.lab.schema import KINDS, Schema
 
 BIN_DAYS = 30
@@ -146,6 +146,7 @@ class Directory:
         self.journal.append(Entry(kind, id_, now, fields=self._shapes.setdefault(names, names), created=True))
         return thing
 
+    @follows(NO_CHANGE)
     def update(self, thing: Thing, changes: Mapping[str, Any]) -> frozenset[str]:
         """Change properties; those that really changed. A value that stays is no write."""
         changed = {name: value for name, value in changes.items() if name not in thing.fields or thing.fields[name] != value}

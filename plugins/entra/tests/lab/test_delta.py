@@ -80,6 +80,14 @@ def test_never_set_is_absent_and_cleared_is_null(graph: Any) -> None:
     assert row == {"id": id_, "displayName": "ada", "givenName": None, "businessPhones": []}
 
 
+def test_a_write_that_changes_nothing_is_no_change(graph: Any) -> None:
+    id_ = graph.user(givenName="Ada")
+    _, link = graph.round("/users/delta", select="displayName,givenName,surname")
+    for same in ({"givenName": "Ada"}, {"surname": None}, {"businessPhones": []}):
+        assert graph.call("PATCH", f"/users/{id_}", json=same).status_code == 204
+    assert graph.round(link)[0] == [], rules.NO_CHANGE
+
+
 def test_minimal_leaves_what_changed_alone(graph: Any) -> None:
     id_ = graph.user(givenName="Ada")
     _, link = graph.round("/users/delta", select="displayName,givenName")

@@ -52,6 +52,17 @@ def test_units_run_out_and_come_back_with_time(lab: Lab, throttled: Any, refused
     assert throttled.get("/users").status_code == 200
 
 
+def test_rejected_calls_count(lab: Lab, throttled: Any) -> None:
+    while 429 not in {one["status"] for one in throttled.batch(*({"method": "GET", "url": "/users"} for _ in range(20))).values()}:
+        pass
+    lab.control.clock(advance=1.5 / 350)
+    assert throttled.get("/users").status_code == 429, "it costs two, and there is one and a half"
+    lab.control.clock(advance=0.75 / 350)
+    assert throttled.get("/groups").status_code == 429, "the one that was refused took what there was"
+    lab.control.clock(advance=1 / 350)
+    assert throttled.get("/groups").status_code == 200
+
+
 def test_writes_run_out_for_themselves(lab: Lab, throttled: Any) -> None:
     id_ = throttled.user()
     lab.control.set(size="L")
