@@ -15,14 +15,18 @@ from pathlib import Path
 PLUGIN_FILES = ("setup.cfg", "pyproject.toml")
 TOOLS = [
     "aiosmtpd>=1.4.6",
+    "azure-identity>=1.25",
     "import-linter>=2.1",
+    "msgraph-core>=1.3",
     "mypy>=1.15",
     "pyright>=1.1.400",
     "pytest-xdist>=3.6",
     "ruff>=0.12",
+    "schemathesis>=4.0",
     "tox>=4.20",
     "types-ldap3",
     "types-pyasn1",
+    "types-requests",
 ]
 """What tests need besides `tools` adds: the scripts that share .venv-test name the same, or each would install it again for itself."""
 

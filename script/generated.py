@@ -5,6 +5,7 @@ Everything comes from the product itself: the schemas of the document and of opt
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,12 @@ from metasync.expressions.rewrites import signature
 from metasync_ad.plugin import metasync_register_connectors as ad_connectors
 from metasync_csv.plugin import metasync_register_connectors as csv_connectors
 from metasync_email.plugin import metasync_register_notifiers as email_notifiers
+from metasync_entra.lab.faults import ACTIONS
+from metasync_entra.lab.permissions import NEEDS
+from metasync_entra.lab.routes import ROUTES
+from metasync_entra.lab.rules import every as lab_rules
+from metasync_entra.lab.tenant import Settings
+from metasync_entra.plugin import metasync_register_connectors as entra_connectors
 from metasync_standard.plugin import metasync_register_matchers, metasync_register_rewrites
 from metasync_webhook.plugin import metasync_register_notifiers as webhook_notifiers
 
@@ -120,7 +127,7 @@ def exceptional_rewrites() -> str:
 def options() -> str:
     """The options of what ships."""
     text = []
-    for connector in (*csv_connectors(), *ad_connectors()):
+    for connector in (*csv_connectors(), *ad_connectors(), *entra_connectors()):
         text.append(f"### Connector `{connector.name}`: {connector.title}")
         text.append(f"It {joined(capabilities(connector)) or 'reads only'}.")
         text.append(option_table(connector.Options))
@@ -268,6 +275,32 @@ def option_help(one: click.Option) -> str:
 # --- Markdown --------------------------------------------------------------------------------------------------------------------------
 
 
+def lab_faults() -> str:
+    """Every fault that the lab tenant can be given."""
+    return table(("fault", "what a client meets"), [(f"`{name}`", action.says) for name, action in ACTIONS.items()])
+
+
+def lab_routes() -> str:
+    """Every operation of Graph that the lab tenant serves, with what suffices to be let in."""
+    rows = [
+        (f"`{one.method} {one.path}`", one.says, ", ".join(f"`{name}`" for name in NEEDS[one.needs][:2]), str(one.cost)) for one in ROUTES
+    ]
+    return table(("operation", "what it does", "permission, the least first", "units"), rows)
+
+
+def lab_rule_table() -> str:
+    """Every rule that the lab tenant enforces, with its source."""
+    rows = [(f"`{name}`", rule.says, rule.source, "yes" if rule.inferred else "") for name, rule in lab_rules().items()]
+    return table(("rule", "says", "source", "inferred"), rows)
+
+
+def lab_settings() -> str:
+    """What can be set of the lab tenant."""
+    made = Settings()
+    rows = [(f"`{one.name}`", one.metadata["help"], f"`{getattr(made, one.name)!r}`") for one in dataclasses.fields(Settings)]
+    return table(("setting", "means", "default"), rows)
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
@@ -290,5 +323,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "exit codes": exit_codes,
     "common options": common,
     "commands": commands,
+    "lab faults": lab_faults,
+    "lab operations": lab_routes,
+    "lab rules": lab_rule_table,
+    "lab settings": lab_settings,
 }
 """Name of a part -> what makes it."""

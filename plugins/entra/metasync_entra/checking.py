@@ -1,0 +1,58 @@
+"""`check`: which tenant this is, and what the application may do there."""
+
+from __future__ import annotations
+
+from metasync.contract import Check, Context, SignInRefused
+from metasync_entra import permissions
+from metasync_entra.domains import Domains
+from metasync_entra.session import Session
+from metasync_entra.tokens import claims_of
+
+CONTACTS = "contacts are read only: Graph cannot write them, Exchange can. Guests (kind: guest) can stand in for contacts as a target"
+MARK = (
+    "the directory has no `mark:`, so users made by Metasync are not known as such once the database is lost; "
+    "extensionAttribute15 or a directory extension is a good one"
+)
+
+
+def check(session: Session, context: Context, domains: Domains) -> Check:
+    """Raises `Unavailable`."""
+    claims = claims_of(session.tokens.get())
+    tenant = claims.get("tid")
+    if not isinstance(tenant, str) or not tenant:
+        raise SignInRefused(f"{session.settings.cloud.login} gave a token that names no tenant; see who answers there")
+    given = claims.get("roles")
+    roles = sorted({str(role) for role in given}) if isinstance(given, list) else []
+    application = str(claims.get("appid") or session.settings.application or "<application>")
+    warnings = [CONTACTS]
+    session.read("/users?$select=id&$top=1", doing="reading users") if any(role in roles for role in _READS) else None
+    verified = domains.federated
+    if not domains.readable:
+        warnings.append("the tenant's domains cannot be read (Organization.Read.All), so that sign-in names are not checked against them")
+    if context.settings.mark is None:
+        warnings.append(MARK)
+    if not roles:
+        warnings.append("the application has no permission at all; grant them in the app registration, and let an administrator consent")
+    shown = domains.tenant.get("displayName")
+    software = f"Microsoft Entra ID{f' of {shown}' if shown else ''}" + (f", {len(verified)} verified domains" if verified else "")
+    return Check(
+        identity=tenant.lower(),
+        software=software,
+        granted=tuple(roles),
+        excessive=tuple(permissions.excessive(roles)),
+        warnings=tuple(warnings),
+        rights=tuple(permissions.rights(roles, _command(application))),
+    )
+
+
+_READS = ("User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All")
+_GRAPH = "00000003-0000-0000-c000-000000000000"
+
+
+def _command(application: str) -> str:
+    """For the Microsoft Graph PowerShell module, signed in as an administrator who may consent."""
+    return (
+        f"$g = Get-MgServicePrincipal -Filter \"appId eq '{_GRAPH}'\"; $a = Get-MgServicePrincipal -Filter \"appId eq '{application}'\"; "
+        "New-MgServicePrincipalAppRoleAssignment -ServicePrincipalId $a.Id -PrincipalId $a.Id -ResourceId $g.Id "
+        "-AppRoleId ($g.AppRoles | Where-Object Value -eq '{}').Id"
+    )

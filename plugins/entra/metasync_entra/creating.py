@@ -1,0 +1,229 @@
+"""Creating objects. An account has its password from its first moment; a group has a key that makes a second attempt find the first.
+
+Sources: https://learn.microsoft.com/graph/api/user-post-users, .../group-upsert, .../invitation-post
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from metasync.contract import Change, Context, Kind, Outcome, Result, Values
+from metasync_entra import calls, errors
+from metasync_entra.calls import Answer, Call, literal
+from metasync_entra.codec import Codec, is_guid, reference
+from metasync_entra.domains import Domains
+from metasync_entra.errors import Sense
+from metasync_entra.lookup import Lookup, Young, unique_name
+from metasync_entra.session import Session
+from metasync_entra.standing import Standing, body, suits
+
+_WORDS = re.compile(r"[\s,.\-_#]+")
+_NOT_IN_NICKNAMES = re.compile(r"""[^!#$%&'*+\-/0-9=?A-Z^_`a-z{|}~]""")
+_SETTLE = timedelta(seconds=10)
+_TRIES = 12
+"""How often what a new guest shall be is written, until the guest is known everywhere."""
+
+
+class Creator:
+    """Creates users, guests and groups."""
+
+    def __init__(self, session: Session, codec: Codec, context: Context, lookup: Lookup, domains: Domains, young: Young) -> None:
+        self.session, self.codec, self.context = session, codec, context
+        self.lookup, self.domains, self.young = lookup, domains, young
+
+    def create(self, changes: Sequence[Change]) -> Iterator[Result]:
+        """One result each. Raises `Unavailable`: then it is not known whether the others were made."""
+        asked: list[Call] = []
+        guests: list[Change] = []
+        for change in changes:
+            try:
+                suits(self.codec, change)
+                call = None if change.kind is Kind.GUEST else self._request(change)
+            except ValueError as error:
+                yield errors.failed(change, error)
+                continue
+            if change.retried and (result := self.ours(change)):
+                yield result
+            elif call is None:
+                guests.append(change)
+            else:
+                asked.append(call)
+        for answer in self.session.batched(asked):
+            yield self._made(answer.call.tag, answer)
+        for change in guests:
+            yield self._invite(change)
+
+    # -- users and groups ----------------------------------------------------------------------------------------------------------------
+
+    def _request(self, change: Change) -> Call:
+        """Raises `ValueError`."""
+        if change.kind is Kind.USER:
+            return calls.write("POST", "/users", self._user(change), repeatable=False, tag=change)
+        if change.kind is Kind.GROUP:
+            path = f"/groups(uniqueName={literal(unique_name(change))})"
+            return calls.write("PATCH", path, self._group(change), tag=change, headers={"Prefer": "create-if-missing"})
+        raise ValueError(f"Graph cannot create a {change.kind.value}; guests can stand for contacts")
+
+    def _user(self, change: Change) -> dict[str, Any]:
+        name, shown = change.after.get("userPrincipalName"), change.after.get("displayName")
+        if not isinstance(name, str) or not isinstance(shown, str):
+            raise ValueError("a new user needs userPrincipalName and displayName; add them to the mapping")
+        self.domains.check_name(name, None, change.after.get("onPremisesImmutableId"))
+        made = body(self.codec, Kind.USER, self._given(change))
+        made.setdefault("mailNickname", nickname(name.partition("@")[0]))
+        made.setdefault("accountEnabled", False)
+        made["passwordProfile"] = {
+            "password": self.context.new_password(avoid=forbidden_words(change.after)),
+            "forceChangePasswordNextSignIn": self.context.settings.must_change,
+        }
+        return made
+
+    def _group(self, change: Change) -> dict[str, Any]:
+        shown = change.after.get("displayName")
+        if not isinstance(shown, str):
+            raise ValueError("a new group needs displayName; add it to the mapping")
+        made = body(self.codec, Kind.GROUP, self._given(change))
+        unified = "Unified" in (made.get("groupTypes") or ())
+        made.setdefault("groupTypes", [])
+        made.setdefault("mailEnabled", unified)
+        made.setdefault("securityEnabled", not unified)
+        made.setdefault("mailNickname", nickname(shown) if unified else f"{nickname(shown)[:50]}-{change.tag[:8]}")
+        if made["mailEnabled"] and not unified:
+            raise ValueError("Graph makes no distribution list and no mail-enabled security group; Exchange does")
+        return made
+
+    def _given(self, change: Change) -> dict[str, Values | None]:
+        """What is written with the create, the mark among it."""
+        given = {name: value for name, value in change.after.items() if value is not None and name != "manager"}
+        mark = self.context.settings.mark
+        if mark and change.mark and mark in self.codec.tables[change.kind]:
+            given[mark] = change.mark
+        return dict(given)
+
+    def _made(self, change: Change, answer: Answer) -> Result:
+        if answer.trouble is None:
+            identifier = answer.fields.get("id")
+            if isinstance(identifier, str) and is_guid(identifier):
+                self.young.add(identifier)
+                return self._complete(change, identifier)
+            return self.ours(change) or self._unknown(change, "Graph told no identifier")
+        if answer.sense in (Sense.TAKEN, Sense.BROKEN, Sense.LOST) and (result := self.ours(change)):
+            return result
+        if answer.sense in (Sense.BROKEN, Sense.LOST):
+            return self._unknown(change, errors.outcome(answer.trouble, "creating it")[1])
+        return errors.failed(change, answer.trouble)
+
+    def _complete(self, change: Change, identifier: str, *, already: bool = False) -> Result:
+        """The manager is a request of its own."""
+        manager = change.after.get("manager")
+        if change.kind is not Kind.GROUP and manager is not None and not isinstance(manager, tuple):
+            answer = next(self.session.batched([manager_call(self.session, identifier, manager)]))
+            if answer.trouble is not None:
+                why = errors.outcome(answer.trouble, "its manager")[1]
+                return Result(
+                    id=change.id, outcome=Outcome.UNKNOWN, anchor=identifier, detail=f"{change.label} was created, but not whole: {why}"
+                )
+        return Result(id=change.id, outcome=Outcome.APPLIED, anchor=identifier, already=already)
+
+    def _unknown(self, change: Change, why: str) -> Result:
+        return Result(
+            id=change.id, outcome=Outcome.UNKNOWN, detail=f"creating {change.label}: {why}; it is looked for before it is tried again"
+        )
+
+    def ours(self, change: Change) -> Result | None:
+        """The object that an earlier attempt of this change made: by key or mark; without either, by its name with all values equal."""
+        mark = self.context.settings.mark
+        for raw in self.lookup.by_name(change.kind, change, list(change.after), mark):
+            if self.is_ours(change, raw):
+                return Result(id=change.id, outcome=Outcome.APPLIED, anchor=str(raw["id"]), already=True)
+        return None
+
+    def is_ours(self, change: Change, raw: Mapping[str, Any]) -> bool:
+        """Was it made by this change?"""
+        if change.kind is Kind.GROUP:
+            return True  # found by the key that only this change uses
+        mark = self.context.settings.mark
+        if mark and change.mark and mark in self.codec.tables[change.kind]:
+            return self.codec.decode(change.kind, raw, [mark]).get(self.codec.known(change.kind, mark).name) == change.mark
+        there = Standing(self.codec, change.kind, raw, change.after)
+        return all(there.same(name, value) for name, value in change.after.items() if name != "manager")
+
+    # -- guests --------------------------------------------------------------------------------------------------------------------------
+
+    def _invite(self, change: Change) -> Result:
+        address = change.after.get("mail")
+        if not isinstance(address, str):
+            return errors.failed(change, ValueError("a new guest needs mail, the address that is invited; add it to the mapping"))
+        for raw in self.lookup.by_name(Kind.GUEST, change, list(change.after), self.context.settings.mark):
+            if not self.is_ours(change, raw):
+                detail = f"{change.label}: {address} is somebody in the tenant already; match them, or invite another address"
+                return Result(id=change.id, outcome=Outcome.CONFLICT, detail=detail)
+        invitation = {
+            "invitedUserEmailAddress": address,
+            "inviteRedirectUrl": self.session.settings.invitation_address,
+            "sendInvitationMessage": self.session.settings.send_invitations,
+        }
+        shown = change.after.get("displayName")
+        if isinstance(shown, str):
+            invitation["invitedUserDisplayName"] = shown
+        answer = next(self.session.batched([calls.write("POST", "/invitations", invitation, repeatable=False, tag=change)]))
+        if answer.trouble is not None:
+            return self._made(change, answer)
+        invited = answer.fields.get("invitedUser")
+        identifier = invited.get("id") if isinstance(invited, Mapping) else None
+        if not isinstance(identifier, str) or not is_guid(identifier):
+            return self._unknown(change, "Graph told no identifier")
+        self.young.add(identifier)
+        return self._furnish(change, identifier)
+
+    def _furnish(self, change: Change, identifier: str) -> Result:
+        """What an invitation does not hold. Right after it, Graph may not know the guest yet."""
+        given = {name: value for name, value in self._given(change).items() if name not in ("mail",)}
+        call = calls.write("PATCH", f"/users/{identifier}", body(self.codec, Kind.GUEST, given))
+        for attempt in range(_TRIES if given else 0):
+            answer = next(self.session.batched([call]))
+            if answer.trouble is None:
+                break
+            if answer.sense is not Sense.MISSING or attempt == _TRIES - 1:
+                why = errors.outcome(answer.trouble, "its attributes")[1]
+                return Result(
+                    id=change.id,
+                    outcome=Outcome.UNKNOWN,
+                    anchor=identifier,
+                    detail=f"{change.label} was invited, but not made whole: {why}",
+                )
+            self.session.pace.until(
+                self.session.pace.now() + _SETTLE, f"the tenant does not know the new guest {change.label} everywhere yet"
+            )
+        return self._complete(change, identifier)
+
+
+def manager_call(session: Session, identifier: str, manager: Values | None, tag: Any = None) -> Call:
+    """Give somebody a manager, or none. Raises `ValueError`."""
+    path = f"/users/{identifier}/manager/$ref"
+    if manager is None:
+        return calls.write("DELETE", path, tag=tag)
+    if isinstance(manager, tuple):
+        raise ValueError("manager takes one value")
+    link = f"{session.settings.cloud.graph}{calls.VERSION}/users/{reference(manager)}"
+    return calls.write("PUT", path, {"@odata.id": link}, tag=tag)
+
+
+def nickname(text: str) -> str:
+    """A mailNickname made of a name: ASCII without what Graph forbids, at most 64 characters."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return _NOT_IN_NICKNAMES.sub("", plain)[:64] or "unnamed"
+
+
+def forbidden_words(after: Mapping[str, Values | None]) -> list[str]:
+    """The parts of a person's names that a password may not hold."""
+    found: list[str] = []
+    for name in ("userPrincipalName", "mailNickname", "displayName", "givenName", "surname", "mail"):
+        given = after.get(name)
+        if isinstance(given, str):
+            found += [given, *_WORDS.split(given.partition("@")[0])]
+    return [word for word in dict.fromkeys(found) if len(word) >= 3]

@@ -1,0 +1,248 @@
+"""Reading everything of one stream: lists behind a delta token that was taken before them, so that what changes meanwhile is told after.
+
+Sources: https://learn.microsoft.com/graph/paging, https://learn.microsoft.com/graph/delta-query-overview
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from metasync.contract import Context, Entry, ImportIncomplete, Kind, Page, ReadRequest, Reference, Reject, Values
+from metasync_entra import calls, shards
+from metasync_entra.calls import Answer, Call
+from metasync_entra.codec import Codec, is_guid
+from metasync_entra.codec import members as members_of
+from metasync_entra.cursor import REMEMBERED, Cursor
+from metasync_entra.errors import Sense
+from metasync_entra.managers import Managers
+from metasync_entra.session import Flight, Session
+from metasync_entra.streams import GROUPS, USERS, Wanted
+
+_BIN = {USERS: "microsoft.graph.user", GROUPS: "microsoft.graph.group"}
+_COST = {"members": 3.0, "owners": 2.0}
+
+
+class Reader:
+    """One read of one stream."""
+
+    def __init__(self, session: Session, codec: Codec, context: Context, request: ReadRequest) -> None:
+        self.session, self.codec, self.context, self.request = session, codec, context, request
+        self.wanted = Wanted.of(request, codec)
+        self.managers = Managers(session)
+        self.seen: set[str] = set()
+
+    def read(self, tenant: str) -> Iterator[Page]:
+        """Pages of entries, the last one complete and with the cursor. Raises `ImportIncomplete`, `Unavailable`."""
+        if not self.wanted.kinds:
+            yield Page(complete=True)
+            return
+        cursor = self.begin(tenant)
+        for items in _portions(self._items(), self.request.page_size):
+            yield Page(items=tuple(items))
+            self.context.progress(len(self.seen), None, self.wanted.stream)
+            if self.context.stop.is_set():
+                return  # without having said `complete`, so that nothing counts as gone
+        yield Page(complete=True, cursor=cursor.text())
+
+    def begin(self, tenant: str) -> Cursor:
+        """Where the next delta starts: now, before anything is read."""
+        since = self.session.pace.now()
+        select = ",".join(self.wanted.tracked)
+        body = self.session.read(f"/{self.wanted.stream}/delta?$deltatoken=latest&$select={select}", doing="asking for a delta token")
+        link = body.get("@odata.deltaLink") if isinstance(body, Mapping) else None
+        for _ in range(10):  # documented as one empty page; a nextLink would only lead on to it
+            if isinstance(link, str) or not isinstance(body, Mapping) or not isinstance(body.get("@odata.nextLink"), str):
+                break
+            body = self.session.read(body["@odata.nextLink"], doing="asking for a delta token")
+            link = body.get("@odata.deltaLink") if isinstance(body, Mapping) else None
+        if not isinstance(link, str):
+            raise ImportIncomplete(f"{self.session.host} gave no delta token; run the import again")
+        self.session.address(link)  # refused now, not at the next import
+        return Cursor(
+            tenant=tenant,
+            stream=self.wanted.stream,
+            tracked=self.wanted.tracked,
+            kinds=tuple(sorted(kind.value for kind in self.wanted.kinds)),
+            link=link,
+            since=since,
+            gone=tuple(self._in_the_bin()),
+        )
+
+    def _in_the_bin(self) -> list[str]:
+        """Those who may be restored: they will come back as a change."""
+        kind = _BIN.get(self.wanted.stream)
+        found: list[str] = []
+        path = f"/directory/deletedItems/{kind}?$select=id&$top=999" if kind else None
+        while path and len(found) < REMEMBERED:
+            answer = self.session.ask(calls.get(path))
+            if answer.trouble is not None:
+                break  # then who returns makes the next import read everything
+            found += [str(one["id"]) for one in answer.fields.get("value") or () if isinstance(one, dict) and "id" in one]
+            path = answer.fields.get("@odata.nextLink")
+        return found[-REMEMBERED:]
+
+    # -- lists -------------------------------------------------------------------------------------------------------------------------
+
+    def _items(self) -> Iterator[Entry | Reject]:
+        for raw in self._pages():
+            of_ours = [one for one in raw if self._takes(one)]
+            self._add_managers(of_ours)
+            relations = Relations(self.session, self.wanted)
+            related = relations.of(str(one["id"]) for one in of_ours)
+            for one in of_ours:
+                yield relations.unread(one) or entry(self.codec, self.wanted, one, related.get(str(one["id"]), {}))
+
+    def _add_managers(self, users: Iterable[dict[str, Any]]) -> None:
+        if "manager" not in self.wanted.relations or self.managers.expand:
+            return
+        known = self.managers.of(str(one["id"]) for one in users)
+        for one in users:
+            if one["id"] in known:
+                one["manager"] = {"id": known[one["id"]]}
+
+    def _takes(self, raw: Any) -> bool:
+        """An object that was not seen yet, of a kind that was asked for."""
+        if not isinstance(raw, Mapping) or not is_guid(str(raw.get("id", ""))):
+            raise ImportIncomplete(f"{self.session.host} listed something without an identifier; run the import again")
+        if raw["id"] in self.seen:
+            return False
+        self.seen.add(str(raw["id"]))
+        return self.wanted.kind(raw) in self.wanted.kinds
+
+    def _pages(self) -> Iterator[Sequence[Any]]:
+        """Every object of the collection, at least once."""
+        count = self._count() if self.wanted.stream == USERS else None
+        if count is not None:
+            self.session.pace.sized(count)
+        if count is not None and count > self.session.settings.shard_above:
+            paths = [f"{self._path()}&$filter={one}" for one in shards.filters(shards.prefixes(count))]
+            yield from self._chains(paths)
+            still = self._count()
+            if still is not None and len(self.seen) >= max(count, still):
+                return
+            missing = max(count, still or 0) - len(self.seen)
+            self.context.logger.warning("%s: the parts of the list lack %d objects; it is read in one", self.context.directory, missing)
+        yield from self._chains([self._path()])
+
+    def _path(self) -> str:
+        size = min(self.request.page_size, self.session.settings.page_size)
+        expand = self.managers.expand if "manager" in self.wanted.relations else ""
+        return f"/{self.wanted.stream}?$select={','.join(self.wanted.select)}&$top={size}{expand}"
+
+    def _count(self) -> int | None:
+        """How many there are; None where the tenant does not say."""
+        answer = self.session.ask(calls.get(f"/{self.wanted.stream}/$count", headers={"ConsistencyLevel": "eventual"}))
+        try:
+            return int(str(answer.body).lstrip("\ufeff")) if answer.trouble is None else None
+        except ValueError:
+            return None
+
+    def _chains(self, paths: Sequence[str]) -> Iterator[Sequence[Any]]:
+        """The pages of several lists, each followed to its end."""
+        units = 2.0
+        flight = Flight(self.session, [calls.get(path, units=units) for path in paths])
+        for answer in flight:
+            body = page(self.session, answer, self.wanted.stream)
+            if following := body.get("@odata.nextLink"):
+                flight.add(calls.get(str(following), units=units))
+            yield body["value"]
+
+
+class Relations:
+    """Members and owners of groups, each list followed to its end, many groups at once."""
+
+    def __init__(self, session: Session, wanted: Wanted) -> None:
+        self.session, self.wanted = session, wanted
+        self._missing: set[str] = set()
+
+    def unread(self, group: Mapping[str, Any]) -> Reject | None:
+        """Of a group that was listed, and does not exist where its members were asked for: deleted since, or too young to be everywhere.
+        Neither is taken for granted; the delta behind this read tells."""
+        if group["id"] not in self._missing:
+            return None
+        name = str(group.get("displayName") or group["id"])
+        return Reject(where=name, reason="its members cannot be read now; the next import tries again", anchor=str(group["id"]))
+
+    def of(self, groups: Iterable[str]) -> dict[str, dict[str, list[str]]]:
+        """Group -> relation -> identifiers. Raises `ImportIncomplete`, `Unavailable`."""
+        found: dict[str, dict[str, list[str]]] = {}
+        if self.wanted.stream != GROUPS:
+            return found
+        todo = [
+            calls.get(f"/groups/{group}/{name}?$select=id&$top=999", units=_COST[name] - 1, tag=(group, name))
+            for group in groups
+            for name in self.wanted.relations
+        ]
+        while todo:
+            further: list[Call] = []
+            for answer in self._asked(todo):
+                group, name = answer.call.tag
+                lists = found.setdefault(group, {}).setdefault(name, [])
+                if answer.sense is Sense.MISSING:
+                    self._missing.add(group)
+                    continue
+                body = page(self.session, answer, f"the {name} of {group}")
+                lists += members_of(body["value"])
+                if following := body.get("@odata.nextLink"):
+                    further.append(calls.get(str(following), units=_COST[name] - 1, tag=(group, name)))
+            todo = further
+        return found
+
+    def _asked(self, todo: list[Call]) -> Iterator[Answer]:
+        """First pages go together in batches; what follows is a link, which no batch takes."""
+        together = [one for one in todo if one.path.startswith("/")]
+        yield from self.session.batched(together)
+        yield from Flight(self.session, [one for one in todo if not one.path.startswith("/")])
+
+
+def page(session: Session, answer: Answer, what: str) -> Mapping[str, Any]:
+    """The body of one page of a list. Raises `ImportIncomplete`, `Unavailable`."""
+    body = session.needed(answer, f"reading {what}").fields
+    if not isinstance(body.get("value"), list):
+        raise ImportIncomplete(f"{session.host} answered without a list while {what} were read; nothing was deleted. Run the import again")
+    return body
+
+
+def entry(codec: Codec, wanted: Wanted, raw: Mapping[str, Any], related: Mapping[str, Iterable[str]]) -> Entry | Reject:
+    """The whole object, or why it cannot be taken."""
+    kind, anchor = wanted.kind(raw), str(raw["id"])
+    try:
+        attributes = codec.decode(kind, raw, wanted.names[kind])
+    except ValueError as error:
+        return Reject(where=str(raw.get("userPrincipalName") or raw.get("displayName") or anchor), reason=str(error), anchor=anchor)
+    attributes |= references(wanted, kind, raw, related)
+    return Entry(anchor=anchor, kind=kind, attributes=attributes)
+
+
+def references(wanted: Wanted, kind: Kind, raw: Mapping[str, Any], related: Mapping[str, Iterable[str]]) -> dict[str, Values]:
+    """Those attributes that refer to other objects."""
+    found: dict[str, Values] = {}
+    for name in wanted.relations:
+        if name not in wanted.names[kind]:
+            continue
+        if name == "manager":
+            manager = raw.get("manager")
+            identifier = manager.get("id") if isinstance(manager, Mapping) else None
+            if isinstance(identifier, str):
+                found[name] = Reference(value=identifier)
+        elif several := tuple(Reference(value=one) for one in dict.fromkeys(related.get(name, ()))):
+            found[name] = several
+    return found
+
+
+def _portions(items: Iterable[Entry | Reject], size: int) -> Iterator[list[Entry | Reject]]:
+    held: list[Entry | Reject] = []
+    for item in items:
+        held.append(item)
+        if len(held) >= size:
+            yield held
+            held = []
+    if held:
+        yield held
+
+
+def filtered(property_: str, value: str) -> str:
+    """A filter for one value, percent-encoded."""
+    return f"{quote(property_, safe='/')}%20eq%20{calls.literal(value)}"

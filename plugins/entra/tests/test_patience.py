@@ -1,0 +1,109 @@
+"""How long to wait, and at which pace."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from metasync.contract import Unavailable
+from metasync.testing.context import TestContext
+from metasync_entra.pace import UNITS, WRITES, Pace
+from metasync_entra.patience import LONGEST, backoff, retry_after
+
+NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("17", 17),
+        ("2.128", 2.128),
+        (" 0.249 ", 0.249),
+        ("0", 0),
+        ("Wed, 02 Jan 2030 03:04:35 GMT", 30),
+        ("Wed, 02 Jan 2030 03:00:00 GMT", 0),
+        ("999999999", LONGEST.total_seconds()),
+        ("", None),
+        (None, None),
+        ("soon", None),
+        ("-3", None),
+        ("nan", None),
+        ("inf", None),
+    ],
+)
+def test_retry_after_is_read_in_each_form(header: str | None, seconds: float | None) -> None:
+    found = retry_after(header, now=NOW)
+    assert (found.total_seconds() if found is not None else None) == seconds
+
+
+def test_without_a_word_the_wait_doubles_and_ends_somewhere() -> None:
+    waits = [backoff(attempt).total_seconds() for attempt in range(30)]
+    assert 1.5 <= waits[0] <= 2.0 and 3.0 <= waits[1] <= 4.0
+    assert max(waits) <= 150.0
+
+
+def pace(**more: object) -> tuple[Pace, TestContext]:
+    context = TestContext("tenant")
+    return Pace(context, published=bool(more.get("published", True)), clock=lambda: NOW), context
+
+
+def test_a_full_bucket_of_writes_lets_the_published_number_through_at_once() -> None:
+    limiter, context = pace()
+    for _ in range(150):
+        limiter.take(units=20, writes=20)
+    assert sum(20 for _ in range(150)) == WRITES
+    writes = [why for _, why in context.waits]
+    assert all("quota" in why for why in writes)
+
+
+def test_ten_thousand_writes_take_no_longer_than_the_quota_says() -> None:
+    limiter, context = pace()
+    for _ in range(500):
+        limiter.take(units=0, writes=20)
+    assert context.waits
+    took = (context.waits[-1][0] - NOW).total_seconds()
+    floor = (10_000 - WRITES) / 20
+    assert floor * 0.99 <= took <= floor * 1.05
+
+
+@pytest.mark.parametrize(("users", "units"), [(10, 3500), (49, 3500), (50, 5000), (500, 5000), (501, 8000)])
+def test_a_larger_tenant_is_given_more(users: int, units: int) -> None:
+    limiter, context = pace()
+    limiter.sized(users)
+    limiter.take(units=units, writes=0)
+    assert not context.waits
+    limiter.take(units=1, writes=0)
+    assert context.waits
+
+
+def test_after_a_refusal_nothing_is_sent_before_its_time() -> None:
+    limiter, context = pace(published=False)
+    limiter.refused(timedelta(seconds=2.128), writes=True)
+    limiter.take(units=1, writes=0)
+    assert context.waits[0][0] == NOW + timedelta(seconds=2.128)
+    assert limiter.now() >= NOW + timedelta(seconds=2.128)
+
+
+def test_a_crowded_limit_is_heard_before_it_is_met() -> None:
+    limiter, context = pace()
+    limiter.heard({"x-ms-throttle-limit-percentage": "1.2"})
+    for _ in range(2):
+        limiter.take(units=UNITS / 4, writes=0)
+    assert context.waits
+
+
+@pytest.mark.parametrize("header", ["", "x", "0.5"])
+def test_what_says_nothing_slows_nothing(header: str) -> None:
+    limiter, context = pace()
+    limiter.heard({"x-ms-throttle-limit-percentage": header})
+    limiter.take(units=10, writes=1)
+    assert not context.waits
+
+
+def test_a_pause_beyond_the_deadline_ends_the_run_in_words() -> None:
+    context = TestContext("tenant", deadline=NOW + timedelta(seconds=5))
+    limiter = Pace(context, published=True, clock=lambda: NOW)
+    limiter.refused(timedelta(seconds=60), writes=False)
+    with pytest.raises(Unavailable, match="after the run's time is over"):
+        limiter.take(units=1, writes=0)

@@ -1,0 +1,168 @@
+"""Reading a tenant: whole, in parts, and never complete when it was not."""
+
+from __future__ import annotations
+
+import pytest
+
+from metasync.contract import Entry, ImportIncomplete, Kind, Reference, Reject, RightMissing, Unavailable
+from metasync_entra import shards
+from metasync_entra.lab import Lab
+
+from .conftest import Connect, Directory
+
+
+@pytest.mark.parametrize("count", [1000, 1_000_000])
+def test_every_name_begins_with_exactly_one_prefix(count: int) -> None:
+    parts = shards.prefixes(count)
+    assert len(set(parts)) == len(parts)
+    for first in shards.FIRST:
+        for second in f"{shards.FIRST}@":
+            assert len([one for one in parts if f"{first}{second}contoso.com".startswith(one)]) == 1
+
+
+@pytest.mark.parametrize("large", [200, 250_000])
+def test_a_large_tenant_is_read_in_parts_and_nobody_is_lost(
+    connect: Connect, lab: Lab, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    lab.control.seed(users=300)
+    for odd in ("'quote", "~wave", "_under", "a", "#hash", "9nine", "Zed"):
+        lab.control.create(
+            "user", {"userPrincipalName": f"{odd}@contoso.com", "displayName": odd, "userType": "Member", "accountEnabled": True}
+        )
+    monkeypatch.setattr(shards, "LARGE", large)
+    directory = Directory(connect(**{"shard above": 100, "page size": 50}), lab)
+    whole = directory.read("users", "displayName", "userPrincipalName")
+    assert set(whole) == set(lab.control.ids("user"))
+    assert {"'quote", "a", "#hash"} <= {one.attributes["displayName"] for one in whole.values()}
+
+
+def test_what_the_parts_do_not_show_is_looked_for_in_one_list(connect: Connect, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.control.seed(users=200)
+    monkeypatch.setattr(shards, "FIRST", "abc")
+    directory = Directory(connect(**{"shard above": 100}), lab)
+    assert set(directory.read()) == set(lab.control.ids("user"))
+
+
+def test_only_what_is_asked_for_is_selected(directory: Directory, lab: Lab) -> None:
+    lab.control.seed(users=3)
+    lab.control.trace(on=True)
+    (first, *_) = directory.read("users", "department").values()
+    assert first.attributes.keys() <= {"department"}
+    lists = [one for one in lab.control.trace() if one["path"].endswith("/users")]
+    assert lists and all("proxyAddresses" not in str(one) and "mobilePhone" not in str(one) for one in lists)
+
+
+def test_members_owners_and_managers_are_references(directory: Directory, lab: Lab) -> None:
+    made = lab.control.seed(users=30, groups=3, members=25, owners=2, managers=True)
+    groups = directory.read("groups", "displayName", "members", "owners")
+    people = directory.read("users", "displayName", "manager")
+    for group in made["groups"]:
+        there = lab.control.read(group)
+        assert there is not None
+        assert set(groups[group].attributes["members"]) == {Reference(value=one) for one in there["members"]}  # type: ignore[arg-type]
+        assert set(groups[group].attributes["owners"]) == {Reference(value=one) for one in there["owners"]}  # type: ignore[arg-type]
+    managers = {one: entry.attributes["manager"] for one, entry in people.items() if "manager" in entry.attributes}
+    assert managers
+    for one, manager in managers.items():
+        there = lab.control.read(one)
+        assert there is not None and [manager] == [Reference(value=boss) for boss in there["manager"]]
+
+
+def test_a_large_group_is_read_to_its_end(directory: Directory, lab: Lab) -> None:
+    (group,) = lab.control.seed(users=2500, groups=1, members=2400)["groups"]
+    assert len(directory.read("groups", "members")[group].attributes["members"]) == 2400  # type: ignore[arg-type]
+
+
+def test_guests_are_a_kind_of_their_own(directory: Directory, lab: Lab) -> None:
+    member = lab.control.create("user", {"userPrincipalName": "m@contoso.com", "displayName": "M", "userType": "Member"})
+    guest = lab.control.create("user", {"userPrincipalName": "g@contoso.com", "displayName": "G", "userType": "Guest"})
+    old = lab.control.create("user", {"userPrincipalName": "o@contoso.com", "displayName": "O"})
+    assert {one: entry.kind for one, entry in directory.read().items()} == {member: Kind.USER, guest: Kind.GUEST, old: Kind.USER}
+
+
+def test_contacts_are_read(directory: Directory, lab: Lab) -> None:
+    (contact,) = lab.control.seed(contacts=1)["contacts"]
+    assert directory.read("contacts", "displayName", "mail")[contact].kind is Kind.CONTACT
+
+
+def test_what_changes_while_it_is_read_is_told_afterwards(directory: Directory, lab: Lab) -> None:
+    made = lab.control.seed(users=30)["users"]
+    seen: dict[str, object] = {}
+    cursor = None
+    for page in directory.connector.read(directory.request(page_size=10)):
+        seen |= {item.anchor: item.attributes["displayName"] for item in page.items}  # type: ignore[union-attr, misc]
+        if len(seen) == 10:
+            lab.control.change(next(iter(seen)), {"displayName": "Changed behind the reader"})
+            lab.control.delete(made[-1] if made[-1] not in seen else made[0])
+        cursor = page.cursor
+    assert cursor
+    told, _ = directory.follow(cursor)
+    assert len(told) == 2
+
+
+@pytest.mark.parametrize("action", ["truncate", "html", "reset"])
+def test_a_page_that_never_comes_leaves_the_read_incomplete(directory: Directory, lab: Lab, action: str) -> None:
+    lab.control.seed(users=30)
+    lab.control.fault(action, method="GET", path="/users$", skip=1, times=None)
+    pages = []
+    with pytest.raises((Unavailable, ImportIncomplete)):
+        for page in directory.connector.read(directory.request(page_size=10)):
+            pages.append(page)
+    assert not any(page.complete for page in pages)
+
+
+@pytest.mark.parametrize("action", ["truncate", "html", "reset", "status"])
+def test_a_page_that_fails_once_is_asked_for_again(directory: Directory, lab: Lab, action: str) -> None:
+    made = lab.control.seed(users=30)["users"]
+    lab.control.fault(action, method="GET", path="/users$", skip=1, times=1)
+    assert set(directory.read(page_size=10)) == set(made)
+
+
+@pytest.mark.parametrize("after", ["3", "2.128", "", "date:5", None])
+def test_a_storm_of_refusals_loses_nobody(directory: Directory, lab: Lab, after: str | None) -> None:
+    made = lab.control.seed(users=60)["users"]
+    lab.control.fault("status", status=429, retry_after=after, probability=0.5, times=None)
+    assert set(directory.read(page_size=10)) == set(made)
+
+
+def test_a_list_that_leads_to_another_host_is_not_followed(directory: Directory, lab: Lab) -> None:
+    lab.control.seed(users=30)
+    lab.control.fault("foreign-link", path="/users$", times=None)
+    with pytest.raises(Unavailable, match="another host"):
+        list(directory.connector.read(directory.request(page_size=10)))
+
+
+def test_a_permission_that_is_taken_away_ends_the_read_in_words(directory: Directory, lab: Lab) -> None:
+    lab.control.seed(users=30)
+    lab.control.fault("denied", path="/users$", skip=1, times=None)
+    with pytest.raises(RightMissing, match="consent"):
+        list(directory.connector.read(directory.request(page_size=10)))
+
+
+def test_a_token_that_is_revoked_under_way_is_renewed(directory: Directory, lab: Lab) -> None:
+    made = lab.control.seed(users=30)["users"]
+    lab.control.fault("claims", path="/users$", skip=1, times=1)
+    assert set(directory.read(page_size=10)) == set(made)
+
+
+def test_properties_of_tomorrow_do_no_harm(directory: Directory, lab: Lab) -> None:
+    made = lab.control.seed(users=5)["users"]
+    lab.control.fault("unknown-properties", path="/users", times=None)
+    assert set(directory.read()) == set(made)
+
+
+def test_a_directory_extension_is_read_and_written_by_name(connect: Connect, lab: Lab) -> None:
+    name = lab.control.extension("badge")
+    directory = Directory(connect(extensions={name: "string"}), lab)
+    anchor = directory.make("ann", **{name: "4711"})
+    assert directory.read("users", name)[anchor].attributes[name] == "4711"
+
+
+def test_a_group_whose_members_cannot_be_read_is_neither_empty_nor_gone(directory: Directory, lab: Lab) -> None:
+    made = lab.control.seed(users=5, groups=2, members=3)["groups"]
+    lab.control.fault("status", status=404, method="GET", path=f"/groups/{made[0]}/members", times=None)
+    pages = directory.pages("groups", "displayName", "members")
+    items = {item.anchor: item for page in pages for item in page.items}
+    assert pages[-1].complete
+    assert isinstance(items[made[0]], Reject) and "next import" in items[made[0]].reason  # type: ignore[union-attr]
+    assert isinstance(items[made[1]], Entry)
