@@ -1,8 +1,9 @@
-"""How many connections a directory is asked for at once: the document's `rate: {connections: N}`. Each that is open holds one of N leases
-in the database, whichever process or run of the engagement it is of; whoever gets none waits, and says so."""
+"""How many connections to a directory are open at once: the document's `rate: {connections: N}`. Each that may be open holds one of N
+leases in the database, whichever process or run of the engagement it is of; whoever gets too few waits, and says so."""
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ from metasync.store import leases
 from metasync.words import counted
 
 if TYPE_CHECKING:
+    from metasync.engagement.model import Directory
     from metasync.workspace import Workspace
 
 LOOK = 0.5
@@ -57,10 +59,17 @@ class ConnectionLease(Lease):
             self._workspace.stop.set()
 
 
+def limit_of(directory: Directory) -> int | None:
+    """How many connections the document allows at once."""
+    limit = directory.rate.get("connections")
+    return None if limit is None else int(limit)
+
+
 @contextmanager
-def allowed(workspace: Workspace, directory: str) -> Iterator[None]:
-    """While a connection to a directory is open. Waits for one of those that the document allows; raises `Stopped`, or `Unavailable`."""
-    limit = workspace.engagement.directories[directory].rate.get("connections")
+def allowed(workspace: Workspace, directory: str, number: int) -> Iterator[None]:
+    """While so many connections to a directory may be open: all of them, or, where the document allows fewer, those. Waits until they are
+    free; raises `Stopped`, or `Unavailable`."""
+    limit = limit_of(workspace.engagement.directories[directory])
     if limit is None:
         yield
         return
@@ -68,13 +77,18 @@ def allowed(workspace: Workspace, directory: str) -> Iterator[None]:
         until = time.monotonic() + PATIENCE
         while True:
             try:
-                stack.enter_context(ConnectionLease(workspace, directory, int(limit)))
+                # All or none: of two who each hold a part, each would wait for the other's.
+                with ExitStack() as some:
+                    for _ in range(min(number, limit)):
+                        some.enter_context(ConnectionLease(workspace, directory, limit))
+                    stack.push(some.pop_all())
                 break
             except NoneIsFree as error:
-                text = f"the document allows {counted(int(limit), 'connection')} to {directory} at once, open by {error}"
+                text = f"the document allows {counted(limit, 'connection')} to {directory} at once, open by {error}"
                 if time.monotonic() > until:
                     raise Unavailable(f"{text}; allow more by its `rate`, or let fewer work at once") from error
                 workspace.report(0, None, f"{directory} waits: {text}")
-            if workspace.stop.wait(LOOK):
+            # Not all of them at the same moment.
+            if workspace.stop.wait(LOOK * (0.5 + secrets.randbelow(100) / 100)):
                 raise Stopped
         yield

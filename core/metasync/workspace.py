@@ -73,10 +73,10 @@ class Workspace:
 
     @contextmanager
     def connector(self, name: str) -> Iterator[Connector]:
-        """A connector of its own for this thread, closed at the end. Waits where the document allows no further connection now."""
-        with connections.allowed(self, name):
-            with blamed(self.engagement.directories[name].connector):
-                connector = self.connector_class(name)(self.engagement.directories[name].options, self.context(name))
+        """A connector of its own for this thread, closed at the end. Waits where the document allows no further connections now."""
+        with blamed(self.engagement.directories[name].connector):
+            connector = self.connector_class(name)(self.engagement.directories[name].options, self.context(name))
+        with connections.allowed(self, name, connector.connections):
             try:
                 yield connector
             finally:
@@ -109,7 +109,12 @@ class EngineContext:
         self._workspace = workspace
         self._policy = of.new_passwords
         self.directory = of.name
-        self.settings = DirectorySettings(mark=of.mark, must_change=of.new_passwords.must_change, allow_privileged=of.allow_privileged)
+        self.settings = DirectorySettings(
+            mark=of.mark,
+            must_change=of.new_passwords.must_change,
+            allow_privileged=of.allow_privileged,
+            connections=connections.limit_of(of),
+        )
         self.logger = logging.getLogger(f"metasync.directory.{of.name}")
         self.stop: StopToken = workspace.stop
         self.deadline: datetime | None = None

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("ad")]
 POSITIONS = sized(10, 200)
 """Of an import, and as many of an export."""
 PEOPLE, SEED = sized(15, 40), 4711
-LINE = '\n      page size: 5\n      servers: ["127.0.0.1"]\n      port: {port}'
+LINE = '\n      page size: 5\n      connections: 3\n      servers: ["127.0.0.1"]\n      port: {port}'
 
 
 class CutSite(SambaSite):

@@ -27,6 +27,8 @@ class DirectorySettings:
     """New accounts must change their password at the first sign-in."""
     allow_privileged: frozenset[str] = frozenset()
     """Privileged objects, by anchor or path, that may be written all the same."""
+    connections: int | None = None
+    """How many connections to the directory may be open at once, over all who work; None: the document does not say."""
 
 
 class StopToken(Protocol):
@@ -79,6 +81,9 @@ class Connector(ABC):
     """Operations that do no harm when done twice."""
     lag: ClassVar[timedelta] = timedelta(0)
     """How long after a write a read may still show the old state."""
+    connections: int = 1
+    """How many connections to the directory an instance opens at most: so many count against the document's `rate`. Where options decide,
+    set it in `__init__`, to no more than `context.settings.connections`."""
 
     def __init__(self, options: Mapping[str, Any], context: Context) -> None:
         """`options` has passed the schema. Do not connect yet."""

@@ -21,7 +21,7 @@ from metasync.contract import (
     Unavailable,
 )
 from metasync_ad import cursor as cursors
-from metasync_ad import domains, errors, rights, schema
+from metasync_ad import domains, errors, lines, rights, schema
 from metasync_ad.attributes import Codec
 from metasync_ad.domains import Domain
 from metasync_ad.errors import Refused
@@ -50,6 +50,7 @@ class ActiveDirectory(Connector):
         super().__init__(options, context)
         self.settings = Settings.of(options)
         self.domains = domains.split(self.settings, context)
+        self.connections = sum(one.lines.number for one in self.domains)
         self.session: Session = self.domains[0].session
         """Of the document's own domain."""
         self._codec: Codec | None = None
@@ -90,7 +91,7 @@ class ActiveDirectory(Connector):
             cursor, why = cursors.begin(session, settings, bool(follower.mirrored))
         if why:
             self.context.logger.warning("%s: the next import reads everything again: %s", self.context.directory, why)
-        yield from Reader(session, self.codec, settings, self.context, request).read(cursor, follower.follow)
+        yield from Reader(domain.lines, self.codec, settings, self.context, request).read(cursor, follower.follow)
 
     def follow(self, request: ReadRequest, cursor: str) -> Iterator[Page]:
         """What changed since then, as the controller of the cursor tells. See `Follower`."""
@@ -113,8 +114,11 @@ class ActiveDirectory(Connector):
     def write(self, changes: Sequence[Change]) -> Iterator[Result]:
         """See `Writer`."""
         with _Explained(self, "reading what is there"):
+            codec = self.codec  # read before several lines ask for it
             for domain, own in self._routed(changes):
-                yield from Writer(domain.session, self.codec, domain.settings, self.context).write(own)
+                yield from lines.write(
+                    domain.lines, own, lambda session, share: Writer(session, codec, session.settings, self.context).write(share)
+                )
 
     def find(self, changes: Sequence[Change]) -> Iterator[Found]:
         """See `Finder`."""
@@ -136,7 +140,7 @@ class ActiveDirectory(Connector):
     def close(self) -> None:
         """Give back the connections."""
         for one in self.domains:
-            one.session.close()
+            one.lines.close()
 
 
 class _Explained:

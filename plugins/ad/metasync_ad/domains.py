@@ -14,6 +14,7 @@ from typing import TypeVar
 from metasync.contract import Change, Check, Context, CursorExpired, Entry, Gone, Item, Operation, Page, ReadRequest
 from metasync_ad import dn as names
 from metasync_ad import lookup
+from metasync_ad.lines import Lines
 from metasync_ad.session import Session
 from metasync_ad.settings import Settings
 
@@ -25,7 +26,12 @@ class Domain:
     """One naming context."""
 
     settings: Settings
-    session: Session
+    lines: Lines
+
+    @property
+    def session(self) -> Session:
+        """Its first connection."""
+        return self.lines.first
 
     @property
     def base(self) -> str:
@@ -44,7 +50,9 @@ def split(settings: Settings, context: Context) -> tuple[Domain, ...]:
         else:
             own = replace(settings, base=base, further={})
         found.append(own)
-    return tuple(Domain(one, Session(one, context)) for one in found)
+    allowed = context.settings.connections
+    each = settings.connections if allowed is None else max(1, min(settings.connections, allowed // len(found)))
+    return tuple(Domain(one, Lines(one, context, each)) for one in found)
 
 
 def home(domains: Sequence[Domain], place: str) -> Domain | None:

@@ -175,6 +175,13 @@ class ADOptions(Options):
         group="Connection",
         advanced=True,
     )
+    connections = option(
+        fields.Integer(load_default=1, validate=validate.Range(1, 16)),
+        title="Connections",
+        help="How many connections to one domain controller an import with several `under`, or an export, may use at a time.",
+        group="Connection",
+        advanced=True,
+    )
     under = option(
         fields.List(fields.String(validate=_is_dn), load_default=list),
         title="Only below",

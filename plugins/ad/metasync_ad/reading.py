@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from threading import Lock
 
 from metasync.contract import Context, Entry, ImportIncomplete, Kind, Page, ReadRequest, Reject, SignInRefused, Unavailable
 from metasync_ad import primary
 from metasync_ad.attributes import IDENTITY, Codec, kind_of
 from metasync_ad.cursor import Cursor
+from metasync_ad.lines import Lines, together
 from metasync_ad.ranges import complete_ranges
 from metasync_ad.scope import bases, kind_filter, must_exist
 from metasync_ad.session import RawEntry, Session
@@ -21,11 +24,41 @@ ATTEMPTS = 3
 Follow = Callable[[Cursor], Iterable[Page]]
 
 
+Part = tuple[str, list[RawEntry] | None]
+"""A place, and a page of it; None: it was read to its end."""
+
+
+class Places:
+    """The places of one read: which is next, and which were read to their end."""
+
+    def __init__(self, every: Sequence[str], done: int) -> None:
+        self.every = every
+        self.ended = set(every[:done])
+        self._next = iter(every[done:])
+        self._lock = Lock()
+
+    @property
+    def left(self) -> int:
+        """How many are not read to their end."""
+        return len(self.every) - len(self.ended)
+
+    @property
+    def done(self) -> int:
+        """How many were, of those that come first: a read that is interrupted goes on behind them."""
+        return next((number for number, place in enumerate(self.every) if place not in self.ended), len(self.every))
+
+    def take(self) -> str | None:
+        """The next one."""
+        with self._lock:
+            return next(self._next, None)
+
+
 class Reader:
     """One read."""
 
-    def __init__(self, session: Session, codec: Codec, settings: Settings, context: Context, request: ReadRequest) -> None:
-        self.session, self.codec, self.settings, self.context, self.request = session, codec, settings, context, request
+    def __init__(self, lines: Lines, codec: Codec, settings: Settings, context: Context, request: ReadRequest) -> None:
+        self.lines, self.session = lines, lines.first
+        self.codec, self.settings, self.context, self.request = codec, settings, context, request
         self.wanted = {kind: frozenset(request.attributes.get(kind, ())) for kind in request.kinds}
         flat: frozenset[str] = frozenset().union(*self.wanted.values())
         self.wire = list(dict.fromkeys([*IDENTITY, *codec.wire(sorted(flat))]))
@@ -45,15 +78,16 @@ class Reader:
         done, cursor = self._resumed(cursor)
         numbered = cursor is not None and cursor.way == "usn"
         self.wire += ["uSNChanged"] if numbered and "uSNChanged" not in self.wire else []
-        for number, place in enumerate(self.places if self.query else ()):
-            if number < done:
+        places = Places(self.places if self.query else (), done)
+        for place, entries in self._entries(places):
+            if entries is None:
+                places.ended.add(place)
                 continue
-            must_exist(self.session, place)
-            for items in self._place(place):
-                self.context.progress(len(self.seen), None, place)
-                yield Page(items=tuple(items), resume=self._resume(number, cursor))
-                if self.context.stop.is_set():
-                    return  # without having said `complete`, so that nothing counts as gone
+            items = tuple(self._items(entries))
+            self.context.progress(len(self.seen), None, place)
+            yield Page(items=items, resume=self._resume(places.done, cursor))
+            if self.context.stop.is_set():
+                return  # without having said `complete`, so that nothing counts as gone
         if cursor is not None and len(self.places) > 1 and not done:
             yield from self._moved_meanwhile(follow(cursor))
         if numbered and self.unnumbered:
@@ -72,20 +106,35 @@ class Reader:
             if came:
                 yield Page(items=came)
 
-    # -- a line that breaks ------------------------------------------------------------------------------------------------------------
+    # -- lines that break --------------------------------------------------------------------------------------------------------------
 
-    def _place(self, place: str) -> Iterator[list[Entry | Reject]]:
-        """A broken line is made anew, and the place read again without what was seen: but from the same controller alone.
+    def _entries(self, places: Places) -> Iterator[Part]:
+        """The places, one after another; with several connections so many at a time."""
+        number = min(self.lines.number, places.left)
+        if number < 2:
+            return self._line(self.session, places)
+        return together([partial(self._line, session, places) for session in self.lines.open(number)], to_the_end=False)
+
+    def _line(self, session: Session, places: Places) -> Iterator[Part]:
+        """One place after the other, as long as there are any."""
+        while (place := places.take()) is not None:
+            for entries in self._place(session, place):
+                yield place, entries
+            yield place, None
+
+    def _place(self, session: Session, place: str) -> Iterator[list[RawEntry]]:
+        """A broken line is made anew, and the place read again: but from the same controller alone.
 
         Another one may be behind or ahead. What of it was read here and there would be neither's state, and no later delta would tell.
         """
-        server, invocation = self.session.server, self.session.invocation
+        server, invocation = session.server, session.invocation
         attempts = ATTEMPTS
         while True:
             try:
-                for entries in self._pages(place):
+                must_exist(session, place)
+                for entries in self._pages(session, place):
                     attempts = ATTEMPTS
-                    yield list(self._items(entries))
+                    yield entries
                 return
             except SignInRefused:
                 raise
@@ -94,23 +143,23 @@ class Reader:
                 if not attempts:
                     raise
                 self.context.logger.warning("%s: %s; connecting again", self.context.directory, broken)
-                if self.session.invocation != invocation:
+                if session.invocation != invocation:
                     raise ImportIncomplete(
-                        f"{server} went away after {len(self.seen):,} objects, and {self.session.server} cannot go on where it stopped, "
+                        f"{server} went away after {len(self.seen):,} objects, and {session.server} cannot go on where it stopped, "
                         "for it may know more or less; what was read is kept, and nothing was deleted. Run the import again"
                     ) from None
 
-    def _pages(self, place: str) -> Iterator[list[RawEntry]]:
+    def _pages(self, session: Session, place: str) -> Iterator[list[RawEntry]]:
         """All that needs the line."""
         size = min(self.request.page_size, self.settings.page_size)
-        for entries in self.session.pages(place, self.query, self.wire, size):
-            whole = [complete_ranges(self.session, entry) for entry in entries]
-            yield primary.joined(self.session, self.settings.base, whole, size) if self.primary else whole
+        for entries in session.pages(place, self.query, self.wire, size):
+            whole = [complete_ranges(session, entry) for entry in entries]
+            yield primary.joined(session, self.settings.base, whole, size) if self.primary else whole
 
     # -- a read that was interrupted ---------------------------------------------------------------------------------------------------
 
     def _resume(self, number: int, cursor: Cursor | None) -> str | None:
-        """Goes on with the place of this number: places are read one after the other, and the server's own marks die with the line."""
+        """Goes on with the place of this number, all before it having been read: the server's own marks die with the line."""
         return json.dumps([number, self.places, cursor.text()]) if number and cursor else None
 
     def _resumed(self, cursor: Cursor | None) -> tuple[int, Cursor | None]:

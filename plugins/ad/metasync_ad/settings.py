@@ -34,6 +34,7 @@ class Settings:
     under: tuple[str, ...]
     filter: Text
     page_size: int
+    connections: int = 1
     container_kinds: tuple[str, ...]
     changes: str = "auto"
     further: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -63,6 +64,7 @@ class Settings:
             under=tuple(options.get("under") or ()),
             filter=options.get("filter"),
             page_size=options["page_size"],
+            connections=options["connections"],
             container_kinds=tuple(options["container_kinds"]),
             changes=options["changes"],
             further={base: tuple(servers) for base, servers in (options.get("further_domains") or {}).items()},

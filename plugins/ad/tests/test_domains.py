@@ -15,8 +15,9 @@ from metasync.testing.context import TestContext
 from metasync.testing.suite.bench import image, overlay
 from metasync_ad import domains
 from metasync_ad.connector import ActiveDirectory
+from metasync_ad.lines import Lines
 from metasync_ad.options import ADOptions
-from metasync_ad.session import REPLACE, Session
+from metasync_ad.session import REPLACE
 from metasync_ad.settings import Settings
 
 KINDS = frozenset({Kind.USER, Kind.GROUP, Kind.CONTAINER})
@@ -135,7 +136,7 @@ def test_two_domains_by_their_own_controllers(connect: Any, two_sambas: Any, tmp
         bind=f"{name}@twins.test", password=password, **{"further domains": {other.base: [other.address]}, "ca file": str(both)}
     )
     parts = [replace(one.settings, certificate_name=samba.host) for one, samba in zip(connector.domains, two_sambas, strict=True)]
-    connector.domains = tuple(domains.Domain(one, Session(one, connector.context)) for one in parts)  # the lab is reached by addresses
+    connector.domains = tuple(domains.Domain(one, Lines(one, connector.context, 1)) for one in parts)  # the lab is reached by addresses
     connector.session = connector.domains[0].session
     try:
         asked = request(*units)

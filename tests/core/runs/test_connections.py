@@ -16,7 +16,7 @@ from metasync.contract import Kind, Stopped, Unavailable
 from metasync.runs import run as running
 from metasync.store import leases
 from metasync.testing.engine import Engine
-from metasync.testing.memory import MemoryDirectory
+from metasync.testing.memory import MemoryConnector, MemoryDirectory
 from metasync.testing.staff import BASE, DOCUMENT, STAFF, person
 from metasync.workspace import Workspace
 
@@ -68,6 +68,46 @@ def test_never_more_are_open_at_once_and_everybody_gets_one(engine: Engine) -> N
     for one in threads:
         one.join()
     assert (most, served) == (LIMIT, 3 * LIMIT)
+
+
+def test_a_connector_that_opens_several_gets_all_of_them_or_none(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MemoryConnector, "connections", 2)
+    elsewhere(engine, 1)
+    workspace, said = heard(engine.workspace)
+    opened = threading.Event()
+
+    def opens() -> None:
+        with workspace.connector("ad"):
+            opened.set()
+
+    thread = threading.Thread(target=opens)
+    thread.start()
+    assert not opened.wait(0.3), "one of two is free"
+    assert any("allows 2 connections to ad at once" in one for one in said)
+    monkeypatch.setattr(MemoryConnector, "connections", 1)
+    with engine.workspace.connector("ad"):
+        pass  # whoever needs one alone gets it meanwhile
+    engine.later(minutes=2)
+    assert opened.wait(30)
+    thread.join()
+
+
+def test_two_who_want_all_of_them_both_get_them(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MemoryConnector, "connections", 5)
+    assert engine.workspace.context("ad").settings.connections == LIMIT
+    served: list[int] = []
+
+    def opens() -> None:
+        for number in range(5):
+            with engine.workspace.connector("ad"):
+                served.append(number)
+
+    threads = [threading.Thread(target=opens) for _ in range(3)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(120)
+    assert len(served) == 15
 
 
 def test_whoever_gets_none_says_so_and_waits_until_one_is_given_back_or_runs_out(engine: Engine) -> None:
