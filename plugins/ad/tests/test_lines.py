@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from lab.proxy import Proxy, Way
 
-from metasync.contract import Change, Entry, Kind, Operation, Outcome, Page, ReadRequest, Reference, Result, Unavailable
+from metasync.contract import Change, DirectorySettings, Entry, Kind, Operation, Outcome, Page, ReadRequest, Reference, Result, Unavailable
+from metasync.testing.context import TestContext
 from metasync_ad import lines
+from metasync_ad.connector import ActiveDirectory
 from metasync_ad.lines import divided, together
+from metasync_ad.options import ADOptions
 from metasync_ad.reading import Places
 
 EVERYBODY = frozenset({Kind.USER, Kind.GROUP, Kind.CONTACT, Kind.CONTAINER})
@@ -298,3 +301,17 @@ def test_another_controller_is_not_asked_beside_the_first(connect: Any) -> None:
     with pytest.raises(Unavailable, match="takes no further connection"):
         own.open(2)
     own.first.server = first
+
+
+@pytest.mark.parametrize(("allowed", "counted"), [(None, 4), (8, 4), (3, 3), (1, 1)])
+def test_the_rate_of_the_document_bounds_them(allowed: int | None, counted: int) -> None:
+    context = TestContext("contoso", settings=DirectorySettings(connections=allowed))
+    options = {"servers": ["dc1"], "base": "DC=contoso,DC=test", "bind": "svc", "password": {"secret": "p"}, "connections": 4}
+    assert ActiveDirectory(ADOptions().load(options), context).connections == counted
+
+
+def test_domains_share_what_the_rate_allows() -> None:
+    context = TestContext("contoso", settings=DirectorySettings(connections=5))
+    further = {"further domains": {"DC=eu,DC=contoso,DC=test": []}, "connections": 4}
+    options = {"servers": ["dc1"], "base": "DC=contoso,DC=test", "bind": "svc", "password": {"secret": "p"}, **further}
+    assert ActiveDirectory(ADOptions().load(options), context).connections == 4, "two each"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -50,7 +51,9 @@ class EntraID(Connector):
 
     def __init__(self, options: Mapping[str, Any], context: Context) -> None:
         super().__init__(options, context)
-        self.settings = Settings.of(options)
+        settings = Settings.of(options)
+        self.connections = min(settings.threads, context.settings.connections or settings.threads)
+        self.settings = replace(settings, threads=self.connections)
         self.session = Session(self.settings, context)
         self.codec = Codec(self.settings.extensions)
         self.domains = Domains(self.session)

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
+from metasync.contract import DirectorySettings
+from metasync.testing.context import TestContext
 from metasync_entra.clouds import CLOUDS, cloud
+from metasync_entra.connector import EntraID
 from metasync_entra.options import EntraOptions
 from metasync_entra.settings import Settings
 
@@ -81,3 +84,10 @@ def test_the_clouds_have_hosts_of_their_own() -> None:
 )
 def test_only_links_of_our_own_host_are_ours(url: str, ours: bool) -> None:
     assert cloud("global").owns(url) is ours
+
+
+@pytest.mark.parametrize(("allowed", "counted"), [(None, 10), (16, 10), (3, 3)])
+def test_the_rate_of_the_document_bounds_the_requests_at_once(allowed: int | None, counted: int) -> None:
+    context = TestContext("contoso", settings=DirectorySettings(connections=allowed))
+    made = EntraID(EntraOptions().load(GOOD), context)
+    assert (made.connections, made.session.settings.threads) == (counted, counted)
