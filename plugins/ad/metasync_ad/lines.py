@@ -19,7 +19,7 @@ from metasync_ad.settings import Settings
 
 Item = TypeVar("Item")
 AHEAD = 2
-"""How many items each line may be ahead of who takes them: of a read these are pages."""
+"""How many pages each line of a read may be ahead of who takes them."""
 ALONE = frozenset(
     {
         Operation.CREATE,
@@ -73,13 +73,14 @@ class Lines:
 def write(lines: Lines, changes: Sequence[Change], each: Callable[[Session, Sequence[Change]], Iterator[Result]]) -> Iterator[Result]:
     """The results of all, as they come. What concerns one object goes over one line, in its order; what changes the names of others with
     its own, or needs a container that another change makes, goes alone. A line that breaks ends its own share; the others end theirs
-    before `Unavailable` is raised, so that what they wrote is known."""
+    before `Unavailable` is raised, so that what they wrote is known. As over one line, nothing more is written until the next result is
+    asked for: whoever takes them looks first whether it still may be."""
     shares = divided(changes, lines.number) if all(map(_stands_alone, changes)) else []
     if len(shares) < 2:
         yield from each(lines.first, changes)
         return
     works = [partial(each, session, share) for session, share in zip(lines.open(len(shares)), shares, strict=True)]
-    yield from together(works, to_the_end=True)
+    yield from together(works, writes=True)
 
 
 def _stands_alone(change: Change) -> bool:
@@ -97,30 +98,33 @@ def divided(changes: Sequence[Change], number: int) -> list[list[Change]]:
     return shares
 
 
-def together(works: Sequence[Callable[[], Iterable[Item]]], *, to_the_end: bool) -> Iterator[Item]:
-    """The items of all, as they come. An error is raised at once, or `to_the_end` of all others. Whoever takes no more ends them, each
-    behind the request that is under way."""
-    made: Queue[Item | _End] = Queue(maxsize=AHEAD * len(works))
+def together(works: Sequence[Callable[[], Iterable[Item]]], *, writes: bool) -> Iterator[Item]:
+    """The items of all, as they come. A read may be `AHEAD`, and its error is raised at once. What `writes` goes on only when another
+    item is asked for, and its error is raised once all others have ended. Whoever takes no more ends them, each behind the request that
+    is under way."""
+    made: Queue[tuple[_Thread, Any]] = Queue(maxsize=AHEAD * len(works))
     over = threading.Event()
-    threads = [_Thread(work, made, over) for work in works]
+    threads = [_Thread(work, made, over, in_step=writes) for work in works]
     for thread in threads:
         thread.start()
-    errors: list[Exception] = []
+    errors: list[BaseException] = []
     left = len(threads)
     try:
         while left:
-            item = made.get()
+            thread, item = made.get()
             if not isinstance(item, _End):
                 yield item
+                thread.asked.release()
                 continue
             left -= 1
             if item.error is not None:
                 errors.append(item.error)
-                if not to_the_end:
+                if not writes:
                     break
     finally:
         over.set()
         for thread in threads:
+            thread.asked.release()
             thread.join()
     if errors:
         raise errors[0]
@@ -129,37 +133,46 @@ def together(works: Sequence[Callable[[], Iterable[Item]]], *, to_the_end: bool)
 class _End:
     """One of them came to its end."""
 
-    def __init__(self, error: Exception | None) -> None:
+    def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
 class _Thread(threading.Thread):
     """Works over one line, and hands on what it makes."""
 
-    def __init__(self, work: Callable[[], Iterable[Any]], made: Queue[Any], over: threading.Event) -> None:
+    def __init__(
+        self, work: Callable[[], Iterable[Any]], made: Queue[tuple[_Thread, Any]], over: threading.Event, *, in_step: bool
+    ) -> None:
         super().__init__(name="metasync-ad line", daemon=True)
         # What is logged there names the run, too.
         self._about = contextvars.copy_context()
-        self._work, self._made, self._over = work, made, over
+        self._work, self._made, self._over, self._in_step = work, made, over, in_step
+        self.asked = threading.Semaphore(0)
+        """Released whenever more is asked for than what this line made."""
 
     def run(self) -> None:
         self._about.run(self._loop)
 
     def _loop(self) -> None:
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
             for item in self._work():
-                if not self._hand_on(item):
+                if not self._hand_on(item) or not self._goes_on():
                     return
-        except Exception as raised:  # raised again where the items are taken
+        except BaseException as raised:  # raised again where the items are taken; without an end they would be waited for for ever
             error = raised
         self._hand_on(_End(error))
+
+    def _goes_on(self) -> bool:
+        if self._in_step:
+            self.asked.acquire()
+        return not self._over.is_set()
 
     def _hand_on(self, item: object) -> bool:
         """False: nobody takes it any more."""
         while not self._over.is_set():
             try:
-                self._made.put(item, timeout=LOOK)
+                self._made.put((self, item), timeout=LOOK)
             except Full:
                 continue
             return True

@@ -113,7 +113,7 @@ class Reader:
         number = min(self.lines.number, places.left)
         if number < 2:
             return self._line(self.session, places)
-        return together([partial(self._line, session, places) for session in self.lines.open(number)], to_the_end=False)
+        return together([partial(self._line, session, places) for session in self.lines.open(number)], writes=False)
 
     def _line(self, session: Session, places: Places) -> Iterator[Part]:
         """One place after the other, as long as there are any."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -75,7 +76,7 @@ def test_all_work_at_the_same_time() -> None:
         meet.wait()
         yield 1
 
-    assert list(together([work] * 3, to_the_end=True)) == [1, 1, 1]
+    assert list(together([work] * 3, writes=True)) == [1, 1, 1]
 
 
 def failing(begin: threading.Event) -> Callable[[], Iterator[int]]:
@@ -96,7 +97,7 @@ def test_a_broken_line_is_told_of_once_the_others_have_ended_theirs() -> None:
 
     got: list[int] = []
     with pytest.raises(Unavailable, match="this line broke"):
-        for item in together([failing(broke), other], to_the_end=True):
+        for item in together([failing(broke), other], writes=True):
             got.append(item)
     assert sorted(got) == list(range(50))
 
@@ -113,7 +114,7 @@ def test_or_at_once_and_the_others_end() -> None:
             ended.set()
 
     with pytest.raises(Unavailable, match="this line broke"):
-        for _ in together([failing(broke), other], to_the_end=False):
+        for _ in together([failing(broke), other], writes=False):
             pass
     assert ended.wait(60)
 
@@ -131,10 +132,47 @@ def test_whoever_takes_no_more_ends_all() -> None:
 
         return endless
 
-    items = together([work(one) for one in ended], to_the_end=True)
+    items = together([work(one) for one in ended], writes=True)
     assert next(items) == 1
     items.close()  # type: ignore[attr-defined]
     assert all(one.wait(60) for one in ended)
+
+
+def test_nothing_more_is_written_before_the_next_result_is_asked_for() -> None:
+    written: list[int] = []
+    meet = threading.Barrier(2, timeout=60)
+
+    def work() -> Iterator[int]:
+        meet.wait()
+        for number in range(5):
+            written.append(number)
+            yield number
+
+    items = together([work] * 2, writes=True)
+    assert next(items) == 0
+    time.sleep(0.5)
+    assert written == [0, 0], "each line waits with its second until more is asked for"
+    assert sorted(items) == [0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_a_line_whose_work_wants_to_end_the_program_is_not_waited_for() -> None:
+    def work() -> Iterator[int]:
+        yield 0
+        raise SystemExit(1)
+
+    taken: list[int] = []
+    ended: list[BaseException] = []
+
+    def take() -> None:
+        try:
+            taken.extend(together([work] * 2, writes=True))
+        except SystemExit as error:
+            ended.append(error)
+
+    taker = threading.Thread(target=take, daemon=True)
+    taker.start()
+    taker.join(30)
+    assert ended and not taker.is_alive()
 
 
 # -- places ----------------------------------------------------------------------------------------------------------------------------
