@@ -131,8 +131,9 @@ def wake(connection: Connection, run_id: int, *, anyhow: bool = False) -> None:
     """Have a run that waits told again, once all that it waits for has ended; `anyhow`: also before. Those who end steps of one run do so
     one after another: they write in one lane."""
     mine = and_(batch.c.run_id == run_id, batch.c.kind == RUN, batch.c.state == "waiting")
-    waits = connection.execute(select(batch.c.what).where(mine)).scalar()
-    if anyhow or waits is None or _one_ended(connection, waits["waits"]):
+    what = connection.execute(select(batch.c.what).where(mine)).scalar() or {}
+    # A run that an older release laid aside does not say what it waits for.
+    if anyhow or "waits" not in what or _one_ended(connection, what["waits"]):
         connection.execute(update(batch).where(mine).values(state="ready", due_at=None, nudged=None))
 
 

@@ -616,3 +616,15 @@ def test_an_error_in_an_export_that_nobody_foresaw_does_not_end_the_worker(engin
     drain(workspace)
     got = outcome(workspace, found)
     assert (got.state, "ad" in got.unwritable) == ("failed", True)
+
+
+def test_a_run_that_an_older_release_laid_aside_goes_on(engine: Engine) -> None:
+    """It was not yet noted what such a run waits for."""
+    workspace = of(engine)
+    found = ordered_run(workspace)
+    working.work(workspace, found.batch, found.nonce)
+    with workspace.backend.write() as connection:
+        assert batches.get(connection, found.batch).state == "waiting"  # type: ignore[union-attr]
+        batches.change_batch(connection, found.batch, what={})
+    drain(workspace)
+    assert outcome(workspace, found).state == "done"
