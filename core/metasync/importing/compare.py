@@ -94,13 +94,12 @@ class Comparison:
         touched = Touched()
         known: dict[str, Known] = {}
         if batch.items:
-            known = objects.known(self._backend, connection, self._directory_id, [item.anchor for item in batch.items if item.anchor])
+            known = self._known(connection, (item.anchor for item in batch.items))
             batch = self._worked_out(batch.items, known)
         self._settle_problems(connection, batch)
         if not known and not (self.first and not (batch.patches or batch.gone)):
             named = [one.anchor for one in batch.entries] + [one.anchor for one in batch.patches] + batch.gone
-            named += [one.anchor for one in batch.rejects if one.anchor]
-            known = objects.known(self._backend, connection, self._directory_id, named)
+            known = self._known(connection, (*named, *(one.anchor for one in batch.rejects)))
         new, stale = self._sort(connection, batch.entries, known, touched)
         changed = list(self._compare_links(connection, stale))
         changed += self._patch(connection, batch.patches, known)
@@ -134,6 +133,11 @@ class Comparison:
             self._marks.went(connection, rows)
 
     # What became of each item
+
+    def _known(self, connection: Connection, anchors: Iterable[str | None]) -> dict[str, Known]:
+        """Who is known by these anchors. By what cannot be stored nobody is, and the database is not asked for it."""
+        named = [one for one in anchors if one and (one.isprintable() or storable(one) == one)]
+        return objects.known(self._backend, connection, self._directory_id, named)
 
     def _worked_out(self, items: Sequence[Item], known: Mapping[str, Known]) -> Batch:
         """Those items alone of which the version that is known is not this one."""

@@ -230,3 +230,11 @@ def test_two_connectors_have_different_code() -> None:
 
     assert code_of(MemoryConnector) == code_of(MemoryConnector)
     assert code_of(MemoryConnector) != code_of(Other) and code_of(Other) is not None
+
+
+@pytest.mark.parametrize("anchor", ["no\0text", "half of a sign \ud800"])
+def test_who_cannot_be_known_by_an_anchor_is_refused_alone(world: World, told: Told, anchor: str) -> None:
+    world.hr.extra.append(Entry(anchor=anchor, kind=Kind.USER, attributes={"displayName": "Cem"}))
+    world.hr.extra.append(Reject(where="row 4", anchor=f"{anchor}4", reason="it is torn"))
+    told.show(f"{anchor}5", b"one", displayName="Dora")
+    assert told.counts() == ({"unchanged": 2, "rejected": 3}, [f"{anchor}5"])
