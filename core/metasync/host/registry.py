@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution, EntryPoint, distributions
@@ -31,6 +32,8 @@ from metasync.words import failure
 
 GROUP = "metasync"
 DEVELOPMENT = "METASYNC_DEVELOPMENT"
+BEGAN = time.time()
+"""Before this process loaded any plugin: what was written to its files since may not be what runs."""
 
 _log = logging.getLogger("metasync.host")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import metasync
 from metasync.contract import Connector, model
+from metasync.host.registry import BEGAN
 from metasync.store import codec, normalise
 
 OURS = (codec, normalise, model)
@@ -18,12 +19,13 @@ OURS = (codec, normalise, model)
 @lru_cache(maxsize=64)
 def code_of(connector: type[Connector]) -> bytes | None:
     """Digest of the sources that a connector class and its images come from, with the versions of Python and Metasync; None where there
-    are none to be read. Releases differ in it, and so do two states of a plugin that is being worked on."""
+    are none to be read, or where they may not be what runs: a worker goes on with what it loaded when a plugin is upgraded beside it.
+    Releases differ in it, and so do two states of a plugin that is being worked on."""
     digest = hashlib.sha256(f"{sys.version} {metasync.__version__} {connector.__module__} {connector.__qualname__}".encode())
     try:
         theirs = {path for one in connector.__mro__ for path in _sources(one.__module__)}
         for path in sorted(theirs | {_file(one.__name__) for one in OURS}):
-            digest.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+            digest.update(f"{path.name}\0".encode() + hashlib.sha256(_read(path)).digest())
     except (OSError, ValueError):
         return None
     return digest.digest()
@@ -36,6 +38,13 @@ def _sources(module: str) -> list[Path]:
         return []
     folders = getattr(sys.modules.get(top), "__path__", None)
     return [_file(module)] if folders is None else [path for folder in folders for path in Path(folder).rglob("*.py")]
+
+
+def _read(path: Path) -> bytes:
+    """A source; not its time of modification, which installers set, tells when it came there."""
+    if path.stat().st_ctime > BEGAN:
+        raise ValueError(f"{path} is newer than this process")
+    return path.read_bytes()
 
 
 def _file(module: str) -> Path:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from metasync.contract import AttributeSchema, Entry, Gone, ImportIncomplete, Kind, Patch, Reject, Values, Versioned
 from metasync.engagement.model import Mapping_
+from metasync.importing import code
 from metasync.importing import read as reading
 from metasync.importing.code import code_of
 from metasync.testing.memory import MemoryConnector
@@ -230,6 +235,23 @@ def test_two_connectors_have_different_code() -> None:
 
     assert code_of(MemoryConnector) == code_of(MemoryConnector)
     assert code_of(MemoryConnector) != code_of(Other) and code_of(Other) is not None
+
+
+def test_code_that_was_written_since_it_could_be_loaded_may_not_be_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that runs on while a plugin is upgraded would call the old one's images by the new one's name."""
+    source = tmp_path / "worked_on_here.py"
+    source.write_text("from metasync.testing.memory import MemoryConnector\nclass Own(MemoryConnector): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(code, "BEGAN", source.stat().st_ctime)
+    own = importlib.import_module("worked_on_here").Own
+    code_of.cache_clear()
+    assert code_of(own) is not None
+    code_of.cache_clear()
+    time.sleep(0.05)
+    source.write_text(source.read_text())
+    os.utime(source, (0, 0))
+    assert code_of(own) is None
+    code_of.cache_clear()
 
 
 @pytest.mark.parametrize("anchor", ["no\0text", "half of a sign \ud800"])
