@@ -267,7 +267,8 @@ class Working:
                 unit = of_identity[identity_id]
                 if unit.operations:
                     stopped(unit, taken)
-                    unit.gives_way = None
+                    # As of anybody who is stopped: nothing of it is wanted until it is looked at again.
+                    unit.gives_way = unit.desired = unit.agreed = None
                     unit.waits.append((self.at.target_id, *taken.key))
                     stopping.append(unit)
                     left.append(unit)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import select
 
 from metasync.contract import Kind, Operation
+from metasync.store.rows import Status
+from metasync.store.tables import sync_state
 from metasync.synchronising import setting
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
@@ -195,6 +198,9 @@ def test_who_is_stopped_gives_up_nothing(make: MakeEngine, hr: MemoryDirectory, 
         " by the user Native",
     ]
     assert not [code for area, code, _ in engine.problems() if area == "export"]
+    with engine.backend.read() as connection:
+        known = connection.execute(select(sync_state.c.desired).where(sync_state.c.status == Status.PROBLEM)).scalars().all()
+    assert known == [None] * 3, "whoever is stopped late is left as whoever is stopped at once"
     ad.change(anchor(ad, "Native"), **{attribute: None})  # type: ignore[arg-type]
     for _ in range(3):
         engine.cycle(beyond=list(Operation))
