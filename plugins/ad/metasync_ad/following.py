@@ -18,7 +18,7 @@ from metasync_ad.cursor import Cursor
 from metasync_ad.ranges import complete_ranges
 from metasync_ad.reading import decoded
 from metasync_ad.scope import bases, decisive, kind_filter, must_exist
-from metasync_ad.session import RawEntry, Session
+from metasync_ad.session import RawEntry, Session, Vanished
 from metasync_ad.settings import Settings
 from metasync_ad.touched import Touched, merged
 
@@ -99,7 +99,12 @@ class Follower:
         """Moved containers first: what they bring along must be known before anything is said of it."""
         alive = [one for one in changed if not one.deleted]
         for dn in self._moved_containers([one for one in alive if one.moved]):
-            yield from self._below(dn)
+            try:
+                yield from self._below(dn)
+            except Vanished:
+                # It was deleted, or named anew once more: the next delta says so, of what was in it too. No scope may be gone.
+                for place in self.places:
+                    must_exist(self.session, place)
         yield from (Gone(anchor=one.guid, unlinked=True) for one in changed if one.deleted)
         known = {one.guid for one in changed}
         mirrors = [Touched(guid=guid, dn="") for guid in self._other_ends(changed) if guid not in known]

@@ -31,6 +31,8 @@ SHOW_DELETED: Control = ("1.2.840.113556.1.4.417", True, None)
 PAGED = "1.2.840.113556.1.4.319"
 SIZE_LIMIT = 4
 """The result where there is more than was asked for (RFC 4511, 4.1.9)."""
+NO_SUCH_OBJECT = 32
+"""The result where the base of a search is not there (RFC 4511, 4.1.9)."""
 
 BASE, LEVEL, SUBTREE = "BASE", "LEVEL", "SUBTREE"
 EVERYTHING = "(objectClass=*)"
@@ -65,6 +67,10 @@ class RawEntry:
     def every(self, name: str) -> list[str]:
         """All values as text."""
         return [value.decode("utf-8", "replace") for value in self.attributes.get(name, ())]
+
+
+class Vanished(ImportIncomplete):
+    """The container that was to be searched is not there, or is called otherwise by now; run the import again."""
 
 
 class Asked:
@@ -221,7 +227,8 @@ class Session:
                 if refused.code in errors.LATER:
                     self.close()
                     raise errors.later(self.server, errors.outcome(refused, f"reading {base}")[1]) from None
-                raise ImportIncomplete(f"reading {base} stopped: {errors.outcome(refused, 'search')[1]}; nothing was deleted") from None
+                kind = Vanished if refused.code == NO_SUCH_OBJECT else ImportIncomplete
+                raise kind(f"reading {base} stopped: {errors.outcome(refused, 'search')[1]}; nothing was deleted") from None
             control = (result.get("controls") or {}).get(PAGED)
             if control is None:
                 raise ImportIncomplete(f"{self.server} did not say whether {base} was read to its end; nothing was deleted")

@@ -168,7 +168,8 @@ def test_several_scopes_are_several_searches_and_moves_between_them_are_seen(con
     connector.session.pages = lambda base, *more: (searched.append(base), pages_of(base, *more))[1]
     places = (f"OU=One,{samba_unit}", f"OU=Two,{samba_unit}")
     pages = ended(list(connector.read(request(*places))))
-    assert [base for base in searched if base in places] == list(places) and samba_unit not in searched
+    # One that was made so short a time ago that it still counts as changed is looked into again behind them.
+    assert [base for base in searched if base in places][:2] == list(places) and samba_unit not in searched
     seen = image(pages)
     (group,) = [one.anchor for one in seen.values() if one.kind is Kind.GROUP]
     hands.rename(f"CN=g,OU=One,{samba_unit}", "CN=g", places[1])

@@ -121,6 +121,35 @@ def test_an_ou_that_is_moved_out_of_the_scope_takes_everything_along_and_brings_
     assert {user, group} <= followed.image.keys()
 
 
+@pytest.mark.parametrize("again", ["deleted", "renamed", "moved out"])
+def test_an_ou_that_is_gone_once_more_before_it_is_looked_into_is_told_of_by_the_next_delta(followed: Followed, again: str) -> None:
+    followed.ou("OU=A", "OU=In")
+    user = followed.anchor(followed.user("CN=u", "OU=A", "OU=In"))
+    followed.start()
+    followed.hands.rename(followed.dn("OU=A", "OU=In"), "OU=B")
+    renamed = followed.dn("OU=B", "OU=In")
+    pages_of = followed.connector.session.pages
+    met: list[str] = []
+
+    def pages(base: str, *more: Any) -> Iterator[list[RawEntry]]:
+        if base == renamed and not met:
+            met.append(base)
+            if again == "deleted":
+                followed.hands.delete(f"CN=u,{renamed}")
+                followed.hands.delete(renamed)
+            else:
+                followed.hands.rename(renamed, "OU=C", followed.dn("OU=Out") if again == "moved out" else None)
+        return pages_of(base, *more)
+
+    followed.connector.session.pages = pages  # type: ignore[method-assign]
+    first = list(followed.connector.follow(followed.request(), followed.cursor))
+    assert met and first[-1].complete
+    overlay(followed.image, [item for page in first for item in page.items])
+    followed.cursor = first[-1].cursor or ""
+    followed.delta()
+    assert (user in followed.image) == (again == "renamed")
+
+
 def test_whoever_is_moved_into_the_scope_or_out_of_it_comes_or_goes(followed: Followed) -> None:
     inside, outside = followed.anchor(followed.user("CN=in", "OU=In")), followed.anchor(followed.user("CN=out", "OU=Out"))
     followed.start()
