@@ -38,7 +38,13 @@ def test_a_wheel_holds_every_file_of_its_package(distribution: Path, wheels: Map
 
 def test_the_engines_wheel_holds_what_is_not_python(wheels: Mapping[Path, Path]) -> None:
     names = contents(wheels[ROOT])
-    assert {"metasync/py.typed", "metasync/demo/example.yaml", "metasync/demo/example-ad.yaml", "metasync/demo/names.txt"} <= names
+    assert {
+        "metasync/py.typed",
+        "metasync/demo/example.yaml",
+        "metasync/demo/example-ad.yaml",
+        "metasync/demo/example-entra.yaml",
+        "metasync/demo/names.txt",
+    } <= names
     assert any(name.startswith("metasync/testing/scaffold/templates/") and name.endswith(".tmpl") for name in names)
     assert any(name.startswith("metasync/store/migrations/versions/") for name in names)
     assert any(name.endswith("/LICENSE") for name in names)

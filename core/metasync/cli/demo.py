@@ -21,6 +21,7 @@ from metasync.cli.session import Exit, Session, verb
     examples=(
         "metasync demo  # an HR file of 400 people and a directory kept as CSV, in ./metasync-demo",
         "metasync demo /tmp/try --people 2000",
+        "metasync demo --entra-lab tenant/facts.json  # into the tenant of `metasync lab entra --users 0 --groups 0 --folder tenant`",
         "metasync demo --only-files  # write document and files, and try the commands yourself",
     ),
 )
@@ -32,6 +33,12 @@ from metasync.cli.session import Exit, Session, verb
 @click.option("--ad-base", metavar="DN", help="The domain; it needs OU=Imported and OU=Groups.")
 @click.option("--ad-bind", metavar="ACCOUNT", help="Who signs in; the password is METASYNC_SECRET_DOMAIN_BIND.")
 @click.option("--ad-ca-file", metavar="FILE", help="The authority of the domain controller's certificate.")
+@click.option(
+    "--entra-lab",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Into a lab tenant of Entra ID: the line that `metasync lab entra` printed.",
+)
 def demo(
     session: Session,
     folder: Path,
@@ -42,10 +49,12 @@ def demo(
     ad_base: str | None,
     ad_bind: str | None,
     ad_ca_file: str | None,
+    entra_lab: Path | None,
 ) -> None:
     """See the whole job on made-up data.
 
-    Plan, approve, export, confirm, explain, undo, shown command by command. Touches nothing but FOLDER, and the domain where one is named.
+    Plan, approve, export, confirm, explain, undo, shown command by command. Touches nothing but FOLDER, and the domain or the lab tenant
+    where one is named.
     """
     if session.as_json:
         raise click.UsageError("the demo is for people; the commands that it shows all know --json")
@@ -53,6 +62,8 @@ def demo(
     if ad_server is not None:
         if not (ad_base and ad_bind and ad_ca_file):
             raise click.UsageError("for a domain say --ad-server, --ad-base, --ad-bind and --ad-ca-file")
+        if entra_lab is not None:
+            raise click.UsageError("say --ad-server or --entra-lab: the demo has one target")
         domain = service.Domain(server=ad_server, host=ad_certificate_name or ad_server, base=ad_base, bind=ad_bind, ca=ad_ca_file)
     shown = Session(engagement=folder / service.DOCUMENT_NAME)
     stage = service.Stage(
@@ -62,9 +73,9 @@ def demo(
         changes=lambda: sum(one.changes for one in shown.ask(service.open_plans)),
         last_export=lambda: shown.ask(_last_export),
     )
-    tour = service.Tour(folder=folder, stage=stage, people=people, domain=domain)
+    tour = service.Tour(folder=folder, stage=stage, people=people, domain=domain, entra_lab=entra_lab)
     session.out.results.print(Rule("Metasync", style="bold"))
-    _say(session, f"An HR file of {people} people, and {'a domain' if domain else 'a directory'} to keep in step with it:")
+    _say(session, f"An HR file of {people} people, and a {tour.target.word if tour.target else 'directory'} to keep in step with it:")
     tour.prepare()
     if not only_files:
         tour.show()
@@ -101,5 +112,9 @@ def _run(session: Session, shown: Session, command: Sequence[str]) -> int:
 
 def _last_export(workspace: service.Workspace) -> int:
     """The newest run that wrote something."""
-    wrote = [one.id for one in service.runs(workspace, limit=50) if one.kind in ("export", "run") and one.counts.get("confirmed")]
+    wrote = [
+        one.id
+        for one in service.runs(workspace, limit=50)
+        if one.kind in ("export", "run") and (one.counts.keys() & {"confirmed", "written"})
+    ]
     return wrote[0]

@@ -12,7 +12,7 @@ from pathlib import Path
 from metasync.contract import MetasyncError
 from metasync.demo import company as making
 from metasync.demo import example
-from metasync.demo.example import Domain
+from metasync.demo.example import Domain, LabTenant, Target
 
 PEOPLE = 400
 
@@ -45,17 +45,23 @@ class Tour:
     stage: Stage
     people: int = PEOPLE
     domain: Domain | None = None
+    entra_lab: Path | None = None
+    """What a lab tenant of Entra ID printed: into this tenant. Raises `NoLabTenant` where the file holds something else."""
+    target: Target | None = field(init=False)
     day: making.Company = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.target = LabTenant.of(self.entra_lab) if self.entra_lab else self.domain
 
     def prepare(self) -> None:
         """Write the document and the files."""
         self.day = making.company(self.people)
-        for path in example.write(self.folder, self.people, self.domain):
+        for path in example.write(self.folder, self.people, self.target):
             self.stage.say(f"  wrote {path}")
 
     def show(self) -> None:
         """All of it, in order. Raises `TourFailed` where a command does not end as it must."""
-        target = "domain" if self.domain else "directory"
+        target = self.target.word if self.target else "directory"
         self._do("Load the engagement document: from now on it is revision 1, and every change remembers it.", ["load"])
         self._do("Connect to both directories. Which rights do we have, and what can they hold?", ["test"])
         self._do("Run the job. It reads both, works out what to change, and stops: nobody has approved anything yet.", ["run"], code=3)
@@ -71,7 +77,7 @@ class Tour:
         exported = self.stage.last_export()
 
         namesake, external = self.day.namesake(), self.day.external()
-        name = "sAMAccountName" if self.domain else "userName"
+        name = self.target.name_attribute if self.target else "userName"
         self._do(
             f"Why does {namesake.givenName} {namesake.sn} ({namesake.id}) have this user name? Somebody else is called the same.",
             ["explain", f"hr/{namesake.id}", name],
@@ -94,7 +100,8 @@ class Tour:
         approved = [str(number) for number in self.stage.plans("approved")]
         if not approved:
             raise TourFailed(f"there was nothing to export of {what}; please report this")
-        self._do("Export, and confirm by importing the target again.", ["export", *approved])
+        late = self.target.late if self.target else ""
+        self._do(f"Export, and confirm by importing the target again.{late}", ["export", *approved])
 
     def _empty(self, words: str) -> None:
         self._do(words, ["run"])
