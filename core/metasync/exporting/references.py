@@ -47,6 +47,10 @@ class Resolver:
             if kind != own:
                 self._for_now.add(name)
 
+    def anchor(self, name: str) -> str | None:
+        """The anchor of what stands for a source object (`directory/anchor`), of those that were learned."""
+        return self._known.get(name)
+
     def image(self, image: Mapping[str, Any]) -> dict[str, Any]:
         """The image with anchors. Raises `Unresolved`."""
         return {

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import Connection
 
 from metasync import garbage
+from metasync.exporting.references import Resolver
 from metasync.store import dirty, references, states
 from metasync.store import holders as holder_rows
 from metasync.store import pending as pending_rows
@@ -160,6 +161,9 @@ class ReferencePass:
         ranked = len(mapping.contributors) > 1 and not mapping.union
         whole = [one for one in holders if one.id in self.whole or (ranked and one.id in by_member)]
         partly = [one for one in holders if one.id not in self.whole and one.id in by_member and not ranked]
+        made = Resolver(engagement_id, self.at.target_id)
+        written = {one.id: since.get(one.target_anchor, ()) if one.target_anchor is not None else () for one in holders}
+        made.learn(connection, [after for changes in written.values() for _, after, _ in changes])
         standing = self.worker.stand_ins(connection, {member for one in partly for member in by_member[one.id]})
         unmovable = attribute_schema(program.target_schema, mapping.attribute).fixed
         fixed = self._current(connection, holders, unmovable) if unmovable else {}
@@ -170,10 +174,17 @@ class ReferencePass:
                 if mapping.attribute in holder.held:
                     pending_rows.drop_members(connection, name, [holder_id], mapping.attribute)
                     continue
-                written = since.get(holder.target_anchor, ()) if holder.target_anchor is not None else ()
                 members = None if only is None else {one: standing.get(one, set()) for one in by_member[holder_id]}
                 rows, keys = self.worker.members(
-                    program, holder, mapping, wanted, current.get(holder_id, {}), written, members, fixed.get(holder_id, ())
+                    program,
+                    holder,
+                    mapping,
+                    wanted,
+                    current.get(holder_id, {}),
+                    written[holder_id],
+                    members,
+                    fixed.get(holder_id, ()),
+                    anchor_of=made.anchor,
                 )
                 if keys is not None:
                     pending_rows.drop_member_keys(connection, name, holder_id, mapping.attribute, keys)

@@ -7,7 +7,7 @@ one row. An unresolved reference is left alone and shown; it is looked at again 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -169,32 +169,47 @@ class References:
         written: Sequence[tuple[Operation, dict[str, Any], str]],
         only: Mapping[int, Collection[str]] | None,
         fixed: Collection[str] = (),
+        *,
+        anchor_of: Callable[[str], str | None],
     ) -> tuple[list[MemberRow], list[str] | None]:
         """Members to add and to remove, and which keys they replace (None: all). Members that no identity stands for stay, and so do those
-        that are `fixed`. `only`: the members to look at, and the keys that each may stand under."""
+        that are `fixed`. `only`: the members to look at, and the keys that each may stand under. `anchor_of`: of what was created for a
+        source object; a member that was written under its name is in the target under its anchor."""
         attribute, rule = mapping.attribute, program.rule(mapping.attribute)
         here = dict(current)
-        pending_sources: set[str] = set()
+        written_for: dict[str, str] = {}
+        """Anchor -> the source object that a member was created and added for, which no import has shown yet."""
+        unknown: set[str] = set()
+        """Of those, whom nothing stands for now: what was written to them goes with them."""
         for operation, after, _ in written:
             value = after.get(attribute)
             references = value if isinstance(value, tuple) else (value,) if isinstance(value, Reference) else ()
             for reference in references:
+                key = reference.value
+                if reference.key == CREATED_FOR:
+                    anchor = anchor_of(key)
+                    if anchor is None:
+                        unknown.add(key)
+                        continue
+                    written_for[anchor] = key
+                    key = anchor
                 if operation is Operation.MEMBER_ADD:
-                    if reference.key == CREATED_FOR:
-                        pending_sources.add(reference.value)
-                    here.setdefault(reference.value, Present(reference.value, reference.value, True, ()))
+                    here.setdefault(key, Present(key, reference.value, True, ()))
                 elif operation is Operation.MEMBER_REMOVE:
-                    here.pop(reference.value, None)
+                    here.pop(key, None)
+        added = unknown | {source for anchor, source in written_for.items() if anchor in here}
         rows = [
             MemberRow(holder.id, one.key, one.created, attribute, Operation.MEMBER_ADD, one.label, rule)
             for one in wanted.values()
-            if one.key not in here and one.source not in pending_sources
+            if one.key not in here and one.source not in added
         ]
         removable = here if only is None else {key: one for key, one in here.items() if set(one.source_ids) & only.keys()}
         keeps = mapping.mapping.values.value == "add"
         named = {known.source for known in wanted.values()} if removable else set()
         for key, one in removable.items():
-            if key in wanted or keeps or key in fixed or (not one.stood_for and not mapping.mapping.authoritative) or key in named:
+            if key in wanted or keeps or key in fixed or (not one.stood_for and not mapping.mapping.authoritative):
+                continue
+            if written_for.get(key) in named:
                 continue
             rows.append(MemberRow(holder.id, key, False, attribute, Operation.MEMBER_REMOVE, one.label, rule))
         keys = None if only is None else sorted({*wanted, *removable, *(key for standing in only.values() for key in standing)})

@@ -215,10 +215,6 @@ def test_what_graph_does_not_write_is_known_before_anything_is_exported(
     assert lab.control.ids("user") == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the engine removes a member twice whose adding is written and not confirmed yet: by its anchor, and by the name of its source",
-)
 def test_a_member_who_leaves_before_joining_was_confirmed_is_removed_once(
     engine: Engine, hr: MemoryDirectory, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
