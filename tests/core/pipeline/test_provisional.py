@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
-from metasync.contract import Kind, Operation
+from metasync.contract import Kind, Operation, Reference
 from metasync.runs import verbs
 from metasync.testing.engine import Engine
-from metasync.testing.memory import MemoryDirectory, WriteFault
-from metasync.testing.staff import DOCUMENT, anchor, person, profile, shown, values
+from metasync.testing.memory import MemoryConnector, MemoryDirectory, WriteFault
+from metasync.testing.staff import BASE, DOCUMENT, anchor, person, profile, shown, values
 
 MakeEngine = Callable[..., Engine]
 
@@ -91,3 +92,30 @@ def test_an_answer_that_was_lost_is_joined_to_what_an_import_showed_meanwhile(
     assert [operation for operation, _ in ad.applied] == [Operation.CREATE.value, Operation.UPDATE.value]
     assert len(ad.anchors(Kind.USER)) == 1
     assert engine.cycle() == {}
+
+
+def test_a_member_who_leaves_before_his_adding_was_confirmed_is_removed_once_and_by_his_anchor(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MemoryConnector, "lag", timedelta(minutes=2))
+    people = {name: person(hr, name) for name in ("Anna", "Berta", "Carl")}
+    team = hr.add(Kind.GROUP, name="Team", path=BASE)
+    for one in people.values():
+        hr.join(team, one)
+    teams = {"kind": "group", "match": None, "map": {"cn": "source.cn", "members": "source.members"}}
+    engine = make(profile() + profile("teams", **teams))
+    export_unseen(engine)
+    left = anchor(ad, "Carl")
+    engine.import_()  # within the lag: it shows them, and confirms nothing
+    hr.leave(team, people["Carl"])
+    hr.join(team, person(hr, "Dora"))
+    engine.import_("hr")
+    planned = engine.plan()["teams"]
+    assert sorted(operation for operation, _ in shown({"teams": planned})) == ["member add", "member remove"]
+    engine.approve(beyond={Operation.MEMBER_REMOVE})
+    engine.export()
+    (there,) = ad.anchors(Kind.GROUP)
+    held = (ad.get(there) or {})["members"]
+    assert isinstance(held, tuple)
+    assert left not in {one.value for one in held if isinstance(one, Reference)}
+    assert len(held) == 3
