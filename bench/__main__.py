@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from lab.postgres import why_not  # noqa: E402
 
 from . import machine, measuring, profiling, report  # noqa: E402
 from .rows import ROWS, Found  # noqa: E402
+from .sizes import size_of  # noqa: E402
 
 CROWD = 100_000
 RESULTS = ROOT / "bench/RESULTS.md"
@@ -83,13 +83,6 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 def _sizes(text: str) -> list[int]:
     return [size_of(one) for one in text.split(",")]
-
-
-def size_of(text: str) -> int:
-    found = re.fullmatch(r"([1-9][0-9]*)([kM]?)", text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number such as 300, 10k or 1M")
-    return int(found[1]) * {"": 1, "k": 1000, "M": 1_000_000}[found[2]]
 
 
 def _limit(text: str) -> tuple[str, float]:

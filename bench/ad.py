@@ -23,6 +23,7 @@ from lab.samba import Samba, described
 
 from . import ad_work, machine
 from .rows import Line, short
+from .sizes import size_of
 
 MEMBERS = 5000
 SEED = Path(__file__).with_name("ad_seed.py")
@@ -134,8 +135,6 @@ def _forest(root: Path, people: int) -> Iterator[Samba]:
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    from .__main__ import size_of
-
     parser = argparse.ArgumentParser(prog="script/bench ad", description="What a domain costs through us, beside the bare protocol.")
     parser.add_argument("--people", type=size_of, default=10_000, help="how many (10k)")
     parser.add_argument("--large", action="store_true", help="50,000 people, and 10,000 creates: an hour")
