@@ -94,10 +94,13 @@ def ordered(workspace: Workspace, kind: str, what: Sequence[str], options: Mappi
 def follow(workspace: Workspace, found: Ordered) -> RunOutcome:
     """Wait for the end of a run, and report how far it is meanwhile. Whoever wishes to stop asks the run to, and waits until it has; who
     wishes so once more leaves it to those who work it (`LeftAlone`)."""
-    asked = False
+    wishes, told = 0, False
     answered = time.monotonic()
     while True:
         try:
+            if wishes and not told:
+                stop(workspace, found.run)
+                told = True
             ended = _look(workspace, found)
             answered = time.monotonic()
         except StoreError as error:
@@ -109,13 +112,12 @@ def follow(workspace: Workspace, found: Ordered) -> RunOutcome:
             if ended is not None:
                 return _outcome(*ended)
         if workspace.stop.wait(LOOK):
-            if asked:
-                raise LeftAlone(
-                    f"run {found.run} was asked to stop and is left to its workers; `metasync runs --follow` shows whether it has"
-                )
-            asked = True
-            stop(workspace, found.run)
+            # At once: whoever wishes so again while the database is asked must be heard.
             workspace.stop.clear()
+            wishes += 1
+            if wishes > 1:
+                asked = "was asked to stop" if told else "could not be asked to stop, for the database did not answer,"
+                raise LeftAlone(f"run {found.run} {asked} and is left to its workers; `metasync runs --follow` shows whether it has")
 
 
 def _look(workspace: Workspace, found: Ordered) -> tuple[RunRow, Any] | None:

@@ -59,9 +59,12 @@ def bases(settings: Settings, under: Sequence[str]) -> list[str]:
 
 
 def must_exist(session: Session, place: str) -> None:
-    """A scope that was renamed away must not look like everybody having left. Raises `ImportIncomplete`."""
+    """A scope that was renamed away must not look like everybody having left. Raises `ImportIncomplete`, `Unavailable`."""
     try:
         session.search(place, EVERYTHING, ["objectGUID"], BASE)
     except Refused as refused:
+        if refused.code in errors.LATER:
+            session.close()
+            raise errors.later(session.server, errors.outcome(refused, f"reading {place}")[1]) from None
         why = "does not exist, or the account may not see it" if refused.code == 32 else errors.outcome(refused, "search")[1]
         raise ImportIncomplete(f"{place} cannot be read: it {why}; correct the scope, or grant the right. Nothing was deleted") from None

@@ -24,7 +24,7 @@ from metasync.runs.dispatch import make_dispatcher
 from metasync.runs.installation import Installation
 from metasync.runs.lease import EngineBusy, EngineLease
 from metasync.runs.outcome import RunOutcome, Waits
-from metasync.runs.queue import Ordered, order
+from metasync.runs.queue import LeftAlone, Ordered, order
 from metasync.runs.verbs import apart
 from metasync.store import audit, batches, queue, tables
 from metasync.store import runs as rows
@@ -628,3 +628,25 @@ def test_a_run_that_an_older_release_laid_aside_goes_on(engine: Engine) -> None:
         batches.change_batch(connection, found.batch, what={})
     drain(workspace)
     assert outcome(workspace, found).state == "done"
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_second_wish_to_stop_is_heard_while_the_database_is_asked_for_the_first(
+    away: bool, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ordering, "LOOK", 0.01)
+    workspace = replace(engine.workspace, dispatch="database", stop=threading.Event())
+    found = order(workspace, "run", ["people"], {})
+    stop = ordering.stop
+
+    def pressed_again(given: Workspace, run: int) -> rows.RunRow | None:
+        given.stop.set()
+        if away:
+            raise StoreError("the database is away")
+        return stop(given, run)
+
+    monkeypatch.setattr(ordering, "stop", pressed_again)
+    monkeypatch.setattr(ordering, "_look", lambda *_: None)
+    workspace.stop.set()
+    with pytest.raises(LeftAlone, match="could not be asked" if away else "was asked to stop and is left"):
+        ordering.follow(workspace, found)
