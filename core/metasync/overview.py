@@ -13,7 +13,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metasync.contract import Operation, Reference
-from metasync.exporting.references import CREATED_FOR
 from metasync.opening import UsageError
 from metasync.planning import PlanSummary
 from metasync.planning.plan import summary
@@ -23,6 +22,7 @@ from metasync.store.ledger import ChangeRow
 from metasync.store.looking import ProblemRow, Seen
 from metasync.store.plans import PlanRow
 from metasync.store.runs import RunRow, StepRow
+from metasync.synchronising.created import CREATED_FOR
 from metasync.workspace import Workspace
 
 FIRST_PAGE = 50

@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 from metasync.contract import Allow, AttributeSchema, Kind, Reference, Role, Type
 from metasync.equality import Attributes, equal
 from metasync.exporting.order import MEMBERS, is_reference
-from metasync.exporting.references import Resolver, Unresolved
 from metasync.store import directories
 from metasync.store import written as written_rows
 from metasync.store.ledger import ChangeRow
+from metasync.synchronising.created import Resolver, Unresolved
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

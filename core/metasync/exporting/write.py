@@ -24,7 +24,6 @@ from metasync.exporting.order import MEMBERS, PLACES
 from metasync.exporting.pace import Pace
 from metasync.exporting.readback import Decision, Verdict, decide
 from metasync.exporting.record import ATTEMPTS, Recorder, Report, backoff
-from metasync.exporting.references import Resolver, Unresolved
 from metasync.exporting.targets import Item, Target
 from metasync.exporting.windows import opens, words
 from metasync.lease import LeaseLost
@@ -33,6 +32,7 @@ from metasync.store.errors import StoreError
 from metasync.store.ledger import ChangeRow
 from metasync.store.plans import PlanRow
 from metasync.store.rows import MARK_PREFIX
+from metasync.synchronising.created import Resolver, Unresolved
 from metasync.words import failure
 from metasync.workspace import Workspace
 

@@ -16,8 +16,8 @@ from sqlalchemy import Connection
 from metasync.contract import AttributeSchema, Change, Kind, Operation, Reference, Veto
 from metasync.equality import Attributes
 from metasync.exporting.order import MEMBERS, PLACES, Holder, Stage, Swap, Vacancies, split_references, stage_of, step_aside, unique_keys
-from metasync.exporting.references import CREATED_FOR
 from metasync.store import codec, directories, freezing, plans
+from metasync.synchronising.created import CREATED_FOR
 from metasync.workspace import Workspace
 
 PORTION = 500

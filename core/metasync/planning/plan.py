@@ -15,7 +15,6 @@ from sqlalchemy import Connection
 from metasync import garbage
 from metasync.contract import Kind, MetasyncError, Operation, Reference, RunNotice
 from metasync.engagement.model import Limit, Profile
-from metasync.exporting.references import CREATED_FOR
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.limits import Exceeded, exceeded
 from metasync.planning.replaced import freeze_replaced
@@ -23,6 +22,7 @@ from metasync.store import freezing, ledger, plans
 from metasync.store import pending as pending_rows
 from metasync.store import problems as problem_rows
 from metasync.store import written as written_rows
+from metasync.synchronising.created import CREATED_FOR
 from metasync.workspace import Workspace
 
 IMAGED = frozenset({Operation.RENAME, Operation.MOVE, Operation.DELETE})

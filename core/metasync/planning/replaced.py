@@ -14,12 +14,12 @@ from sqlalchemy import Connection
 from metasync.contract import Kind, Operation, Reference
 from metasync.engagement.model import Profile
 from metasync.exporting.order import Stage
-from metasync.exporting.references import CREATED_FOR
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.store import codec
 from metasync.store import replaced as replaced_rows
 from metasync.store.replaced import Leaver, Membership
 from metasync.store.rows import REPLACING
+from metasync.synchronising.created import CREATED_FOR
 from metasync.synchronising.scope import is_named
 from metasync.workspace import Workspace
 

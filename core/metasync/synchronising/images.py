@@ -9,9 +9,6 @@ from typing import Any
 from metasync.contract import Kind, Operation, Reference
 from metasync.store.rows import State
 
-CREATED_FOR = "created for"
-"""Key of a reference to an object that does not exist yet; its value is `directory/anchor` of the source object that it is created for."""
-
 
 def source_name(directory: str, anchor: str) -> str:
     """How an object is named across stores: `hr/1001`."""

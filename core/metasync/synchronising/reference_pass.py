@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import Connection
 
 from metasync import garbage
-from metasync.exporting.references import Resolver
 from metasync.store import dirty, references, states
 from metasync.store import holders as holder_rows
 from metasync.store import pending as pending_rows
 from metasync.store import problems as problem_rows
 from metasync.store import written as written_rows
 from metasync.store.rows import PendingOperation, Problem, State, Status
+from metasync.synchronising.created import Resolver
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.fit import attribute_schema
 from metasync.synchronising.program import MEMBERS, Program, ReferenceMapping, evaluate

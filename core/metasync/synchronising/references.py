@@ -20,8 +20,9 @@ from metasync.store.backend import Backend
 from metasync.store.pending import MemberRow
 from metasync.store.references import Followed, Present
 from metasync.store.rows import PendingOperation, Problem, Severity
+from metasync.synchronising.created import CREATED_FOR
 from metasync.synchronising.fit import attribute_schema
-from metasync.synchronising.images import CREATED_FOR, source_name
+from metasync.synchronising.images import source_name
 from metasync.synchronising.program import MEMBERS, Program, ReferenceMapping
 from metasync.synchronising.units import PREFERENCE
 
@@ -189,7 +190,7 @@ class References:
                 if reference.key == CREATED_FOR:
                     anchor = anchor_of(key)
                     if anchor is None:
-                        unknown.add(key)
+                        unknown |= {key} if operation is Operation.MEMBER_ADD else set()
                         continue
                     written_for[anchor] = key
                     key = anchor

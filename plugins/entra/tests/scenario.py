@@ -277,6 +277,7 @@ class PatientContext(TestContext):
     def wait(self, until: datetime, why: str) -> None:
         """As long as it takes."""
         super().wait(until, why)
+        # A live tenant sets the time; the lab's own goes by a clock that is moved.
         time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()))
 
 

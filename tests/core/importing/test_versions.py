@@ -247,7 +247,7 @@ def test_code_that_was_written_since_it_could_be_loaded_may_not_be_what_runs(tmp
     code_of.cache_clear()
     assert code_of(own) is not None
     code_of.cache_clear()
-    time.sleep(0.05)
+    time.sleep(0.05)  # the clock of files ticks a few hundred times a second
     source.write_text(source.read_text())
     os.utime(source, (0, 0))
     assert code_of(own) is None

@@ -107,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
         answer = self.serve(request)
         if answer.wait:
-            time.sleep(answer.wait)
+            time.sleep(answer.wait)  # the fault of a slow answer, which a test or a person asked for
         self._send(answer)
 
     def __getattr__(self, name: str) -> Any:

@@ -13,6 +13,7 @@ from metasync.contract import Kind, Reference
 from metasync.store import ledger
 
 CREATED_FOR = "created for"
+"""Key of a reference to an object that does not exist yet; its value is `directory/anchor` of the source object that it is created for."""
 KEPT = 20_000
 """So many anchors are remembered: a plan may refer to a million."""
 PREFERRED = (Kind.USER, Kind.GROUP, Kind.GUEST, Kind.CONTACT, Kind.CONTAINER)
