@@ -334,7 +334,8 @@ class _Import:
         pages = iter(read)
         while True:
             try:
-                page = next(pages)
+                with garbage.paused():
+                    page = next(pages)
             except StopIteration:
                 return
             except MetasyncError:

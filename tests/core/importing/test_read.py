@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from metasync.contract import (
     ImportIncomplete,
     Kind,
     Patch,
+    ReadRequest,
     Reference,
     Schema,
     Stopped,
@@ -50,6 +52,19 @@ def test_only_what_profiles_need_is_asked_for(world: World) -> None:
     assert request.kinds == {Kind.USER, Kind.GROUP}
     assert {"displayName", "mail", "title", "manager", "employeeID", "enabled"} <= request.attributes[Kind.USER]
     assert "members" not in request.attributes[Kind.USER]
+
+
+def test_no_garbage_is_collected_while_a_page_is_made(world: World) -> None:
+    class Reads(list[ReadRequest]):
+        def append(self, request: ReadRequest) -> None:
+            super().append(request)
+            assert not gc.isenabled()
+
+    people(world, 3)
+    world.hr.reads = Reads()
+    assert world.run().complete
+    assert len(world.hr.reads) == 1
+    assert gc.isenabled()
 
 
 def test_the_second_import_is_a_delta_from_the_cursor_of_the_first(world: World) -> None:
