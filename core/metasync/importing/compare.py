@@ -1,4 +1,4 @@
-"""Stores a page: compares digests, writes what is new or changed and nothing else, and marks who must look again.
+"""Stores a page: compares digests, has what is new or changed written and nothing else, and marks who must look again.
 
 One page is one transaction, so that an import that is cut off has stored whole pages together with all that follows from them.
 """
@@ -7,39 +7,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from sqlalchemy import Connection
 
 from metasync.contract import Item, Kind, Patch, Reference, Reject, Values, Versioned
 from metasync.importing import references
-from metasync.importing.marks import MEMBERS, Marks, Touched
+from metasync.importing.marks import Marks, Touched
 from metasync.importing.pack import Batch, Packed, batches, stored_version, worked_out
 from metasync.importing.request import Request
 from metasync.importing.seen import Seen
-from metasync.store import codec, objects, problems, waits
+from metasync.importing.write import Changed, Writer
+from metasync.store import codec, objects, problems
 from metasync.store import links as link_rows
 from metasync.store.backend import Backend
-from metasync.store.links import Link
-from metasync.store.normalise import normalise, storable
+from metasync.store.normalise import storable
 from metasync.store.objects import Known
 from metasync.store.rows import LinkRow, Problem, Severity, State
-from metasync.store.tables import object_
 
 KEPT_PROBLEMS = 10_000
 """How many problems an outcome lists; all of them are in the database."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Changed:
-    """A known object and what it is from now on. `links` are its new references and those that it lost."""
-
-    known: Known
-    image: Packed
-    added: Sequence[tuple[str, str, str]]
-    removed: Sequence[LinkRow]
-    state: State = State.LIVE
 
 
 class Comparison:
@@ -66,7 +53,6 @@ class Comparison:
         self._directory = directory
         self._directory_id = directory_id
         self._request = request
-        self._generation = generation
         self._run_id = run_id
         self._marks = marks
         self._known_problems = known_problems
@@ -84,6 +70,19 @@ class Comparison:
         """Rejects that do not say which object they are about: whatever is not seen may be one of them."""
         self.unknown_patched = 0
         """Deltas of objects that are not known: only a full import can bring them."""
+        self._writer = Writer(
+            backend=backend,
+            engagement_id=engagement_id,
+            directory_id=directory_id,
+            request=request,
+            generation=generation,
+            run_id=run_id,
+            marks=marks,
+            first=first,
+            link_keys=self.link_keys,
+            seen=self.seen,
+            counts=self.counts,
+        )
 
     def prepare(self, items: Sequence[Item]) -> list[Batch]:
         """All that needs no database."""
@@ -107,7 +106,7 @@ class Comparison:
         for reject in batch.rejects:
             self._reject(connection, reject, known)
         if new or changed:
-            self._write(connection, new, changed, touched)
+            self._writer.write(connection, new, changed, touched)
         self._marks.write(connection, touched)
         if batch.unlinked:
             gone = {known[anchor].id: anchor for anchor in batch.unlinked if anchor in known}
@@ -293,112 +292,6 @@ class Comparison:
         if settled := named & self._anchors_with_problems:
             problems.clear_anchors(connection, self._engagement_id, problems.IMPORT, self._directory, settled)
 
-    # Writing
-
-    def _write(self, connection: Connection, new: Sequence[Packed], changed: Sequence[Changed], touched: Touched) -> None:
-        ids = self._backend.reserve_ids(connection, object_, len(new))
-        keys: list[tuple[int, int, str, str]] = []
-        lost_keys: list[tuple[int, str, str]] = []
-        arrived: dict[str, int] = {}
-        self._insert(connection, ids, new, keys)
-        arrived.update(zip((entry.anchor for entry in new), ids, strict=True))
-        # Before the first synchronisation of a directory that is loaded for the first time there is nobody to be told.
-        quiet = self.first and self._marks.idle
-        moved: set[tuple[str, str]] = set() if quiet else {(name, value) for _, _, name, value in keys}
-        old_keys = objects.keys_of(connection, [one.known.id for one in changed]) if changed else {}
-        for one in changed:
-            now = self._request.match_keys(one.image.kind, one.image.plain).keys()
-            before = old_keys.get(one.known.id, set())
-            keys += [(self._directory_id, one.known.id, *key) for key in now - before]
-            lost_keys += [(one.known.id, *key) for key in before - now]
-            other = one.known.state != one.state or one.known.kind != one.image.kind
-            moved |= before | now if other else before ^ now
-            if one.known.state == State.GONE:
-                arrived[one.image.anchor] = one.known.id
-        if not quiet:
-            touched.keys |= moved | {(waits.ANCHOR, normalise(anchor)) for anchor in arrived}
-        self._update(connection, changed)
-        objects.delete_keys(self._backend, connection, lost_keys)
-        objects.insert_keys(self._backend, connection, keys)
-        self._link(connection, ids, new, changed, touched)
-        if not quiet:
-            touched.whole.update(zip(ids, (entry.kind for entry in new), strict=True))
-        # A target that was empty until we wrote into it has provisional joins at its first load.
-        objects.adopt(self._backend, connection, self._directory_id, arrived)
-        if not self.first:
-            by_reference = [key for key in moved if key[0] in self.link_keys]
-            references.reconnect(self._backend, connection, self._directory_id, arrived, by_reference, touched)
-
-    def _insert(self, connection: Connection, ids: Sequence[int], new: Sequence[Packed], keys: list[tuple[int, int, str, str]]) -> None:
-        rows = []
-        facts, match_keys, directory_id = self._request.facts, self._request.match_keys, self._directory_id
-        engagement_id, generation, run_id = self._engagement_id, self._generation, self._run_id
-        words = objects.WORDS
-        for object_id, (anchor, kind, plain, blob, digest, _, version) in zip(ids, new, strict=True):
-            label, mark, privileged = facts(kind, anchor, plain)
-            word = words[kind]
-            facts_ = (word, anchor, label, "live", digest, blob, generation, mark, privileged, run_id, version)
-            rows.append((object_id, engagement_id, directory_id, *facts_))
-            keys += [(directory_id, object_id, name, value) for name, value in match_keys(kind, plain)]
-        self.seen.update(ids)
-        self._backend.insert(connection, object_, objects.VERSIONED, rows)
-        self.counts["added"] += len(rows)
-
-    def _update(self, connection: Connection, changed: Sequence[Changed]) -> None:
-        rows = []
-        for one in changed:
-            image = one.image
-            label, mark, privileged = self._request.facts(image.kind, image.anchor, image.plain)
-            rows.append(
-                (
-                    image.kind.value,
-                    label,
-                    one.state.value,
-                    image.digest,
-                    image.blob,
-                    self._generation,
-                    mark,
-                    privileged,
-                    self._run_id,
-                    image.version,
-                    one.known.id,
-                )
-            )
-            self.counts["added" if one.known.state == State.GONE else "changed"] += 1
-        self._backend.update(connection, object_, objects.CHANGED, ("id",), rows)
-
-    def _link(
-        self, connection: Connection, ids: Sequence[int], new: Sequence[Packed], changed: Sequence[Changed], touched: Touched
-    ) -> None:
-        """Write references; those that name an object which is there already find it at once."""
-        meant: dict[tuple[str, str], int] = {}
-        if not self.first:
-            named = {(key, value) for entry in new for _, key, value in entry.references}
-            named |= {(key, value) for one in changed for _, key, value in one.added}
-            meant = references.find(connection, self._directory_id, named)
-        directory_id, found = self._directory_id, meant.get
-        rows: list[tuple[int, int, str, str, str, int | None]] = [
-            (directory_id, object_id, attribute, key, value, found((key, value)) if meant else None)
-            for object_id, entry in zip(ids, new, strict=True)
-            for attribute, key, value in entry.references
-        ]
-        lost: list[Link] = []
-        for one in changed:
-            object_id = one.known.id
-            rows += [(directory_id, object_id, attribute, key, value, found((key, value))) for attribute, key, value in one.added]
-            lost += [Link(row.object_id, row.attribute, row.key, row.value) for row in one.removed]
-            if _only_members(one):
-                for _, key, value in one.added:
-                    touched.reference(object_id, one.image.kind, MEMBERS, meant.get((key, value)))
-                for row in one.removed:
-                    touched.reference(object_id, one.image.kind, MEMBERS, row.target_id)
-            else:
-                touched.whole[object_id] = one.image.kind
-                if one.known.kind != one.image.kind:
-                    touched.former[object_id] = Kind(one.known.kind)
-        link_rows.remove(self._backend, connection, lost)
-        link_rows.add(self._backend, connection, rows)
-
     def _touch_holders(self, connection: Connection, ids: Iterable[int], touched: Touched) -> None:
         for holder, attribute, target, directory_id, kind in link_rows.holders(connection, list(ids)):
             if directory_id == self._directory_id:
@@ -415,20 +308,6 @@ def repeated(object_id: int, anchor: str) -> Problem:
         object_id=object_id,
         anchor=anchor,
     )
-
-
-def _only_members(changed: Changed) -> bool:
-    """Nothing but members came or went: what the digest counts for everything else is what it was."""
-    if changed.known.state != changed.state or changed.known.kind != changed.image.kind:
-        return False
-    if any(one[0] != MEMBERS for one in changed.added) or any(one.attribute != MEMBERS for one in changed.removed):
-        return False
-    expected = codec.combine(
-        int.from_bytes(changed.known.digest, "big"),
-        (codec.reference_weight(*one) for one in changed.added),
-        (codec.reference_weight(one.attribute, one.key, one.value) for one in changed.removed),
-    )
-    return expected == changed.image.digest
 
 
 def _link_row(object_id: int, attribute: str, reference: tuple[str, str], target_id: int | None) -> LinkRow:
