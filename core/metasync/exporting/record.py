@@ -96,8 +96,9 @@ class Recorder:
         detail = result.detail or f"{self._target.name} gave no reason"
         match outcome:
             case Outcome.APPLIED:
-                if read_back or row.attempts > 1:
-                    # A pass may have found it in flight meanwhile, and an import may have shown it already.
+                if read_back or row.attempts > 1 or row.operation not in ledger.MEMBER_OPERATIONS:
+                    # A pass may have found it in flight meanwhile, and an import may have shown it already; and whoever plans before any
+                    # import shows it must not plan it again. Members, of whom there may be many, are told by the import alone.
                     self._look_again(into, row)
                 return self._applied(connection, into, row, result, now)
             case Outcome.CONFLICT:
@@ -146,7 +147,7 @@ class Recorder:
         return state, text
 
     def _look_again(self, into: Gathered, row: ChangeRow) -> None:
-        """What was not written, or was written without our knowing, is worked out anew."""
+        """What was not written, or is written and was not shown by an import yet, is worked out anew."""
         if row.object_id and row.profile in self._workspace.engagement.profiles:
             into.dirty.add((row.profile, row.object_id, dirty.WHOLE))
 

@@ -38,6 +38,19 @@ def test_who_was_created_and_deleted_before_any_import_is_created_anew(make: Mak
     assert engine.statuses() == {"in step": 1}
 
 
+def test_what_was_written_is_not_planned_again_before_an_import_shows_it(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    person(hr, "Anna")
+    engine = make(profile())
+    engine.cycle()
+    person(hr, "Berta")
+    hr.change(anchor(hr, "Anna"), title="Chief")
+    export_unseen(engine)
+    assert engine.plan() == {}
+    assert engine.cycle() == {}
+    assert engine.statuses() == {"in step": 2}
+    assert [operation for operation, _ in ad.applied] == ["create", "create", "update"]
+
+
 def test_who_was_created_and_left_before_any_import_is_forgotten(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
     source = person(hr, "Anna")
     engine = make(profile(leaving={"deleted": ["delete"]}))
