@@ -57,7 +57,8 @@ class BatchLease(Lease):
     transaction = "queue.take"
 
     def __init__(self, backend: Backend, batch_id: int, on_beat: Callable[[Lease], None]) -> None:
-        super().__init__(backend, f"batch {batch_id}", on_beat)
+        # Nothing but the batch's own row is written: whoever works another one need not wait for it, nor it for him.
+        super().__init__(backend.beside_others(), f"batch {batch_id}", on_beat)
         self._batch_id = batch_id
         self.row: BatchRow | None = None
         self.begun = True
@@ -244,7 +245,7 @@ def _worked(run: ActiveRun, lease: BatchLease) -> bool:
             _rest(workspace, batch, REST * batch.attempts)
             return True
         result = {"error": f"internal error: {failure(error)}"}
-    with workspace.backend.write("queue.done", durable=True) as connection:
+    with workspace.backend.beside_others().write("queue.done", durable=True) as connection:
         queue.done(connection, batch.id, result=result)
     return True
 

@@ -61,8 +61,9 @@ def take(backend: Backend, connection: Connection, batch_id: int, *, owner: str,
 
 
 def holds(connection: Connection, batch_id: int, fence: int) -> bool:
-    """Is the batch leased to whoever took it with this fence?"""
-    query = select(batch.c.id).where(*_mine(batch_id, fence))
+    """Is the batch leased to whoever took it with this fence? On a server nobody takes it over before the transaction that asks has ended,
+    whatever lane he is in."""
+    query = select(batch.c.id).where(*_mine(batch_id, fence)).with_for_update(read=True)
     return connection.execute(query).one_or_none() is not None
 
 
@@ -129,9 +130,9 @@ def done(connection: Connection, batch_id: int, *, result: Mapping[str, Any]) ->
 
 def wake(connection: Connection, run_id: int, *, anyhow: bool = False) -> None:
     """Have a run that waits told again, once all that it waits for has ended; `anyhow`: also before. Those who end steps of one run do so
-    one after another: they write in one lane."""
+    one after another, by the lock on the run's batch: each sees what those before him ended."""
     mine = and_(batch.c.run_id == run_id, batch.c.kind == RUN, batch.c.state == "waiting")
-    what = connection.execute(select(batch.c.what).where(mine)).scalar() or {}
+    what = connection.execute(select(batch.c.what).where(mine).with_for_update()).scalar() or {}
     # A run that an older release laid aside does not say what it waits for.
     if anyhow or "waits" not in what or _one_ended(connection, what["waits"]):
         connection.execute(update(batch).where(mine).values(state="ready", due_at=None, nudged=None))
