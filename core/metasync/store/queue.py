@@ -85,11 +85,13 @@ def rest(connection: Connection, batch_id: int, *, due_at: datetime) -> None:
     connection.execute(update(batch).where(batch.c.id == batch_id, batch.c.state == "ready").values(due_at=due_at))
 
 
-def wait(connection: Connection, batch_id: int, fence: int, steps: Sequence[Collection[int]]) -> bool:
+def wait(connection: Connection, batch_id: int, fence: int, steps: Sequence[Collection[int]], *, given_up: bool = False) -> bool:
     """Lay a run's batch aside until all steps of one of these groups have ended; False: they did meanwhile, and the run can go on. Either
-    way whoever told it came as far as it comes: that it was begun does not count."""
+    way whoever told it came as far as it comes: that it was begun does not count, unless that is why it was `given_up`."""
     goes_on = _one_ended(connection, steps)
-    values: dict[str, Any] = {"state": "ready" if goes_on else "waiting", "owner": None, "lease_until": None, "attempts": 0, "nudged": None}
+    values: dict[str, Any] = {"state": "ready" if goes_on else "waiting", "owner": None, "lease_until": None, "nudged": None}
+    if not given_up:
+        values["attempts"] = 0
     connection.execute(update(batch).where(*_mine(batch_id, fence)).values(**values, what={"waits": [sorted(one) for one in steps]}))
     return not goes_on
 

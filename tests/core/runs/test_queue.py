@@ -272,6 +272,31 @@ def test_a_step_that_ends_its_process_each_time_ends_its_run(engine: Engine) -> 
         outcome(workspace, found)
 
 
+def test_a_run_that_ends_its_process_each_time_is_given_up_also_while_a_step_of_it_is_worked(engine: Engine) -> None:
+    workspace = of(engine)
+    ordered_run(workspace)
+    (told,) = runnable(workspace)
+    working.work(workspace, told.id, told.nonce)
+    first, second = runnable(workspace)
+    with workspace.backend.write() as connection:
+        begun = update(tables.batch).where(tables.batch.c.id == told.id)
+        connection.execute(begun.values(state="ready", attempts=working.ATTEMPTS))
+    with BatchLease(workspace.backend, first.id, lambda _: None):
+        assert working.work(workspace, told.id, told.nonce)
+        with workspace.backend.read() as connection:
+            laid_aside, row = batches.get(connection, told.id), rows.get(connection, workspace.engagement_id, 1)
+        assert laid_aside is not None and row is not None
+        assert (laid_aside.state, row.state) == ("waiting", "running"), "somebody still works a step"
+        with workspace.backend.write() as connection:
+            queue.done(connection, first.id, result={"value": None})
+    assert working.work(workspace, told.id, told.nonce)
+    with workspace.backend.read() as connection:
+        row = rows.get(connection, workspace.engagement_id, 1)
+    assert row is not None
+    assert (row.state, "was begun 3 times" in (row.error or "")) == ("failed", True)
+    assert second.id not in [one.id for one in runnable(workspace)]
+
+
 def test_a_run_that_is_asked_to_stop_stops_and_one_that_waits_ends_at_once(engine: Engine, ad: MemoryDirectory) -> None:
     workspace = of(engine)
     first, second = ordered_run(workspace), ordered_run(workspace)
