@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metasync import roles
 from metasync.contract import SecretReference
 from metasync.engagement import document
+from metasync.engagement.model import Role
 from metasync.engagement.secrets import SecretStore, variable
 from metasync.host import Host, PluginInfo, verify_all, write_lock
 from metasync.opening import NotLoaded, Settings, UsageError, open_workspace, store
@@ -97,8 +99,10 @@ def secret_store(settings: Settings) -> Iterator[SecretStore]:
     with store(settings, create=False) as backend:
         with backend.read() as connection:
             number = revisions.engagement_id(connection, read.name)
-        if number is None:
+            newest = revisions.newest(connection, number) if number is not None else None
+        if number is None or newest is None:
             raise NotLoaded(f"{read.name!r} was never loaded. Load it first: `metasync load {settings.engagement}`")
+        roles.need_in(backend, number, newest, settings.who, Role.ENGINEER, "set secrets")
         yield SecretStore(backend, number, settings.who)
 
 

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from metasync.contract import Event, MetasyncError, Notification, SecretReference
 from metasync.engagement.model import NotifierUse
 from metasync.engagement.secrets import scrub
@@ -71,11 +73,17 @@ def run_ended(workspace: Workspace, run_id: int) -> None:
             before = rows.before(connection, workspace.engagement_id, row, ENDED) if row is not None else None
             failing = problems.standing(connection, workspace.engagement_id, NOTIFY)
             now = backend.now(connection)
+            late = _not_heard(connection, workspace.engagement_id, row, failing) if row is not None else None
         _forget(workspace, backend, failing)
         found = _of_run(workspace, row, before, now) if row is not None else None
         if found is not None:
             notification, again = found
             _deliver(workspace, backend, notification, f"run {run_id}", only=failing if again else None)
+        elif late is not None:
+            failed, over, names = late
+            found = _of_run(workspace, over, failed, now)
+            assert found is not None
+            _deliver(workspace, backend, found[0], f"run {over.id}", only=names)
 
 
 def plan_waits(workspace: Workspace, plan_id: int) -> None:
@@ -85,9 +93,7 @@ def plan_waits(workspace: Workspace, plan_id: int) -> None:
             row = plans.get(connection, workspace.engagement_id, plan_id)
             assert row is not None
             subject = f"plan {row.id} of {row.profile}"
-            told = {
-                name for one in audit.about(connection, workspace.engagement_id, NOTIFIED, subject) for name in one.detail.get("to", ())
-            }
+            told = _told_of(connection, workspace.engagement_id, subject)
             now = backend.now(connection)
         notification = Notification(
             event=Event.LIMIT if row.exceeded else Event.APPROVAL,
@@ -145,6 +151,24 @@ def _of_run(workspace: Workspace, row: RunRow, before: RunRow | None, now: datet
         counts=tuple(sorted(row.counts.items())),
     )
     return notification, again
+
+
+def _not_heard(
+    connection: Connection, engagement_id: int, row: RunRow, failing: Collection[str]
+) -> tuple[RunRow, RunRow, Collection[str]] | None:
+    """After a run that ended well: the last one of its kind that failed, the first that did not any more, and who was not told of that."""
+    if row.state not in ("done", "waiting") or not failing:
+        return None
+    failed = rows.before(connection, engagement_id, row, ("failed",))
+    over = rows.behind(connection, engagement_id, failed, ENDED) if failed is not None else None
+    if failed is None or over is None or over.id >= row.id:
+        return None
+    return failed, over, set(failing) - _told_of(connection, engagement_id, f"run {over.id}")
+
+
+def _told_of(connection: Connection, engagement_id: int, subject: str) -> set[str]:
+    """Which notifiers told of something."""
+    return {name for one in audit.about(connection, engagement_id, NOTIFIED, subject) for name in one.detail.get("to", ())}
 
 
 def _alike(error: str | None) -> str:

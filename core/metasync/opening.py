@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -88,9 +88,13 @@ def passwords_of_broker(url: str) -> set[str]:
 
 
 def account() -> str:
-    """The account that runs this process, for the audit log."""
+    """The account that runs this process, for the audit log and for `roles`: the operating system's, whatever the environment says."""
     try:
-        return getpass.getuser()
+        if sys.platform == "win32":
+            return os.getlogin()
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
     except (OSError, KeyError, ImportError):
         return f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 

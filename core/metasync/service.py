@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from metasync import decisions, rights
+from metasync import decisions, rights, roles
 from metasync import explain as explaining
 from metasync.blame import blamed
 from metasync.contract import Check, MetasyncError, Purpose, Schema, Stopped, Unavailable, capabilities
@@ -24,7 +24,7 @@ from metasync.doctor import Finding, doctor
 from metasync.engagement import document, revision
 from metasync.engagement import load as loading
 from metasync.engagement.document import DocumentError
-from metasync.engagement.model import Engagement, Notice
+from metasync.engagement.model import Engagement, Notice, Role
 from metasync.engagement.secrets import scrub
 from metasync.explain import Explanation
 from metasync.exporting import home
@@ -263,6 +263,7 @@ def load(settings: Settings) -> Loaded:
         if known is None:
             # Whatever was exported before was so from a database that is not here any more: this one imports everything first.
             home.forget(settings.witness)
+        roles.may_load(backend, read, settings.who)
         accepted = revision.accept(backend, engagement, read.text, settings.who, host)
     fresh = before is None or before.number != accepted.revision
     return Loaded(engagement=accepted, revision=accepted.revision, fresh=fresh, database=settings.url)
@@ -298,12 +299,14 @@ def test_directories(workspace: Workspace, names: Sequence[str] = ()) -> list[Te
 
 def import_directories(workspace: Workspace, names: Sequence[str] = (), *, full: bool = False) -> RunOutcome:
     """Import these directories, or all."""
+    roles.need(workspace, Role.OPERATOR, "import")
     return running.import_directories(workspace, known_directories(workspace, names), full=full)
 
 
 def plan(workspace: Workspace, profiles: Sequence[str] = (), *, objects: Sequence[str] = (), wave: str | None = None) -> RunOutcome:
     """Synchronise and freeze these profiles, or all; with `objects` a pilot of these alone, with `wave` of its people."""
     chosen = known_profiles(workspace, profiles)
+    roles.need(workspace, Role.OPERATOR, "plan")
     if wave is not None:
         if objects:
             raise UsageError("a pilot is of a wave or of objects; give --wave or --object")
@@ -319,31 +322,39 @@ def approve(workspace: Workspace, plan_id: int, *, reason: str, beyond: Collecti
 
 def export(workspace: Workspace, plan_ids: Sequence[int]) -> RunOutcome:
     """Write approved plans, and confirm them by an import."""
+    roles.need(workspace, Role.OPERATOR, f"export {', '.join(f'plan {number}' for number in plan_ids)}")
     return running.export(workspace, plan_ids)
 
 
 def confirm(workspace: Workspace) -> RunOutcome:
     """Import the targets, and see what of the written is there."""
+    roles.need(workspace, Role.OPERATOR, "confirm")
     return running.confirm(workspace)
 
 
 def run(workspace: Workspace, profiles: Sequence[str] = (), *, approve: bool = False, reason: str = "") -> RunOutcome:
     """Import, synchronise, plan, approve what may be, export, confirm."""
+    roles.need(workspace, Role.OPERATOR, "run")
+    if approve:
+        roles.need(workspace, Role.APPROVER, "run --approve")
     return running.run(workspace, known_profiles(workspace, profiles), approve=approve, reason=reason)
 
 
 def undo(workspace: Workspace, run_id: int) -> RunOutcome:
     """Plan the way back from a run."""
+    roles.need(workspace, Role.OPERATOR, f"undo run {run_id}")
     return running.undo(workspace, run_id)
 
 
 def undo_wave(workspace: Workspace, name: str) -> RunOutcome:
     """Plan the way back from what was written for the people of a wave since they began to move."""
+    roles.need(workspace, Role.OPERATOR, f"undo the wave {name}")
     return running.undo_wave(workspace, known_wave(workspace, name))
 
 
 def stop(workspace: Workspace, run_id: int) -> RunRow:
     """Ask a run to stop after what it has begun; one that waits on the queue ends at once."""
+    roles.need(workspace, Role.OPERATOR, f"stop run {run_id}")
     stopped = stop_run(workspace, run_id)
     if stopped is None:
         with workspace.backend.read() as connection:
@@ -356,6 +367,7 @@ def stop(workspace: Workspace, run_id: int) -> RunRow:
 
 def pause(workspace: Workspace, profiles: Sequence[str] = (), *, paused: bool = True) -> list[str]:
     """Have `run` leave these profiles out, or take them in again."""
+    roles.need(workspace, Role.OPERATOR, "pause" if paused else "resume")
     chosen = known_profiles(workspace, profiles)
     with workspace.backend.write() as connection:
         run_rows.set_paused(connection, workspace.engagement_id, chosen, paused)
@@ -376,6 +388,7 @@ def release(
 
     `run_id`: the run that planned or wrote the undo, or the run that it took back.
     """
+    roles.need(workspace, Role.OPERATOR, "release")
     if profile is not None:
         known_profiles(workspace, [profile])
     chosen = None if name is None else [_source_of(workspace, find_object(workspace, name))]
@@ -447,6 +460,7 @@ def runs(workspace: Workspace, *, limit: int = 20) -> list[RunRow]:
 
 def join(workspace: Workspace, one: str, other: str, reason: str) -> tuple[Seen, Seen]:
     """These two stand for the same identity."""
+    roles.need(workspace, Role.OPERATOR, "join")
     pair = find_object(workspace, one), find_object(workspace, other)
     decisions.join(workspace, *pair, reason)
     return pair
@@ -454,12 +468,14 @@ def join(workspace: Workspace, one: str, other: str, reason: str) -> tuple[Seen,
 
 def unjoin(workspace: Workspace, one: str, other: str | None, reason: str) -> Seen:
     """Take two objects apart; who left the identity."""
+    roles.need(workspace, Role.OPERATOR, "unjoin")
     second = find_object(workspace, other) if other else None
     return decisions.unjoin(workspace, find_object(workspace, one), second, reason)
 
 
 def ignore(workspace: Workspace, name: str, reason: str, *, take_back: bool = False) -> tuple[Seen, int]:
     """Leave an object alone, or take back what was decided about it."""
+    roles.need(workspace, Role.OPERATOR, "ignore")
     found = find_object(workspace, name)
     if take_back:
         return found, decisions.withdraw(workspace, found, reason)

@@ -317,6 +317,25 @@ def test_a_notifier_that_fails_is_a_problem_until_it_works_and_then_tells_what_s
     assert problems(engine) == []
 
 
+def test_that_all_is_well_again_is_told_once_whoever_could_not_be_told_works_again(engine: Engine, office: Office) -> None:
+    failed(engine, "hr cannot be reached")
+    office.error = Unavailable("there is no paper")
+    good(engine)
+    good(engine, ["people", "groups"])
+    good(engine)
+    ((_, text),) = problems(engine)
+    assert "run 2" in text
+    office.error = None
+    good(engine, ["people", "groups"])
+    assert office.of() == ["failed"], "of these nothing had failed"
+    good(engine)
+    good(engine)
+    assert office.of() == ["failed", "recovered"]
+    over = office.trays["everything"][-1]
+    assert (over.run, over.text) == (2, "What had been wrong in run 1: hr cannot be reached")
+    assert problems(engine) == []
+
+
 @pytest.mark.parametrize("error", [RuntimeError("ann.lee@x.test"), SystemExit(3)])
 def test_a_notifier_with_a_mistake_takes_nothing_down(engine: Engine, office: Office, error: BaseException) -> None:
     office.error = error

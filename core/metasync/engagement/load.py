@@ -60,6 +60,7 @@ def check(document: Document, host: Host) -> Engagement:
         waves=MappingProxyType(waves),
         exporters=exporters,
         notifiers=notifiers,
+        roles=MappingProxyType({role: frozenset(named) for role, named in data.get("roles", {}).items()}),
         notices=tuple(sorted(checker.notices, key=lambda notice: (notice.line, notice.key))),
     )
 

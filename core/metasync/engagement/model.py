@@ -191,6 +191,17 @@ class Limit:
     """Of what the profile has joined."""
 
 
+class Role(StrEnum):
+    """What some accounts may do in an engagement, and others may not."""
+
+    ENGINEER = "engineer"
+    """Loads the document, and sets its secrets."""
+    OPERATOR = "operator"
+    """Begins and stops whatever is a run, and decides about objects and waves."""
+    APPROVER = "approver"
+    """Approves plans."""
+
+
 class Approval(StrEnum):
     """When a person must approve."""
 
@@ -282,6 +293,8 @@ class Engagement:
     waves: Mapping[str, Wave] = field(default_factory=dict)
     exporters: tuple[ExporterUse, ...] = ()
     notifiers: tuple[NotifierUse, ...] = ()
+    roles: Mapping[Role, frozenset[str]] = field(default_factory=dict)
+    """Who has each role; one that is not here is everybody's."""
     notices: tuple[Notice, ...] = ()
     revision: int = 0
     """0 until the document was accepted into a database."""

@@ -32,7 +32,7 @@ from metasync.engagement.fields import (
     Word,
     name_key,
 )
-from metasync.engagement.model import Action, Approval, Cause, Origin, Several
+from metasync.engagement.model import Action, Approval, Cause, Origin, Role, Several
 from metasync.engagement.times import Duration, Rate, Schedule, Window
 
 DIRECTORY_NAME = (
@@ -409,4 +409,11 @@ class DocumentSection(Section):
         Table(OneOrMany(Part(NotifierSection)), "notifier names"),
         title="Notify",
         help="Who is told when a run fails, a plan waits, or all is well again: by e-mail, by a webhook. See notifications.md.",
+    )
+    roles = option(
+        Table(OneOrMany(Name("account")), "roles", words=Role),
+        title="Roles",
+        help="Which accounts of the operating system may do what: `engineer` loads this document and sets its secrets, `operator` begins "
+        "and stops runs and decides about objects and waves, `approver` approves plans. A role that is not named is everybody's. "
+        "See operations.md.",
     )

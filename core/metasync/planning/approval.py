@@ -6,8 +6,9 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection
 
+from metasync import roles
 from metasync.contract import MetasyncError, Operation, RunNotice
-from metasync.engagement.model import Approval
+from metasync.engagement.model import Approval, Role
 from metasync.planning.exporters import exporter_configuration, exporter_of
 from metasync.planning.limits import Exceeded, not_lifted
 from metasync.planning.plan import PlanSummary, summary
@@ -34,6 +35,7 @@ def approve(workspace: Workspace, plan_id: int, *, reason: str, beyond: Collecti
     """Let a plan be written. `beyond` lifts the limits of these operations, for this plan alone. Raises `ApprovalRefused`."""
     if not reason.strip():
         raise ApprovalRefused("an approval needs a reason; give one with `--reason TEXT`")
+    roles.need(workspace, Role.APPROVER, f"approve plan {plan_id}")
     with workspace.backend.write("approval.approve", durable=True) as connection:
         row = _plan(workspace, connection, plan_id)
         if row.state != "planned":

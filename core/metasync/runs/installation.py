@@ -19,6 +19,7 @@ from metasync.lease import TTL, Lease
 from metasync.opening import Settings, open_workspace
 from metasync.runs.dispatch import make_dispatcher
 from metasync.store import leases, queue, revisions
+from metasync.store.backend import Backend
 from metasync.store.errors import StoreError
 from metasync.workspace import Workspace
 
@@ -58,11 +59,20 @@ class _Open:
 class Installation:
     """Not to be shared by threads; a forked child makes its own."""
 
-    def __init__(self, settings: Sequence[Settings], stop: threading.Event, run_batch: RunBatch, *, present: bool = False) -> None:
-        """`present`: let it be known that here is a worker."""
+    def __init__(
+        self,
+        settings: Sequence[Settings],
+        stop: threading.Event,
+        run_batch: RunBatch,
+        *,
+        present: bool = False,
+        called: threading.Event | None = None,
+    ) -> None:
+        """`present`: let it be known that here is a worker. `called`: set when there may be something to do, where a database tells."""
         self._settings = [replace(one, stop=stop) for one in settings]
         self._run_batch = run_batch
         self._present = present
+        self._called = called
         self._open: dict[int, _Open] = {}
         self._left_alone: dict[int, float] = {}
         self._dispatchers: dict[int, Dispatcher] = {}
@@ -126,6 +136,8 @@ class Installation:
                 workspace = stack.enter_context(open_workspace(self._settings[at]))
                 if self._present:
                     stack.enter_context(Presence(workspace))
+                if self._called is not None:
+                    stack.enter_context(_listening(workspace.backend, self._called))
                 self._open[at] = _Open(workspace=workspace, stack=stack.pop_all())
         except MetasyncError as error:
             self._left_alone[at] = time.monotonic() + REST
@@ -140,3 +152,16 @@ class Installation:
             one.stack.close()
         except StoreError as error:
             _log.warning("the database of %s cannot be used now: %s", one.workspace.engagement.name, error)
+
+
+@contextmanager
+def _listening(backend: Backend, called: threading.Event) -> Iterator[None]:
+    """`called` is set at each call of the database for somebody who has nothing to do."""
+    stop = threading.Event()
+    thread = threading.Thread(target=backend.listen, args=(called.set, stop), name="listening", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(REST)  # a server that does not answer holds nobody up for longer

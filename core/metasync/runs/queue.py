@@ -68,6 +68,7 @@ def order(
         audit.append(connection, workspace.engagement_id, workspace.author, "run queued", f"run {run_id}", detail)
         for row in schedules:
             rows.set_schedule(connection, workspace.engagement_id, replace(row, run_id=run_id))
+        workspace.backend.call(connection)
     return Ordered(run=run_id, batch=batch_id, nonce=nonce)
 
 

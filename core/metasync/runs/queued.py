@@ -57,6 +57,7 @@ class Queued:
                 made = rows.get(connection, number)
                 assert made is not None
                 self._known[name, one] = self._by_id[number] = made
+            workspace.backend.call(connection)
 
     def all(self, name: str, of: Sequence[str], what: Mapping[str, Any], each: Each = NOTHING) -> list[Any]:
         """What they came to."""
@@ -82,6 +83,8 @@ class Queued:
                 state="done",
                 result={"value": value},
             )
+            # What was decided may have made something to do, such as exports.
+            workspace.backend.call(connection)
         return value
 
     def export(self, plan_ids: Sequence[int]) -> Mapping[str, str]:

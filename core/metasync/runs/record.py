@@ -51,7 +51,8 @@ class ActiveRun:
     @contextmanager
     def step(self, name: str, of: str, *, batch_id: int | None = None) -> Iterator[tuple[Step, Workspace]]:
         """Record what happens inside as a step; an error ends it as failed, a stop as stopped, and goes on upwards."""
-        backend, outer = self.workspace.backend, self.workspace.report
+        # A step's row is its own: steps of one run begin, go on and end without waiting for what others of them write.
+        backend, outer = self.workspace.backend.beside_others(), self.workspace.report
         step = Step(name=name, of=of)
 
         def report(done: int, total: int | None, what: str) -> None:
@@ -78,7 +79,7 @@ class ActiveRun:
 
     def look(self) -> None:
         """Every few seconds, from the lease's thread: tell how far the steps are, and hear whether the run shall stop."""
-        backend = self.workspace.backend
+        backend = self.workspace.backend.beside_others()
         at_work = [(number, step, (step.done, step.total, step.now)) for number, step in list(self.at_work.items())]
         if at_work:
             with backend.write() as connection:

@@ -31,10 +31,12 @@ SWEEP = 3.0
 class Worker:
     """Works for these engagements. Not to be shared by threads; a forked child makes its own."""
 
-    def __init__(self, settings: Sequence[Settings], stop: threading.Event, *, present: bool = False) -> None:
-        """`present`: let it be known that here is a worker."""
+    def __init__(
+        self, settings: Sequence[Settings], stop: threading.Event, *, present: bool = False, called: threading.Event | None = None
+    ) -> None:
+        """`present`: let it be known that here is a worker. `called`: as of `Installation`."""
         self.stop = stop
-        self.installation = Installation(settings, stop, self.run_batch, present=present)
+        self.installation = Installation(settings, stop, self.run_batch, present=present, called=called)
 
     def work_next(self) -> bool:
         """Work one batch, first of the engagement that has the fewest at work; was there any?"""
@@ -160,7 +162,8 @@ def sweep(settings: Sequence[Settings], stop: threading.Event, *, parent: int | 
 
 def serve(settings: Sequence[Settings], stop: threading.Event, *, parent: int | None = None) -> None:
     """Work until `stop`; also until the parent is gone, which cannot say so any more."""
-    worker = Worker(settings, stop, present=True)
+    called = threading.Event()
+    worker = Worker(settings, stop, present=True, called=called)
     swept = 0.0
     try:
         while not stop.is_set() and (parent is None or os.getppid() == parent):
@@ -168,6 +171,8 @@ def serve(settings: Sequence[Settings], stop: threading.Event, *, parent: int | 
                 swept = time.monotonic()
                 worker.sweep()
             if not worker.work_next():
-                stop.wait(POLL)
+                # Also heard while it looked: then it looks again at once.
+                called.wait(POLL)
+            called.clear()
     finally:
         worker.installation.close()

@@ -57,7 +57,8 @@ class BatchLease(Lease):
     transaction = "queue.take"
 
     def __init__(self, backend: Backend, batch_id: int, on_beat: Callable[[Lease], None]) -> None:
-        super().__init__(backend, f"batch {batch_id}", on_beat)
+        # Nothing but the batch's own row is written: whoever works another one need not wait for it, nor it for him.
+        super().__init__(backend.beside_others(), f"batch {batch_id}", on_beat)
         self._batch_id = batch_id
         self.row: BatchRow | None = None
         self.begun = True
@@ -244,7 +245,7 @@ def _worked(run: ActiveRun, lease: BatchLease) -> bool:
             _rest(workspace, batch, REST * batch.attempts)
             return True
         result = {"error": f"internal error: {failure(error)}"}
-    with workspace.backend.write("queue.done", durable=True) as connection:
+    with workspace.backend.beside_others().write("queue.done", durable=True) as connection:
         queue.done(connection, batch.id, result=result)
     return True
 
@@ -303,8 +304,9 @@ def _tell(run: ActiveRun, row: rows.RunRow, batch: BatchRow) -> bool:
     with workspace.backend.read() as connection:
         at_work = queue.at_work(connection, run.id, now=workspace.backend.now(connection))
     if at_work:
-        # Of a run that was stopped they hear of it, too, and end what they have in hand; of one that failed they finish it.
-        _wait(workspace, batch, [at_work])
+        # Of a run that was stopped they hear of it, too, and end what they have in hand; of one that failed they finish it. One that was
+        # begun too often is not begun anew behind them.
+        _wait(workspace, batch, [at_work], given_up=batch.attempts > ATTEMPTS)
         return True
     with workspace.backend.write("queue.end", durable=True) as connection:
         end_left(workspace, connection, run.id, run.error or "")
@@ -323,9 +325,9 @@ def _same_document(workspace: Workspace, doing: Queued) -> None:
         )
 
 
-def _wait(workspace: Workspace, batch: BatchRow, steps: Sequence[Collection[int]]) -> None:
+def _wait(workspace: Workspace, batch: BatchRow, steps: Sequence[Collection[int]], *, given_up: bool = False) -> None:
     with workspace.backend.write("queue.wait", durable=True) as connection:
-        queue.wait(connection, batch.id, batch.fence, steps)
+        queue.wait(connection, batch.id, batch.fence, steps, given_up=given_up)
 
 
 def _rest(workspace: Workspace, batch: BatchRow, pause: timedelta, *, begun: bool = True) -> None:

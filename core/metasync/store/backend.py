@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from datetime import datetime
+from threading import Event
 from typing import Any, ClassVar, Self
 
 from sqlalchemy import Boolean, Connection, Integer, LargeBinary, Select, Table
@@ -95,6 +96,15 @@ class Backend(ABC):
     @abstractmethod
     def gather_statistics(self) -> None:
         """Let the planner know what came into the tables since it last looked: where a step begins. Costs little where little came."""
+
+    @abstractmethod
+    def call(self, connection: Connection) -> None:
+        """Where this transaction gave others something to do: whoever listens hears of it once it is committed."""
+
+    @abstractmethod
+    def listen(self, heard: Callable[[], None], stop: Event) -> None:
+        """Until `stop`, call `heard` at each `call` of somebody in the same lane; also once what was called before may have been missed.
+        Returns at once where the database tells nobody anything: it has to be asked now and then in any case."""
 
     @abstractmethod
     def reserve_ids(self, connection: Connection, table: Table, count: int) -> Sequence[int]:

@@ -94,19 +94,27 @@ SELECT DISTINCT object.id, object.directory_id, object.anchor
 FROM dirty JOIN object ON object.id = dirty.object_id
 WHERE dirty.engagement_id = ? AND profile = ? AND {WHOLE_AND_DUE}
 ORDER BY object.directory_id, object.anchor"""
-DUE_AMONG = f"""
-SELECT DISTINCT object.id, object.directory_id
-FROM dirty JOIN object ON object.id = dirty.object_id
-WHERE dirty.engagement_id = ? AND profile = ? AND {WHOLE_AND_DUE} AND dirty.object_id >= ? AND dirty.object_id <= ?
-ORDER BY object.id"""
+MARKED = f"SELECT DISTINCT object_id FROM dirty WHERE engagement_id = ? AND profile = ? AND {WHOLE_AND_DUE}"
+SLICES = f"""
+SELECT min(object_id), max(object_id), count(*)
+FROM (SELECT object_id, (row_number() OVER (ORDER BY object_id) - 1) / ? AS slice FROM ({MARKED}) AS every) AS numbered
+GROUP BY slice
+ORDER BY slice"""
 IN_ORDER = "SELECT id, directory_id FROM object WHERE id IN ? ORDER BY directory_id, anchor"
 
 
 def marked(backend: Backend, connection: Connection, engagement_id: int, profile: str, now: datetime) -> list[int]:
     """Whole source objects that are due, in whatever order, and whatever directory they are of: only of those that are left once it is
     known who is in step (`in_order`) it counts."""
-    query = f"SELECT DISTINCT object_id FROM dirty WHERE engagement_id = ? AND profile = ? AND {WHOLE_AND_DUE}"
-    return [row[0] for row in backend.fetch(connection, query, engagement_id, profile, as_stored(connection, now))]
+    return [row[0] for row in backend.fetch(connection, MARKED, engagement_id, profile, as_stored(connection, now))]
+
+
+def slices(
+    backend: Backend, connection: Connection, engagement_id: int, profile: str, now: datetime, size: int
+) -> list[tuple[int, int, int]]:
+    """All of `marked`, in slices of so many by their numbers: (the first, the last, how many)."""
+    found = backend.fetch(connection, SLICES, size, engagement_id, profile, as_stored(connection, now))
+    return [(row[0], row[1], row[2]) for row in found]
 
 
 def in_order(backend: Backend, connection: Connection, object_ids: Collection[int]) -> list[tuple[int, int]]:
@@ -119,12 +127,12 @@ def due(backend: Backend, connection: Connection, engagement_id: int, profile: s
     return [(row[0], row[1]) for row in backend.fetch(connection, DUE, engagement_id, profile, as_stored(connection, now))]
 
 
-def due_among(
+def marked_among(
     backend: Backend, connection: Connection, engagement_id: int, profile: str, now: datetime, *, first: int, last: int
-) -> list[tuple[int, int]]:
-    """The same of those with numbers from `first` to `last`, in the order of these."""
+) -> list[int]:
+    """Those of `marked` with numbers from `first` to `last`, in whatever order."""
     values = (engagement_id, profile, as_stored(connection, now), first, last)
-    return [(row[0], row[1]) for row in backend.fetch(connection, DUE_AMONG, *values)]
+    return [row[0] for row in backend.fetch(connection, f"{MARKED} AND object_id >= ? AND object_id <= ?", *values)]
 
 
 def due_members(connection: Connection, engagement_id: int, profile: str) -> dict[int, set[int]]:

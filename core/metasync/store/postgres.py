@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import islice
 from struct import pack
 from typing import Any, LiteralString
@@ -60,6 +60,10 @@ RETURN_SECONDS = 30
 """How long a server that answered before may be away, such as for a restart, before we give up."""
 ARRAY = 5000
 """Rows that one statement takes as arrays."""
+CHANNEL: LiteralString = "metasync"
+"""What is listened to by those who wait for something to do."""
+LISTENING = 1.0
+"""Seconds between two looks of a listener at whether it shall end, or before it connects again."""
 INT8, INT8_ARRAY = 20, 1016
 """The server's numbers of two types, which are the same everywhere."""
 SETTINGS = {
@@ -168,6 +172,23 @@ class Postgres(Backend):
             for name in metadata.tables.keys() & connection.exec_driver_sql(GROWN).scalars().all():
                 # The whole table: where columns are named, the server does not take note that it looked.
                 connection.exec_driver_sql(f'ANALYZE "{name}"')
+
+    def call(self, connection: Connection) -> None:
+        connection.exec_driver_sql(f"SELECT pg_notify('{CHANNEL}', '{self.lane}')")
+
+    def listen(self, heard: Callable[[], None], stop: threading.Event) -> None:
+        while not stop.is_set():
+            with suppress(DBAPIError, psycopg.Error), self._writing.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+                driver = _driver(connection)
+                # Not given back: the pool's next user would go on listening.
+                connection.detach()
+                driver.execute(f"LISTEN {CHANNEL}")
+                heard()
+                while not stop.is_set():
+                    for one in driver.notifies(timeout=LISTENING, stop_after=1):
+                        if one.payload == str(self.lane):
+                            heard()
+            stop.wait(LISTENING)
 
     def reserve_ids(self, connection: Connection, table: Table, count: int) -> Sequence[int]:
         series = func.generate_series(1, count).table_valued("number")

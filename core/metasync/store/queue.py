@@ -61,8 +61,9 @@ def take(backend: Backend, connection: Connection, batch_id: int, *, owner: str,
 
 
 def holds(connection: Connection, batch_id: int, fence: int) -> bool:
-    """Is the batch leased to whoever took it with this fence?"""
-    query = select(batch.c.id).where(*_mine(batch_id, fence))
+    """Is the batch leased to whoever took it with this fence? On a server nobody takes it over before the transaction that asks has ended,
+    whatever lane he is in."""
+    query = select(batch.c.id).where(*_mine(batch_id, fence)).with_for_update(read=True)
     return connection.execute(query).one_or_none() is not None
 
 
@@ -84,11 +85,13 @@ def rest(connection: Connection, batch_id: int, *, due_at: datetime) -> None:
     connection.execute(update(batch).where(batch.c.id == batch_id, batch.c.state == "ready").values(due_at=due_at))
 
 
-def wait(connection: Connection, batch_id: int, fence: int, steps: Sequence[Collection[int]]) -> bool:
+def wait(connection: Connection, batch_id: int, fence: int, steps: Sequence[Collection[int]], *, given_up: bool = False) -> bool:
     """Lay a run's batch aside until all steps of one of these groups have ended; False: they did meanwhile, and the run can go on. Either
-    way whoever told it came as far as it comes: that it was begun does not count."""
+    way whoever told it came as far as it comes: that it was begun does not count, unless that is why it was `given_up`."""
     goes_on = _one_ended(connection, steps)
-    values: dict[str, Any] = {"state": "ready" if goes_on else "waiting", "owner": None, "lease_until": None, "attempts": 0, "nudged": None}
+    values: dict[str, Any] = {"state": "ready" if goes_on else "waiting", "owner": None, "lease_until": None, "nudged": None}
+    if not given_up:
+        values["attempts"] = 0
     connection.execute(update(batch).where(*_mine(batch_id, fence)).values(**values, what={"waits": [sorted(one) for one in steps]}))
     return not goes_on
 
@@ -129,9 +132,9 @@ def done(connection: Connection, batch_id: int, *, result: Mapping[str, Any]) ->
 
 def wake(connection: Connection, run_id: int, *, anyhow: bool = False) -> None:
     """Have a run that waits told again, once all that it waits for has ended; `anyhow`: also before. Those who end steps of one run do so
-    one after another: they write in one lane."""
+    one after another, by the lock on the run's batch: each sees what those before him ended."""
     mine = and_(batch.c.run_id == run_id, batch.c.kind == RUN, batch.c.state == "waiting")
-    what = connection.execute(select(batch.c.what).where(mine)).scalar() or {}
+    what = connection.execute(select(batch.c.what).where(mine).with_for_update()).scalar() or {}
     # A run that an older release laid aside does not say what it waits for.
     if anyhow or "waits" not in what or _one_ended(connection, what["waits"]):
         connection.execute(update(batch).where(mine).values(state="ready", due_at=None, nudged=None))

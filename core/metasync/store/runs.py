@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
 from metasync.store import tables
 
@@ -197,8 +197,19 @@ def begun_since(connection: Connection, engagement_id: int, run_id: int) -> list
 
 def before(connection: Connection, engagement_id: int, row: RunRow, states: Sequence[str]) -> RunRow | None:
     """The run before this one that was of the same kind and of the same, and ended in one of these states."""
-    like = (_run.engagement_id == engagement_id, _run.kind == row.kind, _run.state.in_(states), _run.id < row.id)
-    query = select(_run.id, _run.what).where(*like).order_by(_run.id.desc()).limit(LOOKED_BACK)
+    return _alike(connection, engagement_id, row, states, _run.id < row.id, _run.id.desc())
+
+
+def behind(connection: Connection, engagement_id: int, row: RunRow, states: Sequence[str]) -> RunRow | None:
+    """The first such run after this one."""
+    return _alike(connection, engagement_id, row, states, _run.id > row.id, _run.id.asc())
+
+
+def _alike(
+    connection: Connection, engagement_id: int, row: RunRow, states: Sequence[str], where: ColumnElement[bool], order: ColumnElement[Any]
+) -> RunRow | None:
+    like = (_run.engagement_id == engagement_id, _run.kind == row.kind, _run.state.in_(states), where)
+    query = select(_run.id, _run.what).where(*like).order_by(order).limit(LOOKED_BACK)
     number = next((one.id for one in connection.execute(query) if tuple(one.what) == tuple(row.what)), None)
     return None if number is None else get(connection, engagement_id, number)
 

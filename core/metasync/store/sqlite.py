@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,12 @@ class SQLite(Backend):
     def gather_statistics(self) -> None:
         # Every query of ours was written for SQLite's planner as it is without statistics.
         pass
+
+    def call(self, connection: Connection) -> None:
+        """A file tells nobody."""
+
+    def listen(self, heard: Callable[[], None], stop: threading.Event) -> None:
+        """A file tells nobody."""
 
     def reserve_ids(self, connection: Connection, table: Table, count: int) -> Sequence[int]:
         first = (connection.execute(select(func.max(table.c.id))).scalar() or 0) + 1

@@ -4,7 +4,7 @@ needs a decision, is worked by one afterwards, as always. So the plan is the sam
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from metasync.contract import MetasyncError
@@ -17,6 +17,11 @@ from metasync.workspace import Workspace
 
 PARTITION = 10_000
 """Source objects of one part: opening and compiling then cost next to nothing beside the work."""
+SLICES = 4
+"""Into so many slices a part can be cut. The last parts are of one each: whoever is done first finds another one, and near the end nobody
+waits long for a last part that one worker alone has in hand."""
+SMALL = 2
+"""Of so many parts the slices are parts of their own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +44,7 @@ def divide(workspace: Workspace, run_id: int, profiles: Collection[str]) -> list
         except MetasyncError:
             continue  # the synchronisation itself tells
         if _sure(workspace, profile) and Pairs(setting).possible():
-            found += _parts(profile.name, sorted(_due(setting)))
+            found += _parts(profile.name, _slices(setting))
     return found
 
 
@@ -49,10 +54,10 @@ def compare(workspace: Workspace, run_id: int, part: Partition) -> int:
     outcome = SyncOutcome()
     with workspace.backend.read() as connection:
         setting = compiled(connection, workspace, run_id, profile, workspace.schemas(), outcome, pin=False)
-        due = dirty.due_among(
-            workspace.backend, connection, setting.engagement_id, profile.name, setting.now, first=part.first, last=part.last
-        )
-    Pairs(setting).pass_over([one for one, directory_id in due if directory_id in setting.programs])
+        about = (workspace.backend, connection, setting.engagement_id, profile.name, setting.now)
+        marked = dirty.marked_among(*about, first=part.first, last=part.last)
+    # Whoever is of a directory that is no source any more is left, as whatever is not found to be in step.
+    Pairs(setting).pass_over(marked)
     return outcome.looked_at
 
 
@@ -63,16 +68,21 @@ def _sure(workspace: Workspace, profile: Profile) -> bool:
     return not any(not_ready(workspace, one, schemas) for one in same)
 
 
-def _due(setting: Setting) -> list[int]:
+Slice = tuple[int, int, int]
+"""Source objects side by side: the number of the first, of the last, and how many there are."""
+
+
+def _slices(setting: Setting) -> list[Slice]:
+    """Whoever is due, also of directories that are no source any more. The server cuts: so many numbers are not read to be counted."""
     backend = setting.workspace.backend
     with backend.read() as connection:
-        due = dirty.due(backend, connection, setting.engagement_id, setting.profile.name, setting.now)
-    return [one for one, directory_id in due if directory_id in setting.programs]
+        about = (backend, connection, setting.engagement_id, setting.profile.name, setting.now)
+        return dirty.slices(*about, max(1, PARTITION // SLICES))
 
 
-def _parts(profile: str, ids: list[int]) -> list[Partition]:
-    if len(ids) < 2 * PARTITION:
+def _parts(profile: str, slices: Sequence[Slice]) -> list[Partition]:
+    if sum(number for _, _, number in slices) < 2 * PARTITION:
         return []
-    number = -(-len(ids) // PARTITION)
-    size = -(-len(ids) // number)
-    return [Partition(profile=profile, first=some[0], last=some[-1]) for at in range(0, len(ids), size) if (some := ids[at : at + size])]
+    whole = max(0, len(slices) - SMALL * SLICES)
+    together = [slices[at : min(at + SLICES, whole)] for at in range(0, whole, SLICES)] + [[one] for one in slices[whole:]]
+    return [Partition(profile=profile, first=some[0][0], last=some[-1][1]) for some in together]

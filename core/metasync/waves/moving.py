@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
+from metasync import roles
 from metasync.contract import MetasyncError
+from metasync.engagement.model import Role
 from metasync.runs.lease import EngineLease
 from metasync.store import audit, joins, waves
 from metasync.store.joins import SOURCE
@@ -108,6 +110,7 @@ def _go(
 ) -> Moved:
     if not reason.strip():
         raise MetasyncError("to move people needs a reason; give one with `--reason TEXT`")
+    roles.need(workspace, Role.OPERATOR, f"{word} the wave {name}")
     with _alone(workspace, name, word) as not_ready:
         with workspace.backend.read() as connection:
             everybody = of_wave(workspace, connection, name)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from metasync import lease, liveness, overview
 from metasync.contract import Dispatcher, Kind, MetasyncError, Stopped
 from metasync.exporting import batches as exporting
 from metasync.exporting.lease import DirectoryLease
+from metasync.lease import LeaseLost
 from metasync.runs import installation as installing
 from metasync.runs import queue as ordering
 from metasync.runs import run as running
@@ -25,7 +26,9 @@ from metasync.runs.installation import Installation
 from metasync.runs.lease import EngineBusy, EngineLease
 from metasync.runs.outcome import RunOutcome, Waits
 from metasync.runs.queue import LeftAlone, Ordered, order
+from metasync.runs.record import ActiveRun
 from metasync.runs.verbs import apart
+from metasync.runs.working import BatchLease, Taken
 from metasync.store import audit, batches, queue, tables
 from metasync.store import runs as rows
 from metasync.store.errors import StoreError
@@ -267,6 +270,31 @@ def test_a_step_that_ends_its_process_each_time_ends_its_run(engine: Engine) -> 
     drain(workspace, choose)
     with pytest.raises(ordering.RunFailed, match="its process ended each time"):
         outcome(workspace, found)
+
+
+def test_a_run_that_ends_its_process_each_time_is_given_up_also_while_a_step_of_it_is_worked(engine: Engine) -> None:
+    workspace = of(engine)
+    ordered_run(workspace)
+    (told,) = runnable(workspace)
+    working.work(workspace, told.id, told.nonce)
+    first, second = runnable(workspace)
+    with workspace.backend.write() as connection:
+        begun = update(tables.batch).where(tables.batch.c.id == told.id)
+        connection.execute(begun.values(state="ready", attempts=working.ATTEMPTS))
+    with BatchLease(workspace.backend, first.id, lambda _: None):
+        assert working.work(workspace, told.id, told.nonce)
+        with workspace.backend.read() as connection:
+            laid_aside, row = batches.get(connection, told.id), rows.get(connection, workspace.engagement_id, 1)
+        assert laid_aside is not None and row is not None
+        assert (laid_aside.state, row.state) == ("waiting", "running"), "somebody still works a step"
+        with workspace.backend.write() as connection:
+            queue.done(connection, first.id, result={"value": None})
+    assert working.work(workspace, told.id, told.nonce)
+    with workspace.backend.read() as connection:
+        row = rows.get(connection, workspace.engagement_id, 1)
+    assert row is not None
+    assert (row.state, "was begun 3 times" in (row.error or "")) == ("failed", True)
+    assert second.id not in [one.id for one in runnable(workspace)]
 
 
 def test_a_run_that_is_asked_to_stop_stops_and_one_that_waits_ends_at_once(engine: Engine, ad: MemoryDirectory) -> None:
@@ -650,3 +678,117 @@ def test_a_second_wish_to_stop_is_heard_while_the_database_is_asked_for_the_firs
     workspace.stop.set()
     with pytest.raises(LeftAlone, match="could not be asked" if away else "was asked to stop and is left"):
         ordering.follow(workspace, found)
+
+
+# --- side by side ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared(tmp_path: Path, postgres_url: str, hr: MemoryDirectory, ad: MemoryDirectory) -> Iterator[Workspace]:
+    """An engagement on a server, with a run whose two steps somebody may work at once."""
+    made = Engine(tmp_path, DOCUMENT.format(profiles=STAFF), {"hr": hr, "ad": ad}, url=postgres_url)
+    workspace = of(made)
+    workspace = replace(workspace, backend=workspace.backend.in_lane(workspace.engagement_id))
+    ordered_run(workspace)
+    assert runnable(workspace)[0].kind == queue.RUN
+    working.work(workspace, runnable(workspace)[0].id, runnable(workspace)[0].nonce)
+    assert [one.kind for one in runnable(workspace)] == ["import", "import"]
+    yield workspace
+    made.close()
+
+
+def ends(work: Callable[[], None], seconds: float = 10.0) -> bool:
+    """Does it, without waiting for what whoever asks has in hand?"""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
+def test_a_step_begins_and_ends_while_whoever_works_another_one_is_in_the_midst_of_its_rows(shared: Workspace) -> None:
+    first, second = runnable(shared)
+    with BatchLease(shared.backend, first.id, lambda _: None) as lease:
+
+        def works() -> None:
+            with BatchLease(shared.backend, second.id, lambda _: None), ActiveRun(id=1, workspace=shared).step("import", "ad") as (step, _):
+                step.text = "nothing"
+            with shared.backend.beside_others().write() as connection:
+                queue.done(connection, second.id, result={})
+
+        with shared.backend.guarded(lease.check).beside_others().write():
+            assert ends(works)
+    assert [one.id for one in runnable(shared)] == [first.id]
+
+
+def test_nobody_takes_a_step_over_in_the_midst_of_its_rows(shared: Workspace) -> None:
+    """Its lease ran out meanwhile: whoever holds it records what it has begun, and then nothing more."""
+    first, _ = runnable(shared)
+    refused: list[Taken] = []
+
+    def takes() -> None:
+        try:
+            with BatchLease(shared.backend, first.id, lambda _: None):
+                pass
+        except Taken as error:
+            refused.append(error)
+
+    with BatchLease(shared.backend, first.id, lambda _: None) as lease:
+        with shared.backend.write() as connection:
+            ran_out = {"owner": "elsewhere:1:1", "lease_until": shared.backend.now(connection) - timedelta(seconds=1)}
+            connection.execute(update(tables.batch).where(tables.batch.c.id == first.id).values(**ran_out))
+        with shared.backend.guarded(lease.check).beside_others().write():
+            assert ends(takes) and len(refused) == 1
+        assert ends(takes) and len(refused) == 1, "it was taken over"
+        with pytest.raises(LeaseLost), shared.backend.guarded(lease.check).beside_others().write():
+            raise AssertionError("not reached")
+
+
+def test_of_steps_that_end_at_once_the_last_one_wakes_their_run(shared: Workspace) -> None:
+    """Neither sees that the other one ended before it is committed."""
+    backend = shared.backend.beside_others()
+    first, second = runnable(shared)
+    begun = threading.Event()
+
+    def last() -> None:
+        with backend.write() as connection:
+            begun.set()
+            queue.done(connection, second.id, result={})
+
+    with backend.write() as connection:
+        queue.done(connection, first.id, result={})
+        thread = threading.Thread(target=last, daemon=True)
+        thread.start()
+        assert begun.wait(10)
+        thread.join(0.5)
+        assert thread.is_alive(), "it waits for the first one"
+    thread.join(10)
+    assert [one.kind for one in runnable(shared)] == [queue.RUN]
+
+
+def test_whoever_has_nothing_to_do_is_called_when_there_is_something(shared: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    called, stop = threading.Event(), threading.Event()
+    listening = threading.Thread(target=shared.backend.listen, args=(called.set, stop), daemon=True)
+    listening.start()
+    try:
+        assert called.wait(10), "what was called before it listened may have been missed"
+        called.clear()
+        with shared.backend.in_lane(77).write() as connection:
+            shared.backend.in_lane(77).call(connection)
+        assert not called.wait(0.5), "that was for those of another engagement"
+        ordered_run(shared)
+        assert called.wait(10)
+        called.clear()
+        with shared.backend.read() as connection:
+            listener = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%'"
+            assert connection.exec_driver_sql(listener).scalars().all() == [True]
+        assert called.wait(10), "it listens again"
+    finally:
+        stop.set()
+        listening.join(10)
+    assert not listening.is_alive()
+
+
+def test_a_database_in_a_file_calls_nobody(engine: Engine) -> None:
+    if engine.workspace.backend.dialect != "sqlite":
+        pytest.skip("a server calls")
+    engine.workspace.backend.listen(pytest.fail, threading.Event())
