@@ -496,6 +496,9 @@ class Migration:
                 text(held, "dn").partition(",OU=")[2],
                 self.fabrikam.dn(f"{department},OU={site},OU=Imported").partition("OU=")[2],
             )
+        # Entra Connect leaves out whom adminDescription calls User_, Group_ or Contact_.
+        marks = {text(one, "admindescription").partition(":")[0] for one in dump.values() if "admindescription" in one}
+        same("fabrikam", "marks", marks, {"metasync"})
         accounts = [text(one, "samaccountname").casefold() for one in dump.values() if "samaccountname" in one]
         same("fabrikam", "accounts of one name", len(accounts), len(set(accounts)))
         groups = {text(one, "info"): one for one in dump.values() if b"group" in one["objectclass"] and "info" in one}

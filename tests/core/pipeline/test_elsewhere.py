@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from metasync.contract import ELSEWHERE, READ_ONLY, AttributeSchema, Kind, Operation, Reference, Schema, Type
+from metasync.synchronising.needs import directory_needs
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
 from metasync.testing.memory.schema import memory_schema
@@ -184,6 +185,18 @@ def test_a_member_from_a_third_directory_is_followed_to_what_became_of_him(make:
     hr.change(team, guests=None)
     in_step(engine)
     assert members(ad, "team") == {"Xenia"}, "nothing in the source of the group stands for her"
+
+
+def test_only_a_document_that_reads_such_members_asks_other_directories_for_what_they_are_named_by(make: Any) -> None:
+    def asked() -> bool:
+        at = engine.workspace
+        needs = directory_needs(at.engagement, at.host, with_guests(), "ad")
+        return "employeeID" in needs.attributes[Kind.USER] and f"{ELSEWHERE}employeeID" in [key.name for key in needs.keys]
+
+    engine = started(make)
+    assert asked()
+    engine.load(DOCUMENT.replace(", hr.guests", "").format(profiles=PEOPLE + TEAMS + BOOK))
+    assert not asked()
 
 
 def test_what_was_written_for_such_a_member_is_taken_back_by_an_undo(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
