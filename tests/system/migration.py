@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .forests import ENABLED, Forests, Side
+from .forests import DOMAIN_LOCAL, ENABLED, Forests, Side, readable_sid
 from .ldap_dump import Dump
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class Migration:
                 name = f"Team {number:04d}"
                 self.teams[name] = {one.id for one in chosen}
                 values = {"sAMAccountName": f"{tag}-{name}", "info": f"{tag}:{number}", "member": [self.dn(one) for one in chosen]}
-                connection.add(self.contoso.dn(name, "Teams"), "group", {**values, "groupType": -2147483644})
+                connection.add(self.contoso.dn(name, "Teams"), "group", {**values, "groupType": DOMAIN_LOCAL})
             for number in range(contacts):
                 name = f"Partner {number % (contacts * 2 // 3)}"  # some bear one name
                 values = {"displayName": name, "mail": f"partner{number}@{tag}.partners.example", "company": f"Company {number % 7}"}
@@ -530,12 +530,6 @@ def text(held: Mapping[str, frozenset[bytes]], name: str) -> str:
 def values(held: Mapping[str, frozenset[bytes]], name: str) -> set[str]:
     """All values of an attribute."""
     return {one.decode() for one in held.get(name, ())}
-
-
-def readable_sid(raw: bytes) -> str:
-    """`S-1-5-21-...`, MS-DTYP 2.4.2.2."""
-    parts = [int.from_bytes(raw[at : at + 4], "little") for at in range(8, 8 + 4 * raw[1], 4)]
-    return "-".join(["S", str(raw[0]), str(int.from_bytes(raw[2:8], "big")), *map(str, parts)])
 
 
 LEFT_BY_A_TOMBSTONE = frozenset({"lastknownparent", "admincount", "operatorcount", "isdeleted", "isrecycled"})

@@ -187,6 +187,13 @@ def test_a_member_from_a_third_directory_is_followed_to_what_became_of_him(make:
     assert members(ad, "team") == {"Xenia"}, "nothing in the source of the group stands for her"
 
 
+def test_an_expression_sees_what_they_are_named_by(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    hr.add(Kind.GROUP, name="team", path=BASE, guests=guest("S-99", "S-1"))
+    mapped = {"cn": "source.cn", "description": '"s-1" in source.guests ? "S-1 is among them" : "no"'}
+    in_step(started(make, profile("teams", kind="group", match=[{"source": "cn", "target": "cn"}], map=mapped)))
+    assert (ad.get(ad.by_name("team")) or {})["description"] == "S-1 is among them"
+
+
 def test_only_a_document_that_reads_such_members_asks_other_directories_for_what_they_are_named_by(make: Any) -> None:
     def asked() -> bool:
         at = engine.workspace
