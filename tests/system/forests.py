@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from lab.samba import Samba
 
 UNITS = ("Staff", "Imported", "Teams", "GAL", "Leavers")
+DOMAIN_LOCAL = -2147483644
+"""The type of a security group that takes members from other domains."""
 ENABLED = 512 | 32
 """Without a password: nobody signs in to it."""
+
+
+def readable_sid(raw: bytes) -> str:
+    """`S-1-5-21-...`, MS-DTYP 2.4.2.2."""
+    parts = [int.from_bytes(raw[at : at + 4], "little") for at in range(8, 8 + 4 * raw[1], 4)]
+    return "-".join(["S", str(raw[0]), str(int.from_bytes(raw[2:8], "big")), *map(str, parts)])
 
 
 class Side:
@@ -46,15 +54,20 @@ class Side:
         }
         return self._add(self.dn(name, ou), "user", values)
 
-    def group(self, name: str, members: Sequence[str] = ()) -> str:
+    def group(self, name: str, members: Sequence[str] = (), **more: Any) -> str:
         """A group; the DN."""
-        values: dict[str, Any] = {"sAMAccountName": f"{self.tag}-{name}", "description": f"All of {name}"}
+        values: dict[str, Any] = {"sAMAccountName": f"{self.tag}-{name}", "description": f"All of {name}", **more}
         return self._add(self.dn(name, "Teams"), "group", {**values, **({"member": list(members)} if members else {})})
 
     def change(self, dn: str, **values: Any) -> None:
         """Set attributes; None clears."""
         with self.samba.connect() as connection:
             connection.modify(dn, {name: [("MODIFY_REPLACE", [] if value is None else [value])] for name, value in values.items()})
+
+    def join(self, group: str, *members: str) -> None:
+        """Somebody comes into a group."""
+        with self.samba.connect() as connection:
+            connection.modify(group, {"member": [("MODIFY_ADD", list(members))]})
 
     def rename(self, dn: str, relative: str, superior: str | None = None) -> None:
         """A rename, a move."""

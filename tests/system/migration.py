@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .forests import ENABLED, Forests, Side
+from .forests import DOMAIN_LOCAL, ENABLED, Forests, Side, readable_sid
 from .ldap_dump import Dump
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ LIMITS = (
     )
     + "}\n"
 )
+
+METAVERSE = "metaverse: {group: {members: {union: [contoso.members, contoso.foreignMembers]}}}\n"
+"""People of fabrikam are members of groups of contoso: by their SIDs, and where they are contacts there."""
 
 CONTACT = """
     map:
@@ -100,8 +103,7 @@ LIMITS  teams:
       cn: {from: source.cn, unique: ['{value}', '{value} ({n})']}
       sAMAccountName: {from: source.sAMAccountName, once: true, unique: ['{value}', '{value}-{n}']}
       info: source.info
-      description: 'join(" ", source.foreignMembers)'
-      members: source.members
+      members: mv.members
     leaving: {deleted: delete}
 LIMITS  gal-to-fabrikam:
     kind: {user: contact}
@@ -175,8 +177,10 @@ class Migration:
         """Group in contoso -> ids of its people."""
         self.elsewhere: dict[str, str] = {}
         """OU below Staff, as `Site/Department` -> where it went."""
-        self.natives: list[str] = []
-        """mail of the people of fabrikam."""
+        self.natives: dict[str, str] = {}
+        """mail -> SID, of the people of fabrikam."""
+        self.guests: dict[str, set[str]] = {}
+        """Group in contoso -> mail of the people of fabrikam who are members of it, by their SIDs."""
         self.lists: dict[str, set[str]] = {}
         """Group of fabrikam's own -> ids of people of contoso that somebody there put in."""
         self.seed(people, groups, contacts)
@@ -202,7 +206,7 @@ class Migration:
                 name = f"Team {number:04d}"
                 self.teams[name] = {one.id for one in chosen}
                 values = {"sAMAccountName": f"{tag}-{name}", "info": f"{tag}:{number}", "member": [self.dn(one) for one in chosen]}
-                connection.add(self.contoso.dn(name, "Teams"), "group", {**values, "groupType": -2147483644})
+                connection.add(self.contoso.dn(name, "Teams"), "group", {**values, "groupType": DOMAIN_LOCAL})
             for number in range(contacts):
                 name = f"Partner {number % (contacts * 2 // 3)}"  # some bear one name
                 values = {"displayName": name, "mail": f"partner{number}@{tag}.partners.example", "company": f"Company {number % 7}"}
@@ -227,13 +231,12 @@ class Migration:
                     case _:
                         values["proxyAddresses"] = [f"SMTP:{values['mail']}", f"smtp:native{number}@old.example"]
                 connection.add(self.fabrikam.dn(name, "Staff"), "user", values)
-                self.natives.append(str(values["mail"]))
             # A group of fabrikam that has the name of one of contoso's.
             connection.add(self.fabrikam.dn("Team 0000", "Teams"), "group", {"sAMAccountName": f"{tag}-Team 0000", "description": "native"})
-        # Somebody of the one forest is a member in the other, by his SID.
-        (sid,) = next(iter(self.fabrikam.names("Staff").values()))["objectsid"]
-        self.foreign = readable_sid(sid)
-        self.contoso_member("Team 0001", f"<SID={self.foreign}>")
+        self.natives = {text(one, "mail"): readable_sid(min(one["objectsid"])) for one in self.fabrikam.names("Staff").values()}
+        with self.contoso.samba.connect(patience=300) as connection:
+            for name in list(self.teams)[::3]:
+                self.invite(connection, name, self.dice.sample(sorted(self.natives), self.dice.choice((1, 1, 3))))
 
     def _person(self, number: int, tag: str) -> Person:
         given, name = GIVEN[number % len(GIVEN)], NAMES[(number // len(GIVEN)) % len(NAMES)]
@@ -271,16 +274,23 @@ class Migration:
         site, department = person.unit.split("/")
         return self.contoso.dn(f"P {person.id}", f"{department},OU={site},OU=Staff")
 
-    def contoso_member(self, team: str, member: str) -> None:
-        """Somebody joins a group of contoso, behind the product's back."""
-        with self.contoso.samba.connect() as connection:
-            connection.modify(self.contoso.dn(team, "Teams"), {"member": [("MODIFY_ADD", [member])]})
+    def invite(self, connection: Any, team: str, guests: Collection[str]) -> None:
+        """People of fabrikam join a group of contoso, which makes foreign security principals of them."""
+        members = [f"<SID={self.natives[one]}>" for one in sorted(guests)]
+        connection.modify(self.contoso.dn(team, "Teams"), {"member": [("MODIFY_ADD", members)]})
+        self.guests[team] = self.guests.get(team, set()) | set(guests)
+
+    def dismiss(self, connection: Any, team: str, guest: str) -> None:
+        """One of them leaves it."""
+        principal = f"CN={self.natives[guest]},CN=ForeignSecurityPrincipals,{self.contoso.samba.base}"
+        connection.modify(self.contoso.dn(team, "Teams"), {"member": [("MODIFY_DELETE", [principal])]})
+        self.guests[team].discard(guest)
 
     def load(self) -> None:
         """Accept the document; nobody is in a wave that moves yet."""
         self.write_waves()
         waves = "\nwaves: {" + ", ".join(f"{wave}: {{file: {wave}.csv, key: employeeID}}" for wave in WAVES) + "}\n"
-        self.forests.load(DOCUMENT, before=waves)
+        self.forests.load(DOCUMENT, before=METAVERSE + waves)
 
     def write_waves(self) -> None:
         """Who is in which wave, as its file says."""
@@ -368,7 +378,8 @@ class Migration:
         return self.dice.sample(every, min(number, len(every)))
 
     def edit_contoso(self, number: int) -> None:
-        """Titles and names change, people leave by either way, come back, are hired; `number` of each."""
+        """Titles and names change, people leave by either way, come back, are hired, people of fabrikam join and leave groups; `number` of
+        each."""
         with self.contoso.samba.connect(patience=300) as connection:
             for one in self.staying(number):
                 title = f"Senior {self.dice.randint(1, 99)}"
@@ -398,6 +409,11 @@ class Migration:
                 person.wave = self.dice.choice(left) if left else ""
                 person.unit = self.elsewhere.get(person.unit, person.unit)
                 self._hire(connection, person)
+            for team in self.dice.sample([name for name, guests in self.guests.items() if guests], number):
+                self.dismiss(connection, team, min(self.guests[team]))
+            for team in self.dice.sample(sorted(self.teams), number):
+                if others := self.natives.keys() - self.guests.get(team, set()):
+                    self.invite(connection, team, [self.dice.choice(sorted(others))])
         self.write_waves()
 
     def reparent(self, department: str, site: str, other: str) -> None:
@@ -480,21 +496,30 @@ class Migration:
                 text(held, "dn").partition(",OU=")[2],
                 self.fabrikam.dn(f"{department},OU={site},OU=Imported").partition("OU=")[2],
             )
+        # Entra Connect leaves out whom adminDescription calls User_, Group_ or Contact_.
+        marks = {text(one, "admindescription").partition(":")[0] for one in dump.values() if "admindescription" in one}
+        same("fabrikam", "marks", marks, {"metasync"})
         accounts = [text(one, "samaccountname").casefold() for one in dump.values() if "samaccountname" in one]
         same("fabrikam", "accounts of one name", len(accounts), len(set(accounts)))
         groups = {text(one, "info"): one for one in dump.values() if b"group" in one["objectclass"] and "info" in one}
-        for number, members in enumerate(self.teams.values()):
+        native = {text(one, "mail"): text(one, "dn") for one in dump.values() if text(one, "mail") in self.natives}
+        for number, (name, members) in enumerate(self.teams.items()):
             held = groups.get(f"{self.contoso.tag}:{number}", {})
-            same(f"team {number}", "members", values(held, "member"), {stands[one] for one in members if stands.get(one)})
-        same("team 1", "members from elsewhere", text(groups[f"{self.contoso.tag}:1"], "description"), self.foreign)
+            guests = {native[one] for one in self.guests.get(name, ())}
+            same(name, "members", values(held, "member"), {stands[one] for one in members if stands.get(one)} | guests)
         by_name = {text(one, "cn"): one for one in dump.values() if b"group" in one["objectclass"]}
         for name, members in self.lists.items():
             same(name, "members", values(by_name[name], "member"), {stands[one] for one in members if stands.get(one)})
         same("fabrikam", "the group of its own", text(by_name["Team 0000"], "description"), "native")
         book = {text(one, "mail") for one in self.contoso.names("GAL").values()}
         same("contoso", "contacts", book, set(self.natives))
+        for name, one in self.contoso.names("Teams").items():
+            principals = {member.partition(",")[0][3:] for member in values(one, "member") if ",CN=ForeignSecurityPrincipals," in member}
+            same(name, "members from elsewhere", principals, {self.natives[guest] for guest in self.guests.get(name, ())})
         assert not wrong, f"{len(wrong)} differences\n" + "\n".join(wrong[:20])
-        return {"users": len(users), "contacts": len(gal), "groups": len(by_name), "objects": len(dump)}
+        guests = sum(map(len, self.guests.values()))
+        assert guests, "nobody is a member by his SID"
+        return {"users": len(users), "contacts": len(gal), "groups": len(by_name), "members from elsewhere": guests, "objects": len(dump)}
 
 
 def text(held: Mapping[str, frozenset[bytes]], name: str) -> str:
@@ -505,12 +530,6 @@ def text(held: Mapping[str, frozenset[bytes]], name: str) -> str:
 def values(held: Mapping[str, frozenset[bytes]], name: str) -> set[str]:
     """All values of an attribute."""
     return {one.decode() for one in held.get(name, ())}
-
-
-def readable_sid(raw: bytes) -> str:
-    """`S-1-5-21-...`, MS-DTYP 2.4.2.2."""
-    parts = [int.from_bytes(raw[at : at + 4], "little") for at in range(8, 8 + 4 * raw[1], 4)]
-    return "-".join(["S", str(raw[0]), str(int.from_bytes(raw[2:8], "big")), *map(str, parts)])
 
 
 LEFT_BY_A_TOMBSTONE = frozenset({"lastknownparent", "admincount", "operatorcount", "isdeleted", "isrecycled"})

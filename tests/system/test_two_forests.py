@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .forests import Forests, forests
+from .forests import DOMAIN_LOCAL, Forests, forests, readable_sid
 
 if TYPE_CHECKING:
     from lab.samba import Samba
@@ -86,6 +86,27 @@ def test_people_and_groups_move_from_one_forest_into_the_other(pair: Forests) ->
     pair.contoso.delete(people[1])
     assert pair.cycle() == [("disable", "Person 1"), ("member remove", "Crew"), ("move", "Person 1")]
     assert list(pair.fabrikam.names("Leavers")) == ["Person 1"]
+
+
+def test_people_of_the_one_forest_who_are_in_groups_of_the_other_are_members_themselves(pair: Forests) -> None:
+    """In contoso they are foreign security principals, which have nothing but the SID; an undo takes them out again."""
+    anna, native = pair.contoso.user("Anna"), pair.fabrikam.user("Native")
+    sid = readable_sid(min(pair.fabrikam.names("Staff")["Native"]["objectsid"]))
+    crew = pair.contoso.group("Crew", [anna], groupType=DOMAIN_LOCAL)
+    union = "metaverse: {group: {members: {union: [contoso.members, contoso.foreignMembers]}}}"
+    pair.load(STAFF + TEAMS.replace("source.members", "mv.members"), before=union)
+    pair.cycle()
+    (imported,) = pair.fabrikam.names("Imported").values()
+
+    def members() -> frozenset[bytes]:
+        return pair.fabrikam.names("Teams")["Crew"]["member"]
+
+    assert members() == imported["dn"]
+    pair.contoso.join(crew, f"<SID={sid}>")
+    assert pair.cycle() == [("member add", "Crew")]
+    assert members() == imported["dn"] | {native.encode()}
+    pair.product.export(pair.product.undo(pair.product.runs[-1])["plans"])
+    assert members() == imported["dn"]
 
 
 def test_both_directions_make_no_loop_and_marks_outlive_the_database(pair: Forests) -> None:

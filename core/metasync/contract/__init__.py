@@ -34,6 +34,7 @@ from metasync.contract.exporter import Exporter, Intent, Pair
 from metasync.contract.hookspecs import CONTRACT_VERSION, RunNotice, Veto, hookimpl
 from metasync.contract.matcher import Lookup, Matcher
 from metasync.contract.model import (
+    ELSEWHERE,
     EVERYTHING,
     READ_ONLY,
     Allow,
@@ -75,6 +76,7 @@ from metasync.contract.secrets import SecretProvider
 __all__ = [
     "CAPABILITIES",
     "CONTRACT_VERSION",
+    "ELSEWHERE",
     "EVERYTHING",
     "READ_ONLY",
     "Allow",

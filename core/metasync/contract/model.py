@@ -17,13 +17,17 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
+ELSEWHERE = "elsewhere:"
+"""What the key of a reference to an object of another directory begins with."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reference:
     """Points at another object of the same directory.
 
     `key` is `anchor`, or the name of an attribute whose value names the object (a manager's e-mail address in a file).
-    Prefer the anchor: it survives renames and moves.
+    Prefer the anchor: it survives renames and moves. With `ELSEWHERE` before that name the object is one of another directory of the
+    engagement (a member from another domain, by its SID): such a reference is read, and never written.
     """
 
     value: str
@@ -139,6 +143,9 @@ class AttributeSchema:
     fixed: str | None = None
     """Another attribute of this kind, by its standard name. What it refers to stands in this one too and cannot be taken out of it, so
     that no plan tries: whoever is a member because a group is his primary one."""
+    elsewhere: str | None = None
+    """Of references with `ELSEWHERE`: the attribute whose value names the object. Where the document reads this one, all directories of
+    the same connector are asked for that attribute, and their objects are found by it."""
     help: str = ""
 
 

@@ -17,6 +17,7 @@ from metasync import faults as fault
 from metasync import garbage
 from metasync.blame import blamed
 from metasync.contract import (
+    ELSEWHERE,
     Connector,
     CursorExpired,
     Follows,
@@ -136,7 +137,7 @@ class _Import:
             with self.backend.write() as connection:
                 directories.set_schema(connection, self.id, self.schema)
         with self.backend.read() as connection:
-            link_keys = links.key_names(connection, self.id)
+            link_keys = {key for key in links.key_names(connection, self.id) if not key.startswith(ELSEWHERE)}
         engagement = self.workspace.engagement
         needs = directory_needs(engagement, self.workspace.host, self.schema, self.directory)
         return make_request(engagement.directories[self.directory], self.schema, needs, link_keys, code_of(type(self.connector)))
@@ -276,7 +277,8 @@ class _Import:
 
     def learn_keys(self, request: Request, comparison: Comparison) -> None:
         """References by an attribute that was not looked up before: make it a match key, then find what they mean."""
-        if comparison.link_keys - {references.ANCHOR} <= request.link_keys:
+        learned = {key for key in comparison.link_keys if not key.startswith(ELSEWHERE)}
+        if learned - {references.ANCHOR} <= request.link_keys:
             return
         index.rebuild(self.backend, self.row(), self.request())
 
@@ -386,6 +388,7 @@ class _Import:
         self, request: Request, comparison: Comparison, cursors: Sequence[CursorRow], *, reason: str, runs: Sequence[int] = ()
     ) -> ImportOutcome:
         """The import is complete: from here its cursors count."""
+        references.connect_elsewhere(self.workspace)
         counts = {name: comparison.counts[name] for name in COUNTS}
         engagement_id = self.workspace.engagement_id
         detail: dict[str, Any] = {"run": self.run_id, "full": bool(reason), "reason": reason, **counts}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from sqlalchemy import Connection
 
-from metasync.contract import Kind, Patch, Reference
-from metasync.importing.marks import Touched
+from metasync.contract import ELSEWHERE, Kind, Patch, Reference
+from metasync.importing.marks import Marks, Touched
 from metasync.store import links, objects
 from metasync.store.backend import Backend
 from metasync.store.links import Link
 from metasync.store.rows import LinkRow, State
+from metasync.workspace import Workspace
 
 ANCHOR = "anchor"
 RANGE = 5000
@@ -19,16 +20,17 @@ RANGE = 5000
 
 
 def find(connection: Connection, directory_id: int, references: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    """(key, value) -> the object that it names; what names none, or several, is absent."""
+    """(key, value) -> the object of this directory that it names; what names none, or several, is absent."""
     by_key: dict[str, set[str]] = {}
     for key, value in references:
-        by_key.setdefault(key, set()).add(value)
+        if not key.startswith(ELSEWHERE):
+            by_key.setdefault(key, set()).add(value)
     found: dict[tuple[str, str], int] = {}
     for key, values in by_key.items():
         if key == ANCHOR:
             ids = objects.ids_by_anchor(connection, directory_id, values)
         else:
-            ids = objects.ids_by_key(connection, directory_id, key, values)
+            ids = objects.ids_by_key(connection, [directory_id], key, values)
         found.update(((key, value), object_id) for value, object_id in ids.items())
     return found
 
@@ -48,12 +50,13 @@ def reconnect(
             changed.append(_meaning(row, anchors[row.value]))
     by_name: dict[str, set[str]] = {}
     for name, value in keys:
-        by_name.setdefault(name, set()).add(value)
+        if not name.startswith(ELSEWHERE):
+            by_name.setdefault(name, set()).add(value)
     for name, values in by_name.items():
         rows = links.to(connection, directory_id, name, values)
         if not rows:
             continue
-        now = objects.ids_by_key(connection, directory_id, name, values)
+        now = objects.ids_by_key(connection, [directory_id], name, values)
         for row in rows:
             if row.target_id != now.get(row.value):
                 changed.append(_meaning(row, now.get(row.value)))
@@ -72,6 +75,33 @@ def resolve_all(backend: Backend, directory_id: int, *, keys: bool) -> None:
             links.resolve(connection, directory_id, part, by_anchor=True)
             if keys:
                 links.resolve(connection, directory_id, part, by_anchor=False)
+
+
+def connect_elsewhere(workspace: Workspace) -> None:
+    """Let references to objects of other directories (`ELSEWHERE`) find them, whichever directory was imported last. Those who hold them
+    are few: they are gone through at the end of every import."""
+    backend = workspace.backend
+    for directory, directory_id in workspace.directory_ids.items():
+        others = [one for one in workspace.directory_ids.values() if one != directory_id]
+        with backend.read() as connection:
+            changed = list(_elsewhere(connection, directory_id, others))
+        if not changed:
+            continue
+        with backend.write("import.references") as connection:
+            links.set_targets(
+                backend, connection, (Link(row.object_id, row.attribute, row.key, row.value, row.target_id) for row in changed)
+            )
+            whole = objects.kinds(connection, {row.object_id for row in changed})
+            Marks(workspace, directory, connection).write(connection, Touched(whole=whole))
+
+
+def _elsewhere(connection: Connection, directory_id: int, others: Collection[int]) -> Iterator[LinkRow]:
+    """The references of a directory that mean another object of the others than they did."""
+    for key in links.key_names(connection, directory_id):
+        if key.startswith(ELSEWHERE):
+            rows = links.by_key(connection, directory_id, key)
+            now = objects.ids_by_key(connection, others, key, {row.value for row in rows})
+            yield from (_meaning(row, now.get(row.value)) for row in rows if row.target_id != now.get(row.value))
 
 
 def _meaning(row: LinkRow, target_id: int | None) -> LinkRow:

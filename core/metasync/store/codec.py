@@ -289,6 +289,7 @@ def _attribute_fields(schema: AttributeSchema) -> dict[str, Any]:
         "unique": schema.unique and schema.unique.value,
         "alias": schema.alias,
         "fixed": schema.fixed,
+        "elsewhere": schema.elsewhere,
         "help": schema.help,
     }
 
@@ -305,6 +306,7 @@ def _attribute(fields: Mapping[str, Any]) -> AttributeSchema:
         unique=Unique(fields["unique"]) if fields["unique"] else None,
         alias=fields["alias"],
         fixed=fields.get("fixed"),  # absent in what was stored before there was one
+        elsewhere=fields.get("elsewhere"),  # so is this one
         help=fields["help"],
     )
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select, update
 
+from metasync.contract import ELSEWHERE
 from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.rows import LinkRow, State
@@ -99,6 +100,13 @@ def to(connection: Connection, directory_id: int, key: str, values: Collection[s
     ]
 
 
+def by_key(connection: Connection, directory_id: int, key: str) -> list[LinkRow]:
+    """The references of a directory that name their targets by this key."""
+    columns = (link.c.object_id, link.c.attribute, link.c.key, link.c.value, link.c.target_id)
+    query = select(*columns).where(link.c.directory_id == directory_id, link.c.key == key)
+    return [LinkRow(object_id=row[0], attribute=row[1], key=row[2], value=row[3], target_id=row[4]) for row in connection.execute(query)]
+
+
 def key_names(connection: Connection, directory_id: int) -> set[str]:
     """The names, `anchor` aside, by which references of a directory name their targets."""
     found: set[str] = set()
@@ -169,5 +177,5 @@ def resolve(connection: Connection, directory_id: int, holders: range, *, by_anc
             )
             .having(func.count(match_key.c.object_id.distinct()) == 1)
         )
-        unresolved &= key != "anchor"
+        unresolved &= (key != "anchor") & ~key.startswith(ELSEWHERE)
     connection.execute(update(link).where(unresolved).values(target_id=found.scalar_subquery()))

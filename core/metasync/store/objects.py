@@ -75,7 +75,7 @@ def ids_by_anchor(connection: Connection, directory_id: int, anchors: Collection
     return found
 
 
-def ids_by_key(connection: Connection, directory_id: int, name: str, values: Collection[str]) -> dict[str, int]:
+def ids_by_key(connection: Connection, directory_ids: Collection[int], name: str, values: Collection[str]) -> dict[str, int]:
     """normalised value -> the one object that has it; several or none: absent."""
     found: dict[str, int | None] = {}
     for part in portions(values):
@@ -83,7 +83,7 @@ def ids_by_key(connection: Connection, directory_id: int, name: str, values: Col
             select(match_key.c.value, match_key.c.object_id)
             .join(object_, object_.c.id == match_key.c.object_id)
             .where(
-                match_key.c.directory_id == directory_id,
+                match_key.c.directory_id.in_(directory_ids),
                 match_key.c.name == name,
                 match_key.c.value.in_(part),
                 object_.c.state != State.GONE,

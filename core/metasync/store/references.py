@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, select
 
+from metasync.contract import ELSEWHERE
 from metasync.store.backend import Backend
 from metasync.store.portions import PORTION, portions
 from metasync.store.rows import State
@@ -46,7 +47,7 @@ class Present(NamedTuple):
 
 FOLLOWED = """
 SELECT link.object_id, link.key, link.value, link.target_id, member.label, member.directory_id, member.anchor, there.kind, there.anchor,
-       partner.state,
+       partner.state, member.kind, member.state,
        (there.anchor IS NULL OR partner.state = 'gone' OR EXISTS (
            SELECT 1 FROM pending_replaced WHERE pending_replaced.object_id = link.target_id AND pending_replaced.directory_id = ?)
        ) AND EXISTS (
@@ -86,8 +87,10 @@ def followed(
         last: Followed | None = None
         reference: tuple[int, str, str] | None = None
         for row in backend.fetch(connection, query, *(target_directory,) * 3, part, attribute, *further):
-            holder_id, key, value, member_id, label, directory_id, anchor, kind, partner, state, planned = row
+            holder_id, key, value, member_id, label, directory_id, anchor, kind, partner, state, own_kind, own_state, planned = row
             joined = ((kind, partner),) if partner is not None and state != GONE else ()
+            if directory_id == target_directory and partner is None and own_state != GONE and key.startswith(ELSEWHERE):
+                joined = ((own_kind, anchor),)  # an object of the target itself, which needs no identity to stand for it
             same = last is not None and reference == (holder_id, key, value)
             if last is not None and not same:
                 yield last
@@ -141,6 +144,8 @@ def stand_ins(connection: Connection, member_ids: Collection[int], target_direct
     for part in portions(member_ids):
         for row in connection.execute(select(object_.c.id, object_.c.directory_id, object_.c.anchor).where(object_.c.id.in_(part))):
             found.setdefault(row.id, set()).add(f"{row.directory_id}/{row.anchor}")
+            if row.directory_id == target_directory:
+                found[row.id].add(row.anchor)
         query = (
             select(here.c.object_id, there.c.anchor)
             .join(there, and_(there.c.identity_id == here.c.identity_id, there.c.directory_id == target_directory))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from metasync.contract import Kind, KindSchema, Reference, Schema, Type, Unique, Values
+from metasync.contract import ELSEWHERE, Kind, KindSchema, Reference, Schema, Type, Unique, Values
 from metasync.expressions import Expression, ExpressionError, compile_expression, is_bare
 from metasync.store.normalise import normalise
 from metasync.synchronising.pairing import ANCHOR, pairing_attributes
@@ -216,6 +216,8 @@ class _Collector:
         self.standard = {kind: standardised(known) for kind, known in schema.kinds.items()}
         self.roots = expression_roots(engagement)
         self.attributes: dict[Kind, set[str]] = {}
+        self.named = {attribute for ranked in engagement.metaverse.values() for one in ranked.values() for _, attribute in one.contributors}
+        """What the document reads of any directory."""
         self.keys: dict[str, tuple[set[Kind] | None, KeyFunction]] = {}
 
     def expression(self, text: str) -> Expression:
@@ -305,6 +307,7 @@ class _Collector:
 
     def reads(self, profile: Profile, text: str) -> None:
         for root, attribute in self.expression(text).arguments:
+            self.named.add(attribute)
             if root == self.directory or (root == "source" and self.directory in profile.sources):
                 self.read(profile.source_kind, [attribute])
             if self.directory == profile.target and root in ("target", self.directory):
@@ -337,6 +340,15 @@ class _Collector:
             elif where is Unique.DIRECTORY:
                 self.key(name, None, PlainKey(name))
 
+    def elsewhere(self) -> None:
+        """What other directories name objects of this one by, where the document reads such references."""
+        schemas = self.standard.values()
+        names = {one.elsewhere for schema in schemas for one in schema.attributes.values() if one.elsewhere and one.name in self.named}
+        for name in sorted(names):
+            for kind in [kind for kind in self.attributes if self.knows(kind, name)]:
+                self.read(kind, [name])
+                self.key(f"{ELSEWHERE}{name}", None, PlainKey(canonical(self.schema.kinds[kind], name)))
+
     def result(self) -> DirectoryNeeds:
         # A value that stands only once may be held by an object of any kind.
         once = {
@@ -353,6 +365,7 @@ class _Collector:
                 known = self.standard[kind].attributes.get(name)
                 if known and known.unique is Unique.DIRECTORY and known.type is not Type.REFERENCE:
                     self.key(name, None, PlainKey(name))
+        self.elsewhere()
         return DirectoryNeeds(
             kinds=frozenset(self.attributes),
             attributes={kind: frozenset(names) for kind, names in self.attributes.items()},

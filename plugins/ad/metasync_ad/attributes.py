@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from metasync.contract import Kind, Reference, Scalar, Value, Values
+from metasync.contract import ELSEWHERE, Kind, Reference, Scalar, Value, Values
 from metasync_ad import accounts, values
 from metasync_ad import dn as names
 from metasync_ad.primary import PRIMARY
@@ -68,11 +68,11 @@ def _category(entry: RawEntry) -> Values | None:
 
 
 def _foreign(entry: RawEntry) -> Values | None:
-    """SIDs of members from other domains: their places are taken by foreign security principals, which are named by them."""
+    """Members from other domains, by their SIDs: their places are taken by foreign security principals, which are named by them."""
     found = [
         names.leaf(plain)[1] for raw in entry.attributes.get("member", ()) if is_foreign(plain := names.extended(raw.decode("utf-8"))[2])
     ]
-    return tuple(dict.fromkeys(found)) or None
+    return tuple(Reference(value=sid, key=f"{ELSEWHERE}objectSid") for sid in dict.fromkeys(found)) or None
 
 
 def _by_primary_group(entry: RawEntry) -> Values | None:

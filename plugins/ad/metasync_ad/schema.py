@@ -336,9 +336,12 @@ def _computed(kind: Kind) -> Iterable[AttributeSchema]:
         )
         yield AttributeSchema(
             name="foreignMembers",
+            type=Type.REFERENCE,
             multi=True,
             allow=READ_ONLY,
-            help="SIDs of direct members that come from other domains. In `members` they stand as foreign security principals.",
+            elsewhere="objectSid",
+            help="Direct members from other domains, found by their SIDs in the other directories of the document. In `members` they "
+            "stand as foreign security principals.",
         )
         yield AttributeSchema(name="groupScope", allow=_NO_CLEAR, help=f"{', '.join(accounts.SCOPES)}; Global where nothing is said.")
         yield AttributeSchema(

@@ -7,7 +7,20 @@ from typing import Any
 
 import pytest
 
-from metasync.contract import DirectorySettings, ImportIncomplete, Kind, Operation, Outcome, Presence, ReadRequest, Reference
+from metasync.contract import (
+    EVERYTHING,
+    READ_ONLY,
+    DirectorySettings,
+    Equality,
+    ImportIncomplete,
+    Kind,
+    Operation,
+    Outcome,
+    Presence,
+    ReadRequest,
+    Reference,
+    Type,
+)
 from metasync_ad import schema
 from metasync_ad.session import ADD
 
@@ -401,3 +414,9 @@ def test_the_schema_comes_from_the_directory(connect: Any) -> None:
     assert user["proxyAddresses"].multi and not user["description"].multi
     assert "extensionAttribute1" not in user  # comes with Exchange's schema; Samba has none
     assert "msDS-cloudExtensionAttribute1" in user
+    assert (user["manager"].type, user["manager"].multi, user["manager"].allow) == (Type.REFERENCE, False, EVERYTHING)
+    assert (user["memberOf"].type, user["memberOf"].multi, user["memberOf"].allow) == (Type.REFERENCE, True, READ_ONLY), "the other end"
+    assert user["objectSid"].allow == user["whenChanged"].allow == READ_ONLY
+    assert not {"canonicalName", "tokenGroups", "allowedAttributes"} & user.keys(), "constructed: no filter finds them, and no change tells"
+    assert [user[name].type for name in ("accountExpires", "thumbnailPhoto", "countryCode")] == [Type.TIME, Type.BYTES, Type.INTEGER]
+    assert user["title"].equality is Equality.EXACT, "whoever changes nothing but the case changes something"

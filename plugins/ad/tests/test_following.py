@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from metasync.contract import CursorExpired, Entry, Gone, Item, Kind, Operation, Outcome, Patch, ReadRequest, Reference, Value
+from metasync.contract import ELSEWHERE, CursorExpired, Entry, Gone, Item, Kind, Operation, Outcome, Patch, ReadRequest, Reference, Value
 from metasync.testing.suite.bench import Image, image, overlay
 from metasync_ad import primary
 from metasync_ad.connector import ActiveDirectory
@@ -254,7 +254,7 @@ def test_members_from_other_domains_are_told_by_their_sid(by_dirsync: Callable[.
     group = followed.group("CN=g", "OU=In", members=[everybody, user])
     anchor = followed.anchor(group)
     followed.start()
-    assert followed.image[anchor].attributes["foreignMembers"] == ("S-1-5-11",)
+    assert followed.image[anchor].attributes["foreignMembers"] == (Reference(value="S-1-5-11", key=f"{ELSEWHERE}objectSid"),)
     followed.hands.modify(group, {"member": [(DELETE, [user])]})
     followed.delta()
     followed.hands.modify(group, {"member": [(ADD, [network])]})

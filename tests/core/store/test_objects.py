@@ -80,6 +80,6 @@ def test_an_identity_is_named_by_a_key_only_where_it_is_the_only_one(backend: Ba
     with backend.write() as connection:
         keys = [(1, 1, "mail", "a"), (1, 1, "mail", "b"), (1, 2, "mail", "b"), (2, 4, "mail", "c")]
         objects.insert_keys(backend, connection, keys)
-        assert objects.ids_by_key(connection, 1, "mail", ["a", "b", "c"]) == {"a": 1}
+        assert objects.ids_by_key(connection, [1], "mail", ["a", "b", "c"]) == {"a": 1}
         objects.set_state(backend, connection, [2], State.GONE, None)
-        assert objects.ids_by_key(connection, 1, "mail", ["a", "b", "c"]) == {"a": 1, "b": 1}
+        assert objects.ids_by_key(connection, [1], "mail", ["a", "b", "c"]) == {"a": 1, "b": 1}
