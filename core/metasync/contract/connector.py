@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from metasync.contract.model import Change, Check, Found, Operation, Page, ReadRequest, Result, Schema
+from metasync.contract.model import Change, Check, Found, Objection, Operation, Page, ReadRequest, Result, Schema
 from metasync.contract.options import Options, SecretReference
 
 
@@ -150,6 +150,22 @@ class Writes(Protocol):
 
 
 @runtime_checkable
+class Reviews(Protocol):
+    """Knows of changes that the directory would refuse, before anything is written: of objects that are mastered elsewhere, of values
+    against its rules. Do not implement it for what `discover` can say: the engine compares every change with the schema by itself."""
+
+    def review(self, changes: Sequence[Change]) -> Iterator[Objection]:
+        """Those of the changes that the directory would refuse as it stands now, in any order. Asked in portions while a plan is made,
+        without any transaction open; read in bulk, and write nothing. A change that is not named may be refused by `write` all the same.
+
+        A reference to what the plan has yet to create names nothing in the directory: its `key` is not `anchor`. Such a reference of a
+        new object comes as an update without an anchor. No `mark` is made yet, and the tag is not the one that will be written.
+        Raises `Unavailable`: then the plan is made without.
+        """
+        ...
+
+
+@runtime_checkable
 class Taken(Protocol):
     """Knows of values in use by objects that are not imported (computers, other domains)."""
 
@@ -206,6 +222,7 @@ class KeepsSidHistory(Protocol):
 CAPABILITIES: Mapping[str, type[Any]] = {
     "follows changes": Follows,
     "writes": Writes,
+    "reviews changes": Reviews,
     "knows taken values": Taken,
     "restores deleted objects": Restores,
     "sets passwords": SetsPasswords,

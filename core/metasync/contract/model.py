@@ -331,6 +331,20 @@ class Change:
     """True if an earlier attempt may have reached the directory."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Objection:
+    """Why a directory would refuse a change, and what to do about it. Neither holds a secret."""
+
+    change: str
+    """The change's id."""
+    reason: str
+    """Such as `it is mastered by an Active Directory`."""
+    remedy: str
+    """Such as `change it there`."""
+    attribute: str = ""
+    """The attribute that it is about, where it is about one."""
+
+
 class Outcome(StrEnum):
     """What became of one change."""
 

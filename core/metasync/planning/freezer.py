@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from metasync.contract import AttributeSchema, Change, Kind, Operation, Reference, Veto
 from metasync.equality import Attributes
 from metasync.exporting.order import MEMBERS, PLACES, Holder, Stage, Swap, Vacancies, split_references, stage_of, step_aside, unique_keys
+from metasync.planning.objections import NONE, Objections, key_of
 from metasync.store import codec, directories, freezing, plans
 from metasync.synchronising.created import CREATED_FOR
 from metasync.workspace import Workspace
@@ -54,6 +55,16 @@ class Subject:
     """As last imported, where the drafts rename, move or delete it."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Refusal:
+    """Why a change is not in the plan, as the problem of its object says it."""
+
+    code: str
+    text: str
+    attribute: str = ""
+    severity: str = "warning"
+
+
 class Tags:
     """128 random bits for each change, asked of the system for many at a time."""
 
@@ -71,7 +82,17 @@ class Tags:
 class Freezer:
     """Takes drafts, object by object; those of existing objects before those of creates. `finish` orders and hashes them."""
 
-    def __init__(self, connection: Connection, workspace: Workspace, *, plan_id: int, profile: str, directory: str, revision: int) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        workspace: Workspace,
+        *,
+        plan_id: int,
+        profile: str,
+        directory: str,
+        revision: int,
+        objections: Objections = NONE,
+    ) -> None:
         self._connection = connection
         self._workspace = workspace
         self._plan_id = plan_id
@@ -80,6 +101,7 @@ class Freezer:
         self._schema = directories.schema_of(connection, self._directory_id)
         self._revision = revision
         self._asks = bool(workspace.host.manager.hook.metasync_veto.get_hookimpls())
+        self._objections = objections
         self._attributes = Attributes(self._schema)
         self._vacancies = Vacancies()
         self._moving: dict[str, dict[str, Any]] = {}
@@ -88,9 +110,10 @@ class Freezer:
         self._rows = 0
         self.counts: Counter[Operation] = Counter()
         self.problems: list[dict[str, Any]] = []
+        self._told: set[tuple[int, str]] = set()
         self.vetoed: set[int] = set()
         """Source objects that shall not be created: nothing that follows for them is planned either."""
-        self._vetoed_sources: set[str] = set()
+        self._vetoed_sources: set[str] = set(objections.not_created)
         self._objected: set[int] = set()
         """Source objects to a change of which somebody objects: nothing is handed over for them."""
         self.taken_back: list[tuple[tuple[int, ...], str]] = []
@@ -137,13 +160,14 @@ class Freezer:
 
         Nobody may be asked about them, and nothing existing may free what they take: otherwise their values matter.
         """
-        if self._asks or self._vacancies:
+        if self._asks or self._vacancies or self._vetoed_sources:
             return rows
         self._flush()
         rest: list[freezing.PendingObject] = []
         ready: list[tuple[Any, ...]] = []
+        objected = self._objections.objects
         for row in rows:
-            found = _plain_create(row)
+            found = None if row.object_id in objected else _plain_create(row)
             if found is None or row.kind == Kind.CONTAINER.value:
                 rest.append(row)
                 continue
@@ -155,10 +179,14 @@ class Freezer:
 
     def add_members(self, rows: Sequence[freezing.PendingMember], kind: Kind) -> Sequence[freezing.PendingMember]:
         """Freeze what groups of this kind shall gain or lose; those that are left are to be added like anything else."""
-        if self._asks or self.vetoed:
+        if self._asks or self._vetoed_sources:
             return rows
         self._flush()
         ready: list[tuple[Any, ...]] = []
+        rest: list[freezing.PendingMember] = []
+        if objected := self._objections.objects:
+            rest = [row for row in rows if row.object_id in objected]
+            rows = [row for row in rows if row.object_id not in objected]
         for row in rows:
             key = CREATED_FOR if row.member_created else ANCHOR
             image = codec.encode({row.attribute: (Reference(value=row.member_key, key=key),)})
@@ -168,7 +196,7 @@ class Freezer:
             ready.append(self._frozen(about, Stage.MEMBER, row.operation, before, after, codec.encode_rules({row.attribute: row.rule})))
         self._store(ready)
         self.counts.update(Operation(row.operation) for row in rows)
-        return ()
+        return rest
 
     def _frozen(self, about: tuple[Any, ...], stage: int, operation: str, before: bytes, after: bytes, rules: bytes) -> tuple[Any, ...]:
         """A row in the order of `freezing.COLUMNS`; `about` is its object, from the source object's id to the label."""
@@ -323,7 +351,7 @@ class Freezer:
         freezing.add(self._workspace.backend, self._connection, steps)
 
     def _flush(self) -> None:
-        refused = self._vetoes()
+        refused = {**self._refusals(), **self._vetoes()}
         ready: list[dict[str, Any]] = []
         self._objected.update(one[0].object_id for one in self._waiting if any(row["tag"] in refused for row in one[1]))
         for subject, rows, creates, together, operations in self._waiting:
@@ -365,7 +393,20 @@ class Freezer:
                         found.add(row["tag"])
         return found
 
-    def _vetoes(self) -> dict[str, str]:
+    def _refusals(self) -> dict[str, _Refusal]:
+        """What the directory said before that it would refuse."""
+        known = self._objections.changes
+        if not known:
+            return {}
+        found = {}
+        for subject, rows, *_ in self._waiting:
+            for row in rows if subject.object_id in self._objections.objects else ():
+                if (one := known.get(key_of(row))) is not None:
+                    text = f"{self._directory} would refuse the {row['operation']} of {subject.label}: {one.reason}; {one.remedy}"
+                    found[row["tag"]] = _Refusal(code="would be refused", text=text, attribute=one.attribute, severity="error")
+        return found
+
+    def _vetoes(self) -> dict[str, _Refusal]:
         if not self._asks:
             return {}
         changes = [
@@ -378,16 +419,24 @@ class Freezer:
         answers: Collection[Veto] = self._workspace.host.ask(
             "metasync_veto", engagement=self._workspace.engagement.name, profile=self._profile, changes=tuple(changes)
         )
-        return {veto.change: veto.reason for veto in answers}
+        labels = {change.id: change.label for change in changes}
+        return {
+            veto.change: _Refusal(code="veto", text=f"a plugin objects to a change of {labels.get(veto.change, '')}: {veto.reason}")
+            for veto in answers
+        }
 
-    def _problem(self, subject: Subject, reason: str) -> None:
+    def _problem(self, subject: Subject, refusal: _Refusal) -> None:
+        if (subject.object_id, refusal.text) in self._told:
+            return  # a group that takes nobody is said once
+        self._told.add((subject.object_id, refusal.text))
         self.problems.append(
             {
                 "object_id": subject.object_id,
                 "anchor": subject.source.partition("/")[2] or subject.anchor or "",
-                "code": "veto",
-                "text": f"a plugin objects to a change of {subject.label}: {reason}",
-                "severity": "warning",
+                "attribute": refusal.attribute,
+                "code": refusal.code,
+                "text": refusal.text,
+                "severity": refusal.severity,
             }
         )
 

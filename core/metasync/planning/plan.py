@@ -17,7 +17,9 @@ from metasync.contract import Kind, MetasyncError, Operation, Reference, RunNoti
 from metasync.engagement.model import Limit, Profile
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.limits import Exceeded, exceeded
+from metasync.planning.objections import NONE, Objections
 from metasync.planning.replaced import freeze_replaced
+from metasync.planning.reviewing import review
 from metasync.store import freezing, ledger, plans
 from metasync.store import pending as pending_rows
 from metasync.store import problems as problem_rows
@@ -122,17 +124,34 @@ def frozen(
         # Where an export ended before it could say that all is written; an undo may be long over when the profile is planned again.
         approved = plans.of_profile(connection, workspace.engagement_id, profile, states=("approved",))
         ledger.close_plans(connection, [row.id for row in approved if row.purpose in (purpose, "undo")])
+    # What exporters carry across is not written by the directory's connector.
+    objections = NONE if purpose == "exporter" else review(workspace, profile=profile, directory=directory, fill=fill)
+    about = None if objects is None else objects | {0}
+    """Whose problems are replaced; 0: what is of no single object."""
     try:
         with workspace.backend.write("undo.freeze" if purpose == "undo" else "plan.freeze", durable=True) as connection:
             row, problems = _write(
-                workspace, connection, run_id, profile, purpose, directory, configuration, limits, joined, fill, objects, undoes, note
+                workspace,
+                connection,
+                run_id,
+                profile,
+                purpose,
+                directory,
+                configuration,
+                limits,
+                joined,
+                fill,
+                objects,
+                undoes,
+                note,
+                objections,
             )
-            problem_rows.replace(connection, workspace.engagement_id, area, profile, problems, objects=objects)
+            problem_rows.replace(connection, workspace.engagement_id, area, profile, problems, objects=about)
             if after is not None:
                 after(connection, row.id)
     except _Unchanged as same:
         with workspace.backend.write() as connection:
-            problem_rows.replace(connection, workspace.engagement_id, area, profile, same.problems, objects=objects)
+            problem_rows.replace(connection, workspace.engagement_id, area, profile, same.problems, objects=about)
             if after is not None:
                 after(connection, same.row.id)
         return summary(same.row, reused=True)
@@ -163,6 +182,7 @@ def _write(
     objects: frozenset[int] | None,
     undoes: int | None,
     note: str,
+    objections: Objections,
 ) -> tuple[plans.PlanRow, list[dict[str, Any]]]:
     now = workspace.backend.now(connection)
     revision = workspace.engagement.revision
@@ -185,13 +205,18 @@ def _write(
             "note": note if objects is None else f"a pilot of {len(objects)} objects",
         },
     )
-    freezer = Freezer(connection, workspace, plan_id=plan_id, profile=profile, directory=directory, revision=revision)
+    freezer = Freezer(
+        connection, workspace, plan_id=plan_id, profile=profile, directory=directory, revision=revision, objections=objections
+    )
     with garbage.paused():
         fill(connection, freezer)
         content = freezer.finish()
+    if objections.unasked:
+        freezer.problems.append(_unasked(directory, objections.unasked))
+    standing = problem_rows.known(connection, workspace.engagement_id, "undo" if purpose == "undo" else "plan", profile)
     for one in freezer.problems:
-        one.setdefault("since", now)
         one.setdefault("attribute", "")
+        one.setdefault("since", standing.get((one["anchor"], one["attribute"], one["code"]), now))
         one.setdefault("run_id", run_id)
     for row in plans.of_profile(connection, workspace.engagement_id, profile, states=("planned", "approved", "empty"), purpose=purpose):
         same_gate = row.configuration == configuration and row.undoes == undoes
@@ -214,6 +239,14 @@ def _write(
     made = plans.get(connection, workspace.engagement_id, plan_id)
     assert made is not None
     return made, freezer.problems
+
+
+def _unasked(directory: str, why: str) -> dict[str, Any]:
+    text = (
+        f"{directory} could not be asked what it would refuse of this plan: {why}. What it refuses shows when it is exported; "
+        "plan again to know it before"
+    )
+    return {"object_id": 0, "anchor": "", "code": "not reviewed", "text": text, "severity": "warning"}
 
 
 def _stands(connection: Connection, row: plans.PlanRow, content: str) -> bool:

@@ -24,6 +24,7 @@ from metasync.contract import (
     ImportIncomplete,
     Item,
     MetasyncError,
+    Objection,
     Operation,
     Outcome,
     Page,
@@ -487,6 +488,23 @@ class RenamesByMakingAnew(MemoryConnector):
             return self.directory.add(stored.kind, {**stored.attributes, "name": str(change.after["name"])}), False
 
 
+class ObjectsToNothing(MemoryConnector):
+    """What it knows that it will refuse shows only when it is written."""
+
+    def review(self, changes: Sequence[Change]) -> Iterator[Objection]:
+        return iter(())
+
+
+class ObjectsToWhatIsNew(MemoryConnector):
+    """It takes what does not exist yet for what must not be."""
+
+    def review(self, changes: Sequence[Change]) -> Iterator[Objection]:
+        yield from super().review(changes)
+        for change in changes:
+            if change.anchor is None:
+                yield Objection(change=change.id, reason="it is not there", remedy="import again")
+
+
 class RestoresAnEmptyShell(MemoryConnector):
     """What returns has lost its attributes, and nobody said so."""
 
@@ -692,6 +710,8 @@ _CAUGHT_BY: Mapping[type[MemoryConnector], str] = {
     TakesEverythingForOurs: "test_somebody_elses_object_of_our_name_is_not_ours",
     FindsWhatIsGone: "test_what_is_not_there_is_absent",
     FindsByWriting: "test_finding_writes_nothing",
+    ObjectsToNothing: "test_what_would_be_refused_is_objected_to_before",
+    ObjectsToWhatIsNew: "test_what_can_be_written_is_not_objected_to",
     KnowsOfNoOthers: "test_a_value_of_an_unseen_object_is_taken",
     ForgetsPasswords: "test_a_password_that_was_set_is_the_one_that_counts",
 }

@@ -14,6 +14,7 @@ from metasync.contract import (
     Context,
     Found,
     MetasyncError,
+    Objection,
     Operation,
     Page,
     ReadRequest,
@@ -31,6 +32,7 @@ from metasync_entra.options import EntraOptions
 from metasync_entra.readback import Finder
 from metasync_entra.reading import Reader
 from metasync_entra.restoring import Restorer
+from metasync_entra.reviewing import Reviewer
 from metasync_entra.session import Session
 from metasync_entra.settings import Settings
 from metasync_entra.tokens import claims_of
@@ -92,6 +94,10 @@ class EntraID(Connector):
         """See `Writer`."""
         if changes:
             yield from self._writer().write(changes)
+
+    def review(self, changes: Sequence[Change]) -> Iterator[Objection]:
+        """See `Reviewer`."""
+        yield from Reviewer(self.session, self.codec, self.domains, self._writer().creator).review(changes)
 
     def find(self, changes: Sequence[Change]) -> Iterator[Found]:
         """See `Finder`."""

@@ -59,6 +59,17 @@ class Creator:
 
     # -- users and groups ----------------------------------------------------------------------------------------------------------------
 
+    def check(self, change: Change) -> None:
+        """Raises `ValueError` with what is missing, or must not be so, of what shall be made."""
+        if change.kind is Kind.USER:
+            self._named(change)
+        elif change.kind is Kind.GROUP:
+            self._group(change)
+        elif change.kind is Kind.GUEST:
+            _address(change)
+        else:
+            self._request(change)
+
     def _request(self, change: Change) -> Call:
         """Raises `ValueError`."""
         if change.kind is Kind.USER:
@@ -68,11 +79,16 @@ class Creator:
             return calls.write("PATCH", path, self._group(change), tag=change, headers={"Prefer": "create-if-missing"})
         raise ValueError(f"Graph cannot create a {change.kind.value}; guests can stand for contacts")
 
-    def _user(self, change: Change) -> dict[str, Any]:
+    def _named(self, change: Change) -> str:
+        """The sign-in name of a new user. Raises `ValueError`."""
         name, shown = change.after.get("userPrincipalName"), change.after.get("displayName")
         if not isinstance(name, str) or not isinstance(shown, str):
             raise ValueError("a new user needs userPrincipalName and displayName; add them to the mapping")
         self.domains.check_name(name, None, change.after.get("onPremisesImmutableId"))
+        return name
+
+    def _user(self, change: Change) -> dict[str, Any]:
+        name = self._named(change)
         made = body(self.codec, Kind.USER, self._given(change))
         made.setdefault("mailNickname", nickname(name.partition("@")[0]))
         made.setdefault("accountEnabled", False)
@@ -93,7 +109,9 @@ class Creator:
         made.setdefault("securityEnabled", not unified)
         made.setdefault("mailNickname", nickname(shown) if unified else f"{nickname(shown)[:50]}-{change.tag[:8]}")
         if made["mailEnabled"] and not unified:
-            raise ValueError("Graph makes no distribution list and no mail-enabled security group; Exchange does")
+            raise ValueError(
+                "Graph makes no distribution list and no mail-enabled security group, Exchange does; leave it out of the scope"
+            )
         return made
 
     def _given(self, change: Change) -> dict[str, Values | None]:
@@ -155,9 +173,10 @@ class Creator:
     # -- guests --------------------------------------------------------------------------------------------------------------------------
 
     def _invite(self, change: Change) -> Result:
-        address = change.after.get("mail")
-        if not isinstance(address, str):
-            return errors.failed(change, ValueError("a new guest needs mail, the address that is invited; add it to the mapping"))
+        try:
+            address = _address(change)
+        except ValueError as error:
+            return errors.failed(change, error)
         for raw in self.lookup.by_name(Kind.GUEST, change, list(change.after), self.context.settings.mark):
             if not self.is_ours(change, raw):
                 detail = f"{change.label}: {address} is somebody in the tenant already; match them, or invite another address"
@@ -200,6 +219,14 @@ class Creator:
                 self.session.pace.now() + _SETTLE, f"the tenant does not know the new guest {change.label} everywhere yet"
             )
         return self._complete(change, identifier)
+
+
+def _address(change: Change) -> str:
+    """Who is invited. Raises `ValueError`."""
+    address = change.after.get("mail")
+    if not isinstance(address, str):
+        raise ValueError("a new guest needs mail, the address that is invited; add it to the mapping")
+    return address
 
 
 def manager_call(session: Session, identifier: str, manager: Values | None, tag: Any = None) -> Call:

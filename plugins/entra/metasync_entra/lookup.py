@@ -71,7 +71,7 @@ class Lookup:
     def path(self, kind: Kind, key: str, names: Iterable[str], *, mark: str | None = None) -> str:
         """Of one object, with what these attributes need."""
         names = {*names, *([mark] if mark and mark in self.codec.tables[kind] else [])}
-        select = dict.fromkeys([*self.codec.select([kind], {kind: names}), *_PROTECTION[stream_of(kind)]])
+        select = dict.fromkeys([*self.codec.select([kind], {kind: names}), *PROTECTION[stream_of(kind)]])
         expand = self.managers.expand if "manager" in names and stream_of(kind) == USERS else ""
         return f"/{stream_of(kind)}{'' if key.startswith('(') else '/'}{key}?$select={','.join(select)}{expand}"
 
@@ -122,7 +122,7 @@ class Lookup:
         return {answer.call.tag: answer.fields for answer in self.session.batched(asked) if self._there(answer)}
 
 
-_PROTECTION = {
+PROTECTION = {
     "users": ("userPrincipalName", "userType", "onPremisesSyncEnabled"),
     "groups": ("displayName", "onPremisesSyncEnabled", "groupTypes", "mailEnabled", "securityEnabled"),
     "contacts": (),

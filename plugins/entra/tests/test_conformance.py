@@ -125,6 +125,9 @@ class LabHarness(Harness):
 
     # Making it difficult
 
+    def protect(self, anchor: str) -> None:
+        self.lab.control.change(anchor, {"onPremisesSyncEnabled": True})
+
     def cut(self) -> None:
         self.lab.control.fault("reset", method="GET", path="^/v1.0/users", times=None)
 

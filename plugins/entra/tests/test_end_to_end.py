@@ -113,6 +113,29 @@ def named(lab: Lab, kind: str = "user") -> dict[str, dict[str, Any]]:
     return {str(there["fields"]["displayName"]): {"id": one, **there} for one, there in found.items() if there is not None}
 
 
+def test_what_the_tenant_would_refuse_is_a_problem_of_the_plan_and_the_rest_is_written(
+    engine: Engine, hr: MemoryDirectory, lab: Lab
+) -> None:
+    engine.cycle()
+    people, team = named(lab), named(lab, "group")["Everybody"]["id"]
+    lab.control.change(people["Person 01"]["id"], {"onPremisesSyncEnabled": True})
+    lab.control.change(team, {"groupTypes": ["DynamicMembership"]})
+    for name in ("Person 01", "Person 02"):
+        hr.change(anchor(hr, name), {"title": "Head"})
+    for name in ("Nora New", "Olga Outside"):
+        hr.join(anchor(hr, "Everybody"), person(hr, name))
+    hr.change(anchor(hr, "Olga Outside"), {"mail": "olga@nowhere.test"})
+    planned = engine.cycle()
+    assert shown(planned) == [("create", "Nora New"), ("update", "Person 02")]
+    assert engine.last is not None and engine.last.state == "done", engine.problems()
+    problems = sorted(text for area, code, text in engine.problems() if (area, code) == ("plan", "would be refused"))
+    assert len(problems) == 3 and not [one for one in engine.problems() if one[0] == "export"]
+    assert problems[0].startswith("cloud would refuse the create of Olga Outside: nowhere.test is no verified domain of the tenant")
+    assert problems[1].startswith("cloud would refuse the member add of Everybody: its members follow from a rule of the tenant")
+    assert problems[2].startswith("cloud would refuse the update of Person 01: it is mastered by an Active Directory")
+    assert named(lab)["Person 02"]["fields"]["jobTitle"] == "Head" and named(lab)["Person 01"]["fields"]["jobTitle"] == "Clerk"
+
+
 def test_a_directory_is_brought_into_a_tenant_kept_in_step_and_taken_back(engine: Engine, hr: MemoryDirectory, lab: Lab) -> None:
     planned = engine.cycle()
     assert len(planned["people"]) == 31 + 30 and engine.last is not None and engine.last.state == "done", engine.problems()

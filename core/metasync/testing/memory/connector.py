@@ -23,6 +23,7 @@ from metasync.contract import (
     Item,
     Kind,
     MetasyncError,
+    Objection,
     Operation,
     Options,
     OptionsError,
@@ -41,7 +42,7 @@ from metasync.contract import (
 from metasync.testing.memory.directory import MemoryDirectory
 from metasync.testing.memory.index import Index, Stored
 from metasync.testing.memory.names import folded
-from metasync.testing.memory.writing import Writer
+from metasync.testing.memory.writing import PROTECTED, REMEDY, Writer
 from metasync.testing.values import as_tuple
 
 if TYPE_CHECKING:
@@ -273,6 +274,11 @@ class MemoryConnector(Connector):
         return Found(id=change.id, presence=Presence.PRESENT, anchor=stored.anchor, by_mark=by_mark, attributes=seen)
 
     # Further capabilities
+
+    def review(self, changes: Sequence[Change]) -> Iterator[Objection]:
+        for change in changes:
+            if self.directory.protected(change.anchor, change.after.get("name")):
+                yield Objection(change=change.id, reason=PROTECTED, remedy=REMEDY)
 
     def taken(self, attribute: str, values: Collection[str]) -> frozenset[str]:
         reserved = self.directory.reserved(attribute)

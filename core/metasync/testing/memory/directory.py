@@ -56,6 +56,7 @@ class MemoryDirectory:
         self._sequence = 0
         self._horizon = 0
         self._reserved: dict[str, set[str]] = {}
+        self._protected: set[str] = set()
         self._shown: tuple[Index, int] | None = None
         self._undo: dict[str, Stored | None] | None = None
         self._file = File(file) if file else None
@@ -152,6 +153,10 @@ class MemoryDirectory:
     def reserved(self, attribute: str) -> frozenset[str]:
         """Values, case-folded, of objects that connectors never see."""
         return frozenset(self._reserved.get(attribute, ()))
+
+    def protected(self, anchor: str | None, name: object = None) -> bool:
+        """May connectors not write this object, or make none of this name?"""
+        return (anchor or name) in self._protected
 
     def verifies(self, anchor: str, password: str) -> bool:
         """Is it the object's password?"""
@@ -293,6 +298,14 @@ class MemoryDirectory:
     def reserve(self, attribute: str, *values: str) -> None:
         """Values that are in use by objects which no connector sees (computers, other domains)."""
         self._reserved.setdefault(attribute, set()).update(value.casefold() for value in values)
+
+    def protect(self, *what: str) -> None:
+        """Objects, by their anchors, that others alone may write; or names of which nobody else may make one."""
+        self._protected.update(what)
+
+    def unprotect(self) -> None:
+        """Everything may be written again."""
+        self._protected.clear()
 
     # Making it difficult
 

@@ -44,6 +44,10 @@ class _No(Exception):
         self.detail = detail
 
 
+PROTECTED = "it is mastered by another directory"
+REMEDY = "change it there"
+
+
 class Writer:
     """Applies changes to one directory."""
 
@@ -115,6 +119,8 @@ class Writer:
     def create(self, change: Change, attributes: Mapping[str, AttributeSchema], index: Index) -> tuple[str, bool]:
         """A new object, unless it is there already: by its mark, or, without marks, at its place with every value equal."""
         given = {name: values for name, values in change.after.items() if values is not None}
+        if self.directory.protected(None, change.after.get("name")):
+            self.reject(f"{PROTECTED}; {REMEDY}")
         present, by_mark = self.planned(change, index)
         if by_mark and present is not None:
             return present.anchor, True
@@ -196,7 +202,9 @@ class Writer:
     # Rules
 
     def common(self, stored: Stored, index: Index) -> None:
-        """Who administers the directory is written only where the document names that object."""
+        """What others master is not written, and who administers the directory only where the document names that object."""
+        if self.directory.protected(stored.anchor):
+            self.reject(f"{PROTECTED}; {REMEDY}")
         if stored.attributes.get("privileged") is True:
             shown = self.directory.attributes(stored, index)
             allowed = {folded(one) for one in self.context.settings.allow_privileged}

@@ -11,7 +11,9 @@ from metasync.contract import (
     MetasyncError,
     Operation,
     ReadsPasswordHashes,
+    Reference,
     Restores,
+    Reviews,
     SetsPasswords,
     Taken,
     WritesPasswordHashes,
@@ -22,6 +24,44 @@ from metasync.testing.suite.bench import Bench
 
 class FurtherSuite(Suite):
     """The small protocols."""
+
+    @needs(Reviews, able=("protect",))
+    def test_what_would_be_refused_is_objected_to_before(self, bench: Bench) -> None:
+        """As often as it is asked, in words, and only that."""
+        connector = bench.connector
+        assert isinstance(connector, Reviews)
+        guarded, free = bench.put(1), bench.put(2)
+        bench.harness.protect(guarded)
+        bench.harness.settle()
+        changes = [bench.change(Operation.UPDATE, anchor, {bench.harness.other: "Other"}) for anchor in (guarded, free)]
+        before = bench.image()
+        for _ in range(2):
+            objections = list(connector.review(changes))
+            assert [one.change for one in objections] == [changes[0].id], "only what is refused is objected to, once for each change"
+            assert all(one.reason and one.remedy for one in objections), "an objection says why, and what to do"
+        assert not bench.differences(before, bench.image()), "a review writes nothing"
+        bench.refused(changes[0])
+        bench.applied(changes[1])
+
+    @needs(Reviews)
+    def test_what_can_be_written_is_not_objected_to(self, bench: Bench) -> None:
+        """Nor what refers to somebody who is yet to be created, nor what is gone meanwhile: the export sees to that."""
+        connector, harness = bench.connector, bench.harness
+        assert isinstance(connector, Reviews)
+        one, gone = bench.put(1), bench.put(2)
+        asked = [bench.create(3), bench.change(Operation.UPDATE, one, {harness.other: "Other"})]
+        asked += [bench.change(Operation.UPDATE, gone, {harness.other: "Other"}), bench.change(Operation.DELETE, gone)]
+        if harness.reference is not None:
+            planned = Reference(value="hr/17", key="created for")
+            asked += [bench.change(Operation.UPDATE, anchor, {harness.reference: planned}, before={}) for anchor in (one, None)]
+        if harness.group is not None:
+            group = bench.put(50, kind=harness.group)
+            asked.append(bench.change(Operation.MEMBER_ADD, group, kind=harness.group, member=one))
+        harness.delete(gone)
+        harness.settle()
+        before = bench.image()
+        assert list(connector.review(asked)) == [] and list(connector.review([])) == []
+        assert not bench.differences(before, bench.image()), "a review writes nothing"
 
     @needs(Taken, named=("unique",), able=("reserve",))
     def test_a_value_of_an_unseen_object_is_taken(self, bench: Bench) -> None:

@@ -142,6 +142,10 @@ class Harness(ABC):
         """Let an object that is never imported have this value of the attribute `unique`."""
         cannot("this harness cannot reserve a value: override Harness.reserve")
 
+    def protect(self, anchor: str) -> None:
+        """Let the directory refuse every change of the attributes of this object, for a reason that the connector can know before."""
+        cannot("this harness cannot protect an object: override Harness.protect")
+
     def verifies(self, anchor: str, password: str) -> bool:
         """Can one sign in with it?"""
         cannot("this harness cannot try a password: override Harness.verifies")

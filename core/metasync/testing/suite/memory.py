@@ -65,6 +65,9 @@ class MemoryHarness(Harness):
     def reserve(self, value: str) -> None:
         self.directory.reserve("mail", value)
 
+    def protect(self, anchor: str) -> None:
+        self.directory.protect(anchor)
+
     def verifies(self, anchor: str, password: str) -> bool:
         return self.directory.verifies(anchor, password)
 

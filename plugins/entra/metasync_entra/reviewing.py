@@ -1,0 +1,122 @@
+"""What Graph would refuse, known before anything is written: by the values of a change, the tenant's domains, and who masters the object.
+
+Objects are read many at a time, by their identifiers: `$filter` takes fifteen of them
+(https://learn.microsoft.com/graph/filter-query-parameter), and a batch twenty such requests. What is not found there says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from metasync.contract import Change, Kind, Objection, Operation, Reference, Values
+from metasync_entra import calls
+from metasync_entra.calls import literal
+from metasync_entra.codec import Codec, is_guid
+from metasync_entra.creating import Creator
+from metasync_entra.domains import Domains
+from metasync_entra.errors import Sense
+from metasync_entra.lookup import PROTECTION, Lookup
+from metasync_entra.session import Session
+from metasync_entra.standing import IN_THE_CLOUD, MEMBERS, Standing, suits
+from metasync_entra.streams import GROUPS, stream_of
+
+ENTRIES = 15
+"""Identifiers that one `in` takes."""
+OTHERWISE = "correct it in the mapping"
+NAME = "userPrincipalName"
+_LEAVE = frozenset({Operation.RESTORE, Operation.PASSWORD, Operation.SID})
+"""Nothing is known of these before."""
+
+
+class Reviewer:
+    """One call of `review`."""
+
+    def __init__(self, session: Session, codec: Codec, domains: Domains, creator: Creator) -> None:
+        self.session, self.codec, self.domains, self.creator = session, codec, domains, creator
+        self.lookup = Lookup(session, codec)
+
+    def review(self, changes: Sequence[Change]) -> Iterator[Objection]:
+        """What would be refused of these. Raises `Unavailable`."""
+        asked = [_settled(change) for change in changes if change.operation not in _LEAVE]
+        there = self._standing(asked)
+        for change in asked:
+            found = self._wrong(change, there.get((change.anchor or "").lower()))
+            if found is not None:
+                attribute, words = found
+                reason, _, remedy = words.rpartition("; ")
+                yield Objection(change=change.id, attribute=attribute, reason=reason or words, remedy=remedy if reason else OTHERWISE)
+
+    def _wrong(self, change: Change, one: Standing | None) -> tuple[str, str] | None:
+        """What stands in the way: the attribute that it is about, if any, and the words."""
+        if one is not None and (why := one.forbidden(change)):
+            return "", why
+        for name, value in change.after.items() if change.operation not in MEMBERS else ():
+            try:
+                suits(self.codec, replace(change, after={name: value}))
+            except ValueError as error:
+                return name, str(error)
+        try:
+            if change.operation is Operation.CREATE:
+                self.creator.check(change)
+            else:
+                self._renamed(change, one)
+        except ValueError as error:
+            return NAME if NAME in change.after else "", str(error)
+        return None
+
+    def _renamed(self, change: Change, one: Standing | None) -> None:
+        name = change.after.get(NAME)
+        before = one.raw.get(NAME) if one is not None else change.before.get(NAME)
+        if isinstance(name, str):
+            self.domains.check_name(name, str(before or ""), change.after.get("onPremisesImmutableId"))
+
+    # -- what is there -------------------------------------------------------------------------------------------------------------------
+
+    def _standing(self, changes: Sequence[Change]) -> dict[str, Standing]:
+        """Identifier -> what decides whether it may be written, of those where that is a question."""
+        kinds: dict[str, Kind] = {}
+        for change in changes:
+            if change.anchor and is_guid(change.anchor) and change.operation is not Operation.CREATE and _matters(change):
+                kinds.setdefault(change.anchor.lower(), change.kind)
+        found = self._several(kinds)
+        return {anchor: Standing(self.codec, kinds[anchor], raw, ()) for anchor, raw in found.items() if anchor in kinds}
+
+    def _several(self, kinds: Mapping[str, Kind]) -> dict[str, Mapping[str, Any]]:
+        asked = []
+        for stream in dict.fromkeys(map(stream_of, kinds.values())):
+            of_stream = [anchor for anchor, kind in kinds.items() if stream_of(kind) == stream]
+            for start in range(0, len(of_stream), ENTRIES):
+                some = of_stream[start : start + ENTRIES]
+                select = ",".join(("id", *PROTECTION[stream]))
+                path = f"/{stream}?$filter=id%20in%20({','.join(map(literal, some))})&$select={select}"
+                asked.append(calls.get(path, tag=some))
+        found: dict[str, Mapping[str, Any]] = {}
+        for answer in self.session.batched(asked):
+            if answer.sense is Sense.REFUSED:  # this tenant takes no such filter: one by one, then
+                found |= self.lookup.of({anchor: (kinds[anchor], ()) for anchor in answer.call.tag})
+                continue
+            for raw in self.session.needed(answer, "reading what would be changed").fields.get("value") or ():
+                if isinstance(raw, Mapping) and isinstance(raw.get("id"), str):
+                    found[raw["id"].lower()] = raw
+        return found
+
+
+def _matters(change: Change) -> bool:
+    """Does it depend on the object whether it is taken? What the cloud keeps of everybody does not."""
+    return stream_of(change.kind) == GROUPS or not change.after or not {*change.after} <= IN_THE_CLOUD
+
+
+def _settled(change: Change) -> Change:
+    """Without references to what is yet to be created: these are known once they are."""
+    after = {name: kept for name, value in change.after.items() if (kept := _anchored(value)) is not _NOTHING}
+    return replace(change, after=after) if len(after) < len(change.after) else change
+
+
+_NOTHING: Any = object()
+
+
+def _anchored(value: Values | None) -> Any:
+    several = value if isinstance(value, tuple) else (value,)
+    return _NOTHING if any(isinstance(one, Reference) and one.key != "anchor" for one in several) else value
