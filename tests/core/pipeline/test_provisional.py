@@ -38,7 +38,7 @@ def test_who_was_created_and_deleted_before_any_import_is_created_anew(make: Mak
     assert engine.statuses() == {"in step": 1}
 
 
-def test_what_was_written_is_not_planned_again_before_an_import_shows_it(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+def test_what_was_written_is_not_planned_again_before_it_is_imported(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
     person(hr, "Anna")
     engine = make(profile())
     engine.cycle()
