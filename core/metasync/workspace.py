@@ -12,14 +12,15 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metasync import connections
 from metasync.blame import blamed
-from metasync.contract import Connector, DirectorySettings, MetasyncError, Schema, SecretReference, Stopped
+from metasync.contract import Connector, DirectorySettings, MetasyncError, Quota, Schema, SecretReference, Stopped, Turn
 from metasync.contract.connector import StopToken
+from metasync.pacing import Pacing
 from metasync.words import failure
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Workspace:
     """Which dispatcher has batches worked."""
     queue: Mapping[str, Any] = field(default_factory=dict)
     """What a dispatcher needs to know: `broker`, a URL."""
+    pacing: Pacing = field(default_factory=Pacing)
+    """What this process takes of quotas that it shares with others."""
     witness: Path | None = None
     """The file beside the document that tells a restored database from the present one: `exporting.home`."""
 
@@ -108,6 +111,7 @@ class EngineContext:
     def __init__(self, *, workspace: Workspace, of: Directory) -> None:
         self._workspace = workspace
         self._policy = of.new_passwords
+        self._connector = of.connector
         self.directory = of.name
         self.settings = DirectorySettings(
             mark=of.mark,
@@ -132,6 +136,12 @@ class EngineContext:
         self._workspace.report(0, None, f"{self.directory} waits until {until:%H:%M:%S}: {why}")
         if self._workspace.stop.wait(max(0.0, (until - datetime.now(UTC)).total_seconds())):
             raise Stopped
+
+    def reserve(self, quota: Quota, amount: float) -> Turn:
+        return self._workspace.pacing.reserve(self._workspace.backend, self._connector, quota, amount)
+
+    def refused(self, quota: Quota, wait: timedelta) -> None:
+        self._workspace.pacing.refused(self._workspace.backend, self._connector, quota, wait)
 
 
 def make_password(policy: PasswordPolicy, avoid: Sequence[str] = ()) -> str:

@@ -18,7 +18,8 @@ import metasync.store as store
 
 
 @pytest.fixture(scope="session", autouse=True)
-def postgres() -> Iterator[None]:
+def every_file_is_a_database_of_a_server() -> Iterator[None]:
+    """By a name that no conftest uses for a fixture of its own, which would stand in for this one."""
     with cluster() as server, pytest.MonkeyPatch.context() as patch:
         store.open_store(server.database("migrated")).close()
         known: set[str] = set()

@@ -39,6 +39,30 @@ class StopToken(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quota:
+    """Of something that all who speak to a directory share, so much may be taken in a time."""
+
+    name: str
+    """The same for all who share it, such as tenant, application and what is counted; it holds no secret."""
+    rate: float
+    """So much comes in each second."""
+    within: float
+    """What came in within so many seconds can be taken at once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """When what was reserved may be used."""
+
+    wait: timedelta
+    """So long not yet; zero: now."""
+    left: float
+    """What could be taken at once after it, as far as is known."""
+    refusals: int
+    """How often somebody was refused so far. If it grew while you waited, ask again with an amount of 0; and slow down."""
+
+
 class Context(Protocol):
     """What the engine hands to a connector. A connector needs nothing else of the engine."""
 
@@ -63,6 +87,15 @@ class Context(Protocol):
 
     def wait(self, until: datetime, why: str) -> None:
         """Sleep until then (UTC), visibly, or until the run shall stop: raises `Stopped`."""
+        ...
+
+    def reserve(self, quota: Quota, amount: float) -> Turn:
+        """Take so much of what all workers share, and learn when it may be used; 0: only look. It never fails: where the others cannot be
+        asked, it gives little. For half a second it may not know yet what another worker was told."""
+        ...
+
+    def refused(self, quota: Quota, wait: timedelta) -> None:
+        """The directory asked for a pause: nobody's turn comes before it is over, and nothing that was saved before counts."""
         ...
 
 

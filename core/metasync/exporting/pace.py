@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+from metasync.pacing import taken
+
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -14,16 +16,16 @@ class Pace:
     def __init__(self, rate: str | None) -> None:
         """`rate`: such as `50/s`; None: as fast as it goes."""
         number, _, unit = (rate or "").partition("/")
-        self._each = UNITS[unit] / int(number) if rate else 0.0
+        self._rate = int(number) / UNITS[unit] if rate else 0.0
         self._free_at = 0.0
 
     def wait(self, operations: int, stop: threading.Event) -> float:
         """Before so many operations: wait until they may begin, or `stop` is set; the seconds that it took."""
-        if not self._each:
+        if not self._rate:
             return 0.0
         now = time.monotonic()
         pause = max(0.0, self._free_at - now)
-        self._free_at = max(now, self._free_at) + operations * self._each
+        self._free_at = taken(self._free_at, now, operations, self._rate)
         if pause:
             stop.wait(pause)
         return pause

@@ -10,9 +10,10 @@ import logging
 import secrets
 import string
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from metasync.contract import DirectorySettings, SecretMissing, SecretReference, Stopped, StopToken
+from metasync.contract import DirectorySettings, Quota, SecretMissing, SecretReference, Stopped, StopToken, Turn
+from metasync.pacing import paused, taken, turn
 
 _CLASSES = (string.ascii_uppercase, string.ascii_lowercase, string.digits, "!#%+-.:=?@_")
 
@@ -65,6 +66,8 @@ class TestContext:
         self.progressed: list[tuple[int, int | None, str]] = []
         self.waits: list[tuple[datetime, str]] = []
         self.now = datetime.now(UTC)
+        self._free: dict[str, float] = {}
+        self._refusals: dict[str, int] = {}
         self._length = password_length
         self._secrets = dict(secrets or {})
         self._given: set[str] = set()
@@ -105,6 +108,20 @@ class TestContext:
             raise Stopped()
         self.waits.append((until, why))
         self.now = max(self.now, until)
+
+    def reserve(self, quota: Quota, amount: float) -> Turn:
+        """By the context's own clock, for this process alone."""
+        now = self.now.timestamp()
+        free = self._free.get(quota.name, now)
+        if amount:
+            free = self._free[quota.name] = taken(free, now, amount, quota.rate)
+        return turn(quota, free, now, self._refusals.get(quota.name, 0))
+
+    def refused(self, quota: Quota, wait: timedelta) -> None:
+        """The same."""
+        now = self.now.timestamp()
+        self._free[quota.name] = paused(quota, self._free.get(quota.name, now), now, wait)
+        self._refusals[quota.name] = self._refusals.get(quota.name, 0) + 1
 
     @property
     def logged(self) -> Sequence[str]:

@@ -1,4 +1,6 @@
-"""One limiter for all that a connector sends: two token buckets by the published quotas, narrowed by what Graph's answers say.
+"""One limiter for all that is sent to a tenant, by whichever worker: two quotas as published, narrowed by what Graph's answers say.
+
+Who takes how much is kept where all workers see it (`Context.reserve`), and so is what Graph asked one of them to wait.
 
 Quotas of one application in one tenant (https://learn.microsoft.com/graph/throttling-limits, identity and access): resource units by
 the tenant's size in ten seconds, 3,000 writes in 150 seconds. A request of ours that is refused counts all the same.
@@ -7,10 +9,9 @@ the tenant's size in ten seconds, 3,000 writes in 150 seconds. A request of ours
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from metasync.contract import Context, Unavailable
+from metasync.contract import Context, Quota, Turn, Unavailable
 
 UNITS, UNITS_WITHIN = 3500, 10.0
 """Of a small tenant: how large ours is, is not known before its users are counted."""
@@ -19,48 +20,55 @@ _SIZES = ((500, 8000), (49, 5000))
 WRITES, WRITES_WITHIN = 3000, 150.0
 _CROWDED = 0.8
 """From this part of a limit on, Graph tells how near it is (x-ms-throttle-limit-percentage)."""
-_NARROW, _WIDEN = 0.5, 1.05
+_NARROW, _WIDEN, _NARROWEST = 0.5, 0.02, 0.125
+"""The part of a quota that is used: halved at each refusal, and a little more with each answer that is none (additive increase,
+multiplicative decrease)."""
+_MATTERS, _NEVER_MIND = 0.05, timedelta(milliseconds=1)
+_FREE = 1e9
+"""As much as anybody can send in a second."""
+_SLACK = timedelta(seconds=0.25)
+"""What the parts of one batch are told differs by a moment: that is told to the others once."""
+_PAUSE, _USED_UP = "Microsoft Graph asked for a pause", "the tenant's quota of requests is used up"
 
 
-@dataclass(kw_only=True, slots=True)
-class Bucket:
-    """So many at once, refilled evenly."""
+class _Bucket:
+    """One quota, and how much of it is used."""
 
-    size: float
-    within: float
-    level: float
-    at: datetime
-    width: float = 1.0
-    """The part of the published rate that is used."""
+    def __init__(self, name: str, size: float, within: float) -> None:
+        self.name, self.size, self.within = name, size, within
+        self.width = 1.0
+        self.seen: int | None = None
+        """The refusals that were counted when it was looked at last."""
 
-    @property
-    def rate(self) -> float:
-        """Per second."""
-        return self.size / self.within * self.width
+    def quota(self, *, published: bool) -> Quota:
+        """As it may be used now."""
+        rate = self.size / self.within * self.width if published or self.width < 1 else _FREE
+        return Quota(name=self.name, rate=rate, within=self.within)
 
-    def refill(self, now: datetime) -> None:
-        """What came in since."""
-        passed = max(0.0, (now - self.at).total_seconds())
-        self.level = min(self.size, self.level + passed * self.rate)
-        self.at = max(now, self.at)
+    def narrow(self) -> None:
+        """Slower."""
+        self.width = max(_NARROWEST, self.width * _NARROW)
 
-    def delay(self, cost: float) -> float:
-        """Seconds until so much can be taken."""
-        return max(0.0, (min(cost, self.size) - self.level) / self.rate)
+    def counted(self, turn: Turn) -> bool:
+        """Was somebody refused since?"""
+        before, self.seen = self.seen, turn.refusals
+        return before is not None and turn.refusals > before
 
 
 class Pace:
     """Asked before each request, told of each answer. It belongs to one thread; what it does there is wait, visibly."""
 
-    def __init__(self, context: Context, *, published: bool, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, context: Context, *, published: bool, name: str = "", clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        """`name`: whose quota it is, such as tenant and application."""
         self._context, self._published, self._clock = context, published, clock
         self._waited = clock()
         """How far we waited: a context of tests waits without time passing."""
-        now = self.now()
-        self._units = Bucket(size=UNITS, within=UNITS_WITHIN, level=UNITS, at=now)
-        self._writes = Bucket(size=WRITES, within=WRITES_WITHIN, level=WRITES, at=now)
-        self._closed: datetime | None = None
-        """No call before that: Graph said so."""
+        self._units = _Bucket(f"{name}/units", UNITS, UNITS_WITHIN)
+        self._writes = _Bucket(f"{name}/writes", WRITES, WRITES_WITHIN)
+        self._closed = self._told = datetime.min.replace(tzinfo=UTC)
+        """No call before that: Graph said so; and until when the others know."""
 
     def now(self) -> datetime:
         """The time, no earlier than what was waited for."""
@@ -68,25 +76,31 @@ class Pace:
 
     def sized(self, users: int) -> None:
         """How many users the tenant has: larger ones are given more."""
-        size = next((units for above, units in _SIZES if users > above), UNITS)
-        self._units.level += size - self._units.size
-        self._units.size = size
+        self._units.size = next((units for above, units in _SIZES if users > above), UNITS)
 
     def take(self, *, units: float, writes: float) -> None:
         """Wait until a request of this cost may go. Raises `Stopped`, and `Unavailable` where the run's time does not suffice."""
-        if self._closed is not None and self._closed > self.now():
-            self.until(self._closed, "Microsoft Graph asked for a pause")
-        now = self.now()
-        for bucket in (self._units, self._writes):
-            bucket.refill(now)
-        if self._published:
-            delay = max(self._units.delay(units), self._writes.delay(writes) if writes else 0.0)
-            if delay > 0:
-                self.until(now + timedelta(seconds=delay), "the tenant's quota of requests is used up")
-                for bucket in (self._units, self._writes):
-                    bucket.refill(self.now())
-        self._units.level -= units
-        self._writes.level -= writes
+        if self._closed > self.now():
+            self.until(self._closed, _PAUSE)
+        for bucket, amount in ((self._writes, writes), (self._units, units)):
+            if amount:
+                self._turn(bucket, amount)
+
+    def _turn(self, bucket: _Bucket, amount: float) -> None:
+        """Our turn comes; should somebody be refused until then, it comes later."""
+        quota = bucket.quota(published=self._published)
+        turn = self._context.reserve(quota, amount)
+        while True:
+            grew = bucket.counted(turn)
+            if grew:
+                bucket.narrow()
+            if turn.wait < _NEVER_MIND:
+                return
+            self.until(self.now() + turn.wait, _PAUSE if grew else _USED_UP)
+            again = self._context.reserve(quota, 0)
+            if again.refusals == turn.refusals:
+                return
+            turn = again
 
     def heard(self, headers: Mapping[str, str]) -> None:
         """What an answer says of the limits."""
@@ -95,18 +109,31 @@ class Pace:
         except ValueError:
             return
         for bucket in (self._units, self._writes):
-            bucket.width = max(_NARROW / 4, bucket.width * _NARROW) if used > 1 else min(1.0, bucket.width * _WIDEN)
+            if used > 1:
+                bucket.narrow()
+            else:
+                bucket.width = min(1.0, bucket.width + _WIDEN)
         if used >= _CROWDED:
-            self._units.level = min(self._units.level, self._units.size * max(0.0, 1 - used))
+            quota = self._units.quota(published=True)
+            beyond = self._context.reserve(quota, 0).left - quota.rate * quota.within * max(0.0, 1 - used)
+            if beyond > quota.rate * quota.within * _MATTERS:
+                self._context.reserve(quota, beyond)
 
     def refused(self, wait: timedelta, *, writes: bool) -> None:
-        """Graph refused for too many requests: nobody sends anything for so long, and slower afterwards."""
-        until = self.now() + wait
-        self._closed = max(self._closed, until) if self._closed else until
-        bucket = self._writes if writes else self._units
-        bucket.refill(self.now())
-        bucket.level = 0.0
-        bucket.width = max(_NARROW / 4, bucket.width * _NARROW)
+        """Graph refused for too many requests: no worker sends anything for so long, and all go slower afterwards."""
+        now = self.now()
+        until = now + wait
+        first = now >= self._closed
+        self._closed = max(self._closed, until)
+        if first:
+            (self._writes if writes else self._units).narrow()
+        if not first and until <= self._told:
+            return
+        self._told = until + _SLACK
+        for bucket in (self._units, self._writes) if writes else (self._units,):
+            quota = bucket.quota(published=self._published)
+            self._context.refused(quota, wait + _SLACK)
+            bucket.seen = self._context.reserve(quota, 0).refusals
 
     def until(self, then: datetime, why: str) -> None:
         """Wait, visibly."""

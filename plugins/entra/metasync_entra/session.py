@@ -39,7 +39,8 @@ class Session:
     def __init__(self, settings: Settings, context: Context) -> None:
         self.settings, self.context = settings, context
         self.tokens = Tokens(settings, context)
-        self.pace = Pace(context, published=settings.pace == "published")
+        whose = f"{settings.tenant}/{settings.application or 'managed identity'}".lower()
+        self.pace = Pace(context, published=settings.pace == "published", name=whose)
         self.expands: bool | None = None
         """Does the tenant take `$expand` of managers? None: not asked yet."""
         self.batch = BATCH

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from metasync.contract import Unavailable
+from metasync.contract import Quota, Unavailable
 from metasync.testing.context import TestContext
 from metasync_entra.pace import UNITS, WRITES, Pace
 from metasync_entra.patience import LONGEST, backoff, retry_after
@@ -45,6 +45,7 @@ def test_without_a_word_the_wait_doubles_and_ends_somewhere() -> None:
 
 def pace(**more: object) -> tuple[Pace, TestContext]:
     context = TestContext("tenant")
+    context.now = NOW
     return Pace(context, published=bool(more.get("published", True)), clock=lambda: NOW), context
 
 
@@ -103,7 +104,68 @@ def test_what_says_nothing_slows_nothing(header: str) -> None:
 
 def test_a_pause_beyond_the_deadline_ends_the_run_in_words() -> None:
     context = TestContext("tenant", deadline=NOW + timedelta(seconds=5))
+    context.now = NOW
     limiter = Pace(context, published=True, clock=lambda: NOW)
     limiter.refused(timedelta(seconds=60), writes=False)
     with pytest.raises(Unavailable, match="after the run's time is over"):
         limiter.take(units=1, writes=0)
+
+
+def test_what_one_is_told_all_wait_for_and_go_slower_after() -> None:
+    """Also where the pause is made longer while the other one waits for its turn."""
+    context = TestContext("tenant")
+    context.now = NOW
+    one, other = (Pace(context, published=True, name="contoso", clock=lambda: context.now) for _ in range(2))
+    for each in (one, other):
+        each.take(units=1, writes=1)
+    one.refused(timedelta(seconds=2.128), writes=True)
+    tell = [lambda: one.refused(timedelta(seconds=30), writes=True)]
+    waits = context.wait
+
+    def wait(until: datetime, why: str) -> None:
+        waits(until, why)
+        if tell:
+            tell.pop()()
+
+    context.wait = wait  # type: ignore[method-assign]
+    other.take(units=20, writes=20)
+    assert context.now >= NOW + timedelta(seconds=32.128)
+    assert {why for _, why in context.waits} == {"Microsoft Graph asked for a pause"}
+    began = context.now
+    for _ in range(10):
+        other.take(units=20, writes=20)
+    assert (context.now - began).total_seconds() >= 10 * 20 / (WRITES / 150) * 2, "the rate is halved for all"
+
+
+def test_a_batch_in_which_all_parts_are_refused_is_one_refusal() -> None:
+    limiter, context = pace()
+    told: list[timedelta] = []
+    refused = context.refused
+
+    def tell(quota: Quota, wait: timedelta) -> None:
+        told.append(wait)
+        refused(quota, wait)
+
+    context.refused = tell  # type: ignore[method-assign]
+    for part in range(20):
+        limiter.refused(timedelta(seconds=3 + part / 1000), writes=True)
+    assert len(told) == 2, "the others are told once for each quota"
+    limiter.take(units=20, writes=20)
+    assert context.now >= NOW + timedelta(seconds=3.019)
+
+
+def test_after_a_refusal_the_pace_comes_back_with_answers_that_are_none() -> None:
+    limiter, context = pace(published=False)
+    for _ in range(300):
+        limiter.take(units=20, writes=20)
+    assert not context.waits, "at the adaptive pace nobody waits before he is asked to"
+    limiter.refused(timedelta(seconds=1), writes=True)
+    limiter.take(units=20, writes=20)
+    limiter.take(units=20, writes=20)
+    slow = len(context.waits)
+    assert slow >= 2
+    for _ in range(60):
+        limiter.heard({})
+    for _ in range(100):
+        limiter.take(units=20, writes=20)
+    assert len(context.waits) <= slow + 1
