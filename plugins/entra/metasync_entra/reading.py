@@ -87,7 +87,11 @@ class Reader:
 
     def _items(self) -> Iterator[Entry | Reject]:
         for raw in self._pages():
-            of_ours = [one for one in raw if self._takes(one)]
+            of_ours = self._new(raw)
+            if not self.wanted.relations:
+                for one in of_ours:
+                    yield entry(self.codec, self.wanted, one, {})
+                continue
             self._add_managers(of_ours)
             relations = Relations(self.session, self.wanted)
             related = relations.of(str(one["id"]) for one in of_ours)
@@ -102,14 +106,19 @@ class Reader:
             if one["id"] in known:
                 one["manager"] = {"id": known[one["id"]]}
 
-    def _takes(self, raw: Any) -> bool:
-        """An object that was not seen yet, of a kind that was asked for."""
-        if not isinstance(raw, Mapping) or not is_guid(str(raw.get("id", ""))):
-            raise ImportIncomplete(f"{self.session.host} listed something without an identifier; run the import again")
-        if raw["id"] in self.seen:
-            return False
-        self.seen.add(str(raw["id"]))
-        return self.wanted.kind(raw) in self.wanted.kinds
+    def _new(self, raw: Iterable[Any]) -> list[dict[str, Any]]:
+        """The objects that were not seen yet, of the kinds that were asked for."""
+        found: list[dict[str, Any]] = []
+        seen, kinds, kind = self.seen, self.wanted.kinds, self.wanted.kind
+        for one in raw:
+            identifier = one.get("id") if isinstance(one, dict) else None
+            if not isinstance(identifier, str) or not is_guid(identifier):
+                raise ImportIncomplete(f"{self.session.host} listed something without an identifier; run the import again")
+            if identifier not in seen:
+                seen.add(identifier)
+                if kind(one) in kinds:
+                    found.append(one)
+        return found
 
     def _pages(self) -> Iterator[Sequence[Any]]:
         """Every object of the collection, at least once."""
@@ -146,7 +155,7 @@ class Reader:
         for answer in flight:
             body = page(self.session, answer, self.wanted.stream)
             if following := body.get("@odata.nextLink"):
-                flight.add(calls.get(str(following), units=units))
+                flight.ahead(calls.get(str(following), units=units))
             yield body["value"]
 
 
@@ -212,7 +221,8 @@ def entry(codec: Codec, wanted: Wanted, raw: Mapping[str, Any], related: Mapping
         attributes = codec.decode(kind, raw, wanted.names[kind])
     except ValueError as error:
         return Reject(where=str(raw.get("userPrincipalName") or raw.get("displayName") or anchor), reason=str(error), anchor=anchor)
-    attributes |= references(wanted, kind, raw, related)
+    if wanted.relations:
+        attributes |= references(wanted, kind, raw, related)
     return Entry(anchor=anchor, kind=kind, attributes=attributes)
 
 

@@ -68,7 +68,10 @@ class Wanted:
     def kind(self, raw: Mapping[str, Any]) -> Kind:
         """Of an object of this stream; without a type, a user is a member (https://learn.microsoft.com/graph/api/resources/user)."""
         if self.stream == USERS:
-            return Kind.GUEST if str(raw.get("userType") or "").casefold() == "guest" else Kind.USER
+            found = raw.get("userType")
+            if found == "Member":
+                return Kind.USER
+            return Kind.GUEST if str(found or "").casefold() == "guest" else Kind.USER
         return KINDS[self.stream][0]
 
 
