@@ -191,6 +191,17 @@ def test_a_lost_delta_reads_everything_and_deletes_nothing(engine: Engine, lab: 
     assert len(lab.control.ids("user")) == 31
 
 
+def test_a_permission_that_is_lost_while_it_is_read_deletes_nothing(engine: Engine, lab: Lab) -> None:
+    engine.cycle()
+    lab.control.fault("denied", method="GET", path="/users$", skip=1, times=None)
+    outcome = engine.import_("cloud", full=True)
+    assert outcome.unavailable and outcome.imports[0].error is not None and "consent" in str(outcome.imports[0].error)
+    lab.control.clear_faults()
+    engine.import_()
+    assert engine.plan() == {}, engine.problems()
+    assert len(lab.control.ids("user")) == 31
+
+
 @pytest.mark.parametrize(
     ("profile", "line", "name"),
     [

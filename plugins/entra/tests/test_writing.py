@@ -197,6 +197,39 @@ def test_a_create_whose_answer_was_lost_makes_one_object(directory: Directory, l
     assert len(lab.control.ids(collection)) == len(changes)
 
 
+@pytest.mark.parametrize("after", ["2.128", "", None])
+def test_a_storm_of_refusals_loses_no_write_and_doubles_none(directory: Directory, lab: Lab, after: str | None) -> None:
+    lab.control.fault("status", status=429, retry_after=after, in_batch=True, probability=0.5, times=None)
+    results = directory.write(*(directory.create(f"p{number}") for number in range(60)))
+    assert [result.outcome for result in results] == [Outcome.APPLIED] * 60
+    group = directory.make("team", Kind.GROUP)
+    people = [str(result.anchor) for result in results]
+    adds = [directory.change(Operation.MEMBER_ADD, group, kind=Kind.GROUP, member=Reference(value=one)) for one in people]
+    assert {result.outcome for result in directory.write(*adds)} == {Outcome.APPLIED}
+    lab.control.clear_faults()
+    assert sorted(lab.control.ids("user")) == sorted(people)
+    there = lab.control.read(group)
+    assert there is not None and sorted(there["members"]) == sorted(people)
+
+
+def test_a_permission_that_is_lost_under_way_refuses_the_rest_in_words(directory: Directory, lab: Lab) -> None:
+    lab.control.fault("denied", path="/users$", method="POST", in_batch=True, skip=25, times=None)
+    results = directory.write(*(directory.create(f"p{number}") for number in range(40)))
+    made = [str(result.anchor) for result in results if result.outcome is Outcome.APPLIED]
+    refused = [result for result in results if result.outcome is Outcome.REJECTED]
+    assert len(made) == 25 and len(refused) == 15
+    assert all("lacks the permission" in result.detail for result in refused)
+    assert sorted(lab.control.ids("user")) == sorted(made)
+
+
+def test_a_token_that_ends_between_two_writes_is_renewed(connect: Connect, lab: Lab) -> None:
+    directory = Directory(connect(secrets={"s": lab.client_secret}, certificate=None, secret={"secret": "s"}, **{"sign in": "secret"}), lab)
+    first = directory.make("ann")
+    lab.control.clock(advance=7200)
+    second = directory.make("bob")
+    assert sorted(lab.control.ids("user")) == sorted([first, second])
+
+
 def test_part_of_a_batch_is_refused_and_the_rest_is_done(directory: Directory, lab: Lab) -> None:
     lab.control.fault("status", status=429, retry_after="2.128", path="/users$", method="POST", in_batch=True, times=7)
     results = directory.write(*(directory.create(f"user{number}") for number in range(20)))
