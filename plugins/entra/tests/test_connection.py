@@ -89,9 +89,8 @@ def test_a_certificate_that_does_not_do_says_why(connect: Connect, lab: Lab, tmp
         connect(**how(lab, tmp_path)).check()
 
 
-@pytest.mark.parametrize("seconds", [-7200, 7200])
-def test_a_clock_that_is_wrong_says_so(connect: Connect, lab: Lab, seconds: int) -> None:
-    lab.control.set(token_skew=seconds)  # what proves the certificate holds for minutes
+def test_a_clock_that_is_wrong_says_so(connect: Connect, lab: Lab) -> None:
+    lab.control.set(token_skew=7200)  # what proves the certificate holds for minutes
     with pytest.raises(SignInRefused, match="set the machine's clock right"):
         connect().check()
 
