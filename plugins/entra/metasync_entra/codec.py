@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from metasync.contract import Allow, AttributeSchema, Equality, Kind, Reference, Type, Value, Values
+from metasync_entra import security
 from metasync_entra.attributes import Known, tables
 
 MEMBERS_OF = {"#microsoft.graph.user", "#microsoft.graph.group", "#microsoft.graph.orgContact"}
@@ -36,8 +37,8 @@ class Plan:
 class Codec:
     """The attributes of one tenant, by kind and standard name."""
 
-    def __init__(self, extensions: Mapping[str, str]) -> None:
-        self.tables = tables(extensions)
+    def __init__(self, extensions: Mapping[str, str], security_attributes: Mapping[str, str] | None = None) -> None:
+        self.tables = tables(extensions, [security.attribute(name, kind) for name, kind in (security_attributes or {}).items()])
         self._plans: dict[tuple[Kind, frozenset[str]], Plan] = {}
         self._by_graph = {kind: {one.schema.name: one for one in table.values()} for kind, table in self.tables.items()}
 
@@ -105,6 +106,8 @@ class Codec:
 def held(known: Known, raw: Mapping[str, Any]) -> Any:
     """What an object of Graph's holds of this attribute."""
     value = raw.get(known.select or "")
+    if known.within:
+        value = value.get(known.within) if isinstance(value, Mapping) else None
     if known.inside is not None:
         return value.get(known.inside) if isinstance(value, Mapping) else None
     if known.listed:

@@ -38,13 +38,13 @@ class Reader:
         if not self.wanted.kinds:
             yield Page(complete=True)
             return
-        cursor = self.begin(tenant)
+        cursor = self.begin(tenant) if self.wanted.followed else None
         for items in _portions(self._items(), self.request.page_size):
             yield Page(items=tuple(items))
             self.context.progress(len(self.seen), None, self.wanted.stream)
             if self.context.stop.is_set():
                 return  # without having said `complete`, so that nothing counts as gone
-        yield Page(complete=True, cursor=cursor.text())
+        yield Page(complete=True, cursor=cursor.text() if cursor else None)
 
     def begin(self, tenant: str) -> Cursor:
         """Where the next delta starts: now, before anything is read."""

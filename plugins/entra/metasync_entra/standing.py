@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metasync.contract import Allow, Change, Kind, Operation, Reference, Values
+from metasync_entra import security
 from metasync_entra.codec import Codec, allowed, reference, same
 
 MEMBERS = frozenset({Operation.MEMBER_ADD, Operation.MEMBER_REMOVE})
@@ -101,7 +102,9 @@ def body(codec: Codec, kind: Kind, after: Mapping[str, Values | None]) -> dict[s
         if known.select is None:
             continue
         plain = codec.encode(kind, name, value)[1]
-        if known.inside is not None:
+        if known.within:
+            security.place(made, known, plain)
+        elif known.inside is not None:
             made.setdefault(known.select, {})[known.inside] = plain
         else:
             made[known.select] = plain

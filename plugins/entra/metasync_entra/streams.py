@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metasync.contract import Kind, ReadRequest
+from metasync_entra import security
 from metasync_entra.codec import Codec
 
 USERS, GROUPS, CONTACTS = "users", "groups", "contacts"
@@ -60,6 +61,11 @@ class Wanted:
     def tracked(self) -> tuple[str, ...]:
         """What a delta's `$select` names: it decides also which changes are told."""
         return (*self.select, *self.relations)
+
+    @property
+    def followed(self) -> bool:
+        """Does a delta tell of everything that is asked for? Of custom security attributes nobody says so."""
+        return security.SELECT not in self.select
 
     def is_whole(self, raw: Mapping[str, Any]) -> bool:
         """Does a row of a delta hold all properties that were ever set? One that only says who joined a group does not."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from metasync.contract import Change, Context, Kind, Operation, Outcome, Reference, Result
-from metasync_entra import calls, errors
+from metasync_entra import calls, errors, security
 from metasync_entra.calls import Answer, Call
 from metasync_entra.codec import Codec
 from metasync_entra.creating import Creator, manager_call
@@ -145,7 +145,7 @@ class Writer:
         after = {name: value for change in changes for name, value in change.after.items() if not one.same(name, value)}
         if "manager" in after and stream_of(one.kind) == USERS:
             request.steps.append(manager_call(self.session, one.identifier, after["manager"], tag=request))
-        if written := body(self.codec, one.kind, after):
+        for written in security.apart(body(self.codec, one.kind, after)):
             request.steps.append(calls.write("PATCH", path, written, tag=request))
         return request
 

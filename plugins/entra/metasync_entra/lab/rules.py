@@ -248,6 +248,22 @@ INVITATION = Rule(says="An invitation makes a guest: 201 with invitedUser.id.", 
 EXTENSION = Rule(
     says="A directory extension is written once it is defined, as extension_APPID_NAME.", source="docs/extensibility-overview.md@01c158c"
 )
+_SECURITY = "docs/concepts/custom-security-attributes-examples.md@0060461"
+SECURITY_PERMISSION = Rule(
+    says="Custom security attributes are read and assigned by permissions of their own: 403 without.",
+    source=f"{_SECURITY}: Prerequisites; the status is ours",
+    inferred=True,
+)
+SECURITY_VALUES = Rule(
+    says="A user's custom security attributes are assigned by PATCH, in sets with @odata.type; integers and collections say their type. "
+    "Others stay as they are; null or [] removes one.",
+    source=f"{_SECURITY}: assign, update, remove",
+)
+SECURITY_DEFINED = Rule(
+    says="Only what was defined can be assigned, and only as its type.",
+    source="learn.microsoft.com/graph/api/resources/custom-security-attributes-overview; status and wording are ours",
+    inferred=True,
+)
 
 # --- references -------------------------------------------------------------------------------------------------------------------------
 MEMBER_THERE = Rule(says="Adding who is a member is 400.", source="docs-contrib#5090; group-membership-management: the text")
