@@ -151,7 +151,16 @@ GROUP = [
     _text("preferredLanguage", None, READ_ONLY),
     Known(AttributeSchema(name="isAssignableToRole", type=Type.BOOLEAN, allow=MADE), "isAssignableToRole"),
     _references("members", READ_ONLY, many=True),
-    _references("owners", READ_ONLY, many=True),
+    Known(
+        AttributeSchema(
+            name="owners",
+            type=Type.REFERENCE,
+            multi=True,
+            allow=WRITE,
+            help="Users. The last one cannot be removed, so it is never cleared.",
+        ),
+        None,
+    ),
     _text("mail", None, READ_ONLY, role=Role.SIGN_IN, help="Graph does not write it; Exchange does."),
     _text("proxyAddresses", None, READ_ONLY, many=True, help="Graph does not write it; Exchange does."),
     _text("uniqueName", None, READ_ONLY, help="Groups that Metasync made are known by it."),

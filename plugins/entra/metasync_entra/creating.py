@@ -18,6 +18,7 @@ from metasync_entra.codec import Codec, is_guid, reference
 from metasync_entra.domains import Domains
 from metasync_entra.errors import Sense
 from metasync_entra.lookup import Lookup, Young, unique_name
+from metasync_entra.ownership import OWNERS, owner_calls
 from metasync_entra.session import Session
 from metasync_entra.standing import Standing, body, suits
 
@@ -129,13 +130,15 @@ class Creator:
         manager = change.after.get("manager")
         if change.kind is not Kind.GROUP and manager is not None and not isinstance(manager, tuple):
             further.append(("its manager", manager_call(self.session, identifier, manager)))
+        if change.kind is Kind.GROUP:
+            further += [("its owners", call) for call in owner_calls(self.session, identifier, None, change.after.get(OWNERS))]
         later = {name: value for name, value in change.after.items() if value is not None and self._later(change, name)}
         if later:
             call = calls.write("PATCH", f"/users/{identifier}", body(self.codec, change.kind, later))
             further.append(("its custom security attributes", call))
         for what, call in further:
             answer = next(self.session.batched([call]))
-            if answer.trouble is not None:
+            if answer.trouble is not None and answer.sense is not Sense.ALREADY:
                 why = errors.outcome(answer.trouble, what)[1]
                 return Result(
                     id=change.id, outcome=Outcome.UNKNOWN, anchor=identifier, detail=f"{change.label} was created, but not whole: {why}"

@@ -275,6 +275,10 @@ REFERENCE = Rule(
     says="A reference is an @odata.id that leads to an object of a kind that may stand there.",
     source="docs/group-post-members.md@0060461; docs/user-post-manager.md",
 )
+LAST_OWNER = Rule(
+    says="The last owner who is a user cannot be removed: 400.",
+    source="docs/group-delete-owners.md; status and text: Azure/azure-sdk-for-python, tests of graphrbac",
+)
 MANAGER = Rule(says="A manager is a user or a contact.", source="docs/user-post-manager.md")
 
 # --- deleting ---------------------------------------------------------------------------------------------------------------------------
