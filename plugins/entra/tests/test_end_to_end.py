@@ -182,6 +182,28 @@ def test_a_storm_of_faults_loses_and_doubles_nobody(engine: Engine, lab: Lab) ->
     assert len(named(lab, "group")["Everybody"]["members"]) == 31
 
 
+def test_owners_follow_the_source_and_the_last_one_stays(make: Make, hr: MemoryDirectory, lab: Lab) -> None:
+    document = DOCUMENT.format(cloud=json.dumps(options_for(lab)), mark=MARK)
+    mapped = "members: source.members}"
+    assert mapped in document
+    engine = make(document.replace(mapped, "owners: source.members}"))
+    team, boss, other = anchor(hr, "Everybody"), anchor(hr, "Berta Boss"), anchor(hr, "Person 01")
+    hr.leave(team, *hr.anchors(Kind.USER))
+    hr.join(team, boss)
+    engine.cycle()
+    people = named(lab)
+    assert named(lab, "group")["Everybody"]["owners"] == [people["Berta Boss"]["id"]]
+    hr.leave(team, boss)
+    hr.join(team, other)
+    assert shown(engine.cycle()) == [("update", "Everybody")]
+    assert named(lab, "group")["Everybody"]["owners"] == [people["Person 01"]["id"]]
+    assert engine.plan() == {}, engine.problems()
+    hr.leave(team, other)
+    engine.cycle()
+    assert named(lab, "group")["Everybody"]["owners"] == [people["Person 01"]["id"]]
+    assert any("The last one cannot be removed" in text for _, _, text in engine.problems()), engine.problems()
+
+
 def test_a_lost_delta_reads_everything_and_deletes_nothing(engine: Engine, lab: Lab) -> None:
     engine.cycle()
     lab.control.reset_delta()
