@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 import metasync_entra.plugin
 from metasync.contract import Kind, Operation, Reference
+from metasync.store.tables import object_
 from metasync.testing.engine import Engine, Planned
 from metasync.testing.memory import MemoryDirectory
 from metasync_entra.connector import EntraID
@@ -105,6 +107,15 @@ def make(tmp_path: Path, hr: MemoryDirectory) -> Iterator[Make]:
 @pytest.fixture
 def engine(make: Make, lab: Lab) -> Engine:
     return make(DOCUMENT.format(cloud=json.dumps(options_for(lab)), mark=MARK))
+
+
+def stored_users(engine: Engine) -> set[str]:
+    """The anchors of those people of the tenant whom the store knows."""
+    query = select(object_.c.anchor).where(
+        object_.c.directory_id == engine.workspace.directory_ids["cloud"], object_.c.kind == "user", object_.c.state == "live"
+    )
+    with engine.backend.read() as connection:
+        return set(connection.execute(query).scalars())
 
 
 def named(lab: Lab, kind: str = "user") -> dict[str, dict[str, Any]]:
@@ -222,6 +233,25 @@ def test_a_permission_that_is_lost_while_it_is_read_deletes_nothing(engine: Engi
     engine.import_()
     assert engine.plan() == {}, engine.problems()
     assert len(lab.control.ids("user")) == 31
+
+
+def test_a_first_load_that_is_cut_goes_on_where_it_stopped(make: Make, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metasync.importing.read.PAGE", 50)
+    made = lab.control.seed(users=400)["users"]
+    options = options_for(lab, **{"shard above": 100, "page size": 50})
+    engine = make(DOCUMENT.format(cloud=json.dumps(options), mark=MARK))
+    lab.control.fault("status", status=503, retry_after="0", method="GET", path="/users$", skip=35, times=None)
+    assert engine.import_("cloud").unavailable
+    lab.control.clear_faults()
+    stored = sorted(stored_users(engine))
+    assert 50 <= len(stored) < 400
+    lab.control.delete(stored[0])
+    lab.control.clear_stats()
+    outcome = engine.import_("cloud")
+    assert not outcome.unavailable and "goes on where it stopped" in outcome.imports[0].reason
+    again = lab.control.stats()["calls"]["GET /users"]
+    assert again <= 35, f"{again} pages were asked for, of about 50, 35 of which had come, ten of them perhaps too late to be stored"
+    assert stored_users(engine) == set(lab.control.ids("user")) == set(made) - {stored[0]}
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from metasync.contract import Entry, ImportIncomplete, Kind, Page, Patch, Reference, Reject, RightMissing, Unavailable
+from metasync.contract import Entry, ImportIncomplete, Kind, Page, Patch, ReadRequest, Reference, Reject, RightMissing, Unavailable
 from metasync_entra import shards
 from metasync_entra.lab import Lab
+from metasync_entra.places import Place
 
 from .conftest import Connect, Directory
 
@@ -223,3 +226,56 @@ def test_a_group_whose_members_cannot_be_read_is_neither_empty_nor_gone(director
     assert pages[-1].complete
     assert isinstance(items[made[0]], Reject) and "next import" in items[made[0]].reason  # type: ignore[union-attr]
     assert isinstance(items[made[1]], Entry)
+
+
+def cut(directory: Directory, request: ReadRequest, after: int) -> list[Page]:
+    """The first pages of a read that is given up then."""
+    pages = []
+    for page in directory.connector.read(request):
+        pages.append(page)
+        if len(pages) == after:
+            break
+    return pages
+
+
+@pytest.mark.parametrize("above", [100, 5000])
+def test_a_read_that_was_cut_goes_on_there(connect: Connect, lab: Lab, above: int) -> None:
+    made = lab.control.seed(users=300)["users"]
+    directory = Directory(connect(**{"shard above": above, "page size": 20}), lab)
+    request = directory.request(page_size=20)
+    stored = cut(directory, request, 10)
+    assert all(page.resume for page in stored)
+    lab.control.change(str(stored[0].items[0].anchor), {"displayName": "Changed meanwhile"})
+    new = lab.control.create("user", {"userPrincipalName": "a.newcomer@contoso.com", "displayName": "New"})
+    lab.control.clear_stats()
+    rest = list(directory.connector.read(replace(request, resume=stored[-1].resume)))
+    assert rest[-1].complete and rest[-1].cursor
+    again = sum(len(page.items) for page in rest)
+    assert again <= 130, f"{again} of 300 were read again, 200 of which had been stored"
+    assert {str(item.anchor) for page in (*stored, *rest) for item in page.items} >= set(made)
+    told, _ = directory.follow(rest[-1].cursor)
+    assert {stored[0].items[0].anchor, new} <= set(told)
+
+
+def test_a_place_that_is_not_known_any_more_is_read_anew(directory: Directory, lab: Lab) -> None:
+    made = lab.control.seed(users=60)["users"]
+    request = directory.request(page_size=10)
+    stored = cut(directory, request, 3)
+    lab.control.fault("status", status=400, method="GET", path="/users$", times=1)
+    rest = list(directory.connector.read(replace(request, resume=stored[-1].resume)))
+    assert rest[-1].complete and rest[-1].cursor
+    assert {str(item.anchor) for page in rest for item in page.items} == set(made)
+
+
+def test_parts_that_do_not_add_up_are_noticed_behind_a_cut_too(connect: Connect, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = lab.control.seed(users=200)["users"]
+    monkeypatch.setattr(shards, "FIRST", "abc")
+    directory = Directory(connect(**{"shard above": 100, "page size": 10}), lab)
+    request = directory.request(page_size=10)
+    rest = list(directory.connector.read(replace(request, resume=cut(directory, request, 2)[-1].resume)))
+    assert rest[-1].complete and {str(item.anchor) for page in rest for item in page.items} == set(made)
+
+
+@pytest.mark.parametrize("text", ["", "x", "[]", "[1,null,[],null]", "[2,null,{},null]", '[1,null,{"":5},null]'])
+def test_a_place_of_another_sort_is_none(text: str) -> None:
+    assert Place.of(text) is None
