@@ -28,6 +28,10 @@ def main(arguments: list[str]) -> int:
         from . import ad
 
         return ad.main(ROOT, arguments[1:])
+    if arguments[:1] == ["entra"]:
+        from . import entra
+
+        return entra.main(ROOT, arguments[1:])
     if arguments[:1] == ["queue"]:
         from . import queue
 

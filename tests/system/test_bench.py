@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from bench import report, rows  # noqa: E402
+from bench import entra, entra_work, report, rows  # noqa: E402
 from lab import packages  # noqa: E402
 from lab.postgres import why_not  # noqa: E402
 
@@ -105,3 +105,32 @@ def test_a_domain_is_measured_beside_the_bare_protocol() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("| ok |") == len(rows_of_ad) + 1
     assert "| ldapsearch into a file |" in done.stdout and "| one DirSync answer |" in done.stdout
+
+
+def test_a_tenant_is_measured_beside_a_bare_loop_and_the_published_quota() -> None:
+    wide = ["import=0", "memory=1e9"]
+    done = bench("entra", "--users", "300", "--creates", "3100", "--turns", "1", "--no-write", "--allow", *wide)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("| ok |") == len(entra.ROWS) - 1  # PostgreSQL was not asked for
+    refused = next(line for line in done.stdout.splitlines() if "| adaptive: refused with 429 |" in line)
+    assert int(refused.split("|")[2]) > 0, "nothing was refused, so that nothing was proved about what is sent too early"
+
+
+def test_a_promise_about_a_tenant_that_is_broken_ends_in_failure() -> None:
+    done = bench("entra", "--users", "60", "--only", "import", "--turns", "1", "--no-write", "--allow", "import=1e9")
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.count("| OVER |") == 1
+
+
+def heard(at: float, *, route: str = "POST /users", status: int = 201, wait: int = 0) -> dict[str, object]:
+    """One line of a tenant's record."""
+    return {"seconds": at, "route": route, "status": status, "headers": {"Retry-After": str(wait)} if wait else {}}
+
+
+def test_what_comes_before_a_refusal_is_over_is_too_early() -> None:
+    refusal = heard(10.0, status=429, wait=5)
+    assert entra_work.judged([refusal, heard(15.0), heard(16.0)]) == (1, 0)
+    assert entra_work.judged([refusal, heard(14.0), heard(15.0)]) == (1, 1)
+    under_way = [heard(10.0, route="POST /$batch", status=200)] * entra_work.THREADS
+    assert entra_work.judged([refusal, *under_way]) == (1, 0)
+    assert entra_work.judged([refusal, *under_way, *under_way]) == (1, entra_work.THREADS)

@@ -6,7 +6,7 @@ What Graph reads by other requests (members, owners) and what it selects as part
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from metasync.contract import EVERYTHING, READ_ONLY, Allow, AttributeSchema, Equality, Kind, Role, Type, Unique
@@ -27,6 +27,8 @@ class Known:
     """What `$select` names for it; None: it is read by a request of its own."""
     inside: str | None = None
     """The name inside of the selected property."""
+    within: str = ""
+    """The name of what it is inside of, where the selected property has two levels."""
     listed: bool = False
     """Graph has a collection where we have one value: the collection never holds more (businessPhones)."""
 
@@ -149,7 +151,16 @@ GROUP = [
     _text("preferredLanguage", None, READ_ONLY),
     Known(AttributeSchema(name="isAssignableToRole", type=Type.BOOLEAN, allow=MADE), "isAssignableToRole"),
     _references("members", READ_ONLY, many=True),
-    _references("owners", READ_ONLY, many=True),
+    Known(
+        AttributeSchema(
+            name="owners",
+            type=Type.REFERENCE,
+            multi=True,
+            allow=WRITE,
+            help="Users. The last one cannot be removed, so it is never cleared.",
+        ),
+        None,
+    ),
     _text("mail", None, READ_ONLY, role=Role.SIGN_IN, help="Graph does not write it; Exchange does."),
     _text("proxyAddresses", None, READ_ONLY, many=True, help="Graph does not write it; Exchange does."),
     _text("uniqueName", None, READ_ONLY, help="Groups that Metasync made are known by it."),
@@ -185,12 +196,12 @@ def extension(name: str, kind: str, allow: frozenset[Allow] = EVERYTHING) -> Kno
     )
 
 
-def tables(extensions: Mapping[str, str]) -> dict[Kind, dict[str, Known]]:
-    """Per kind its attributes by standard name, the document's directory extensions among them."""
+def tables(extensions: Mapping[str, str], of_users: Sequence[Known] = ()) -> dict[Kind, dict[str, Known]]:
+    """Per kind its attributes by standard name, the document's directory extensions among them. `of_users`: further ones of users alone."""
     further = [extension(name, kind) for name, kind in extensions.items()]
     return {
-        Kind.USER: _named([*USER, *further]),
-        Kind.GUEST: _named([*GUEST, *further]),
+        Kind.USER: _named([*USER, *further, *of_users]),
+        Kind.GUEST: _named([*GUEST, *further, *of_users]),
         Kind.GROUP: _named([*GROUP, *further]),
         Kind.CONTACT: _named(CONTACT),
     }

@@ -25,6 +25,7 @@ def check(session: Session, context: Context, domains: Domains) -> Check:
     roles = sorted({str(role) for role in given}) if isinstance(given, list) else []
     application = str(claims.get("appid") or session.settings.application or "<application>")
     warnings = [CONTACTS]
+    secured = bool(session.settings.security_attributes)
     session.read("/users?$select=id&$top=1", doing="reading users") if any(role in roles for role in _READS) else None
     verified = domains.federated
     if not domains.readable:
@@ -39,9 +40,9 @@ def check(session: Session, context: Context, domains: Domains) -> Check:
         identity=tenant.lower(),
         software=software,
         granted=tuple(roles),
-        excessive=tuple(permissions.excessive(roles)),
+        excessive=tuple(permissions.excessive(roles, security=secured)),
         warnings=tuple(warnings),
-        rights=tuple(permissions.rights(roles, _command(application))),
+        rights=tuple(permissions.rights(roles, _command(application), security=secured)),
     )
 
 

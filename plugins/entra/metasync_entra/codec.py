@@ -6,10 +6,12 @@ import base64
 import binascii
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from metasync.contract import Allow, AttributeSchema, Equality, Kind, Reference, Type, Value, Values
+from metasync_entra import security
 from metasync_entra.attributes import Known, tables
 
 MEMBERS_OF = {"#microsoft.graph.user", "#microsoft.graph.group", "#microsoft.graph.orgContact"}
@@ -17,16 +19,26 @@ MEMBERS_OF = {"#microsoft.graph.user", "#microsoft.graph.group", "#microsoft.gra
 _PYTHON: Mapping[Type, type[Any]] = {Type.STRING: str, Type.INTEGER: int, Type.BOOLEAN: bool, Type.BYTES: bytes, Type.TIME: datetime}
 
 
-Plan = tuple[list[tuple[Known, str, str]], list[Known]]
-"""Plain texts with their standard name and where they stand; all others."""
+_TEXT = frozenset({str})
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+@dataclass(slots=True)
+class Plan:
+    """How to take attributes out of an object of Graph's. Most stand there as they are needed, and need no look at their schema."""
+
+    texts: dict[str, Known] = field(default_factory=dict)
+    """Texts that we call as Graph does."""
+    scalars: list[tuple[Known, str, str, type[Any]]] = field(default_factory=list)
+    """Other values that JSON says as we do: the standard name, where they stand, their type."""
+    others: list[Known] = field(default_factory=list)
 
 
 class Codec:
     """The attributes of one tenant, by kind and standard name."""
 
-    def __init__(self, extensions: Mapping[str, str]) -> None:
-        self.tables = tables(extensions)
+    def __init__(self, extensions: Mapping[str, str], security_attributes: Mapping[str, str] | None = None) -> None:
+        self.tables = tables(extensions, [security.attribute(name, kind) for name, kind in (security_attributes or {}).items()])
         self._plans: dict[tuple[Kind, frozenset[str]], Plan] = {}
         self._by_graph = {kind: {one.schema.name: one for one in table.values()} for kind, table in self.tables.items()}
 
@@ -49,30 +61,40 @@ class Codec:
 
     def decode(self, kind: Kind, raw: Mapping[str, Any], names: Iterable[str]) -> dict[str, Values]:
         """The attributes of these names that have a value. References are not among them."""
-        texts, others = self._plan(kind, names if isinstance(names, frozenset) else frozenset(names))
-        found: dict[str, Values] = {}
-        for known, name, select in texts:
-            value = raw.get(select)
-            if value.__class__ is str and value:
-                found[name] = value
-            elif value:
-                decoded(known, value)  # says what is wrong with it
-        for known in others:
+        key = kind, names if isinstance(names, frozenset) else frozenset(names)
+        plan = self._plans.get(key) or self._planned(*key)
+        texts = plan.texts
+        # Looked at one by one, these would cost more than everything else that is done with an object.
+        found: dict[str, Values] = {name: value for name, value in raw.items() if value and name in texts}
+        if not _TEXT.issuperset(map(type, found.values())):
+            for name, value in found.items():
+                decoded(texts[name], value)  # says what is wrong with it
+        for known, name, select, wanted in plan.scalars:
+            scalar: Any = raw.get(select)
+            if scalar.__class__ is wanted and scalar != "":
+                found[name] = scalar
+            elif scalar is not None:
+                decoded(known, scalar)
+        for known in plan.others:
             several = decoded(known, held(known, raw))
             if several is not None:
                 found[known.name] = several
         return found
 
-    def _plan(self, kind: Kind, names: frozenset[str]) -> Plan:
-        """How to take these attributes out of an object: plain texts, of which there are most, need no look at their schema."""
-        plan = self._plans.get((kind, names))
-        if plan is None:
-            known = [found for name in names if (found := self.tables[kind].get(name) or self._by_graph[kind].get(name)) and found.select]
-            plain = [one for one in known if one.schema.type is Type.STRING and not (one.schema.multi or one.inside or one.listed)]
-            plan = self._plans[kind, names] = (
-                [(one, one.name, str(one.select)) for one in plain],
-                [one for one in known if one not in plain],
-            )
+    def _planned(self, kind: Kind, names: frozenset[str]) -> Plan:
+        """How to take these attributes out of an object."""
+        plan = Plan()
+        for name in names:
+            known = self.tables[kind].get(name) or self._by_graph[kind].get(name)
+            if known is None or known.select is None:
+                continue
+            if known.schema.multi or known.inside or known.listed or known.schema.type in (Type.TIME, Type.BYTES):
+                plan.others.append(known)
+            elif known.schema.type is Type.STRING and known.name == known.select:
+                plan.texts[known.name] = known
+            else:
+                plan.scalars.append((known, known.name, known.select, _PYTHON[known.schema.type]))
+        self._plans[kind, names] = plan
         return plan
 
     def encode(self, kind: Kind, name: str, value: Values | None) -> tuple[Known, Any]:
@@ -84,6 +106,8 @@ class Codec:
 def held(known: Known, raw: Mapping[str, Any]) -> Any:
     """What an object of Graph's holds of this attribute."""
     value = raw.get(known.select or "")
+    if known.within:
+        value = value.get(known.within) if isinstance(value, Mapping) else None
     if known.inside is not None:
         return value.get(known.inside) if isinstance(value, Mapping) else None
     if known.listed:

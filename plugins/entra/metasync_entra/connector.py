@@ -57,7 +57,7 @@ class EntraID(Connector):
         self.connections = min(settings.threads, context.settings.connections or settings.threads)
         self.settings = replace(settings, threads=self.connections)
         self.session = Session(self.settings, context)
-        self.codec = Codec(self.settings.extensions)
+        self.codec = Codec(self.settings.extensions, self.settings.security_attributes)
         self.domains = Domains(self.session)
         self.young = Young()
 

@@ -12,12 +12,13 @@ from datetime import timedelta
 from typing import Any
 
 from metasync.contract import Change, Context, Kind, Outcome, Result, Values
-from metasync_entra import calls, errors
+from metasync_entra import calls, errors, security
 from metasync_entra.calls import Answer, Call, literal
 from metasync_entra.codec import Codec, is_guid, reference
 from metasync_entra.domains import Domains
 from metasync_entra.errors import Sense
 from metasync_entra.lookup import Lookup, Young, unique_name
+from metasync_entra.ownership import OWNERS, owner_calls
 from metasync_entra.session import Session
 from metasync_entra.standing import Standing, body, suits
 
@@ -116,11 +117,17 @@ class Creator:
 
     def _given(self, change: Change) -> dict[str, Values | None]:
         """What is written with the create, the mark among it."""
-        given = {name: value for name, value in change.after.items() if value is not None and name != "manager"}
+        given = {
+            name: value for name, value in change.after.items() if value is not None and name != "manager" and not self._later(change, name)
+        }
         mark = self.context.settings.mark
         if mark and change.mark and mark in self.codec.tables[change.kind]:
             given[mark] = change.mark
         return dict(given)
+
+    def _later(self, change: Change, name: str) -> bool:
+        """Is it assigned only to who is there?"""
+        return self.codec.known(change.kind, name).select == security.SELECT
 
     def _made(self, change: Change, answer: Answer) -> Result:
         if answer.trouble is None:
@@ -136,12 +143,21 @@ class Creator:
         return errors.failed(change, answer.trouble)
 
     def _complete(self, change: Change, identifier: str, *, already: bool = False) -> Result:
-        """The manager is a request of its own."""
+        """The manager is a request of its own, and so are custom security attributes."""
+        further: list[tuple[str, Call]] = []
         manager = change.after.get("manager")
         if change.kind is not Kind.GROUP and manager is not None and not isinstance(manager, tuple):
-            answer = next(self.session.batched([manager_call(self.session, identifier, manager)]))
-            if answer.trouble is not None:
-                why = errors.outcome(answer.trouble, "its manager")[1]
+            further.append(("its manager", manager_call(self.session, identifier, manager)))
+        if change.kind is Kind.GROUP:
+            further += [("its owners", call) for call in owner_calls(self.session, identifier, None, change.after.get(OWNERS))]
+        later = {name: value for name, value in change.after.items() if value is not None and self._later(change, name)}
+        if later:
+            call = calls.write("PATCH", f"/users/{identifier}", body(self.codec, change.kind, later))
+            further.append(("its custom security attributes", call))
+        for what, call in further:
+            answer = next(self.session.batched([call]))
+            if answer.trouble is not None and answer.sense is not Sense.ALREADY:
+                why = errors.outcome(answer.trouble, what)[1]
                 return Result(
                     id=change.id, outcome=Outcome.UNKNOWN, anchor=identifier, detail=f"{change.label} was created, but not whole: {why}"
                 )

@@ -51,6 +51,7 @@ _MISSING = re.compile(
     r"one of the objects being referenced do(es)? not exist|references? .* do(es)? not exist|reference-property objects", re.IGNORECASE
 )
 _PROPERTY = re.compile(r"property:? '?(?P<name>[A-Za-z]\w*)'?", re.IGNORECASE)
+_LAST_OWNER = re.compile(r"at least one owner", re.IGNORECASE)
 _PASSWORD = re.compile(r"password", re.IGNORECASE)
 
 
@@ -119,6 +120,8 @@ def outcome(trouble: Trouble, doing: str) -> tuple[Outcome, str]:
 def _refused_words(trouble: Trouble) -> str:
     if _TWICE.search(trouble.text):
         return "one request named the same member twice; report this as a mistake of the connector"
+    if _LAST_OWNER.search(trouble.text):
+        return "the last owner who is a user cannot be removed; name another one besides, and remove this one then"
     if _PASSWORD.search(trouble.text):
         return "the tenant's password policy refused the new password; raise the length in `new passwords:`"
     named = _PROPERTY.search(trouble.text)

@@ -51,6 +51,8 @@ class Follower:
     def follow(self, cursor: Cursor, tenant: str) -> Iterator[Page]:
         """Pages of what changed, the last one complete. Raises `CursorExpired`, `ImportIncomplete`, `Unavailable`."""
         cursor.check(tenant, self.wanted)
+        if not self.wanted.followed:
+            raise CursorExpired("nobody says whether changes of custom security attributes are told")
         since = self.session.pace.now()
         told, link = self._round(cursor.link)
         items: list[Item] = []

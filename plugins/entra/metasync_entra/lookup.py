@@ -9,9 +9,10 @@ from typing import Any
 from metasync.contract import Change, Kind
 from metasync_entra import calls
 from metasync_entra.calls import Answer, literal, segment
-from metasync_entra.codec import Codec, is_guid
+from metasync_entra.codec import Codec, is_guid, members
 from metasync_entra.errors import Sense
 from metasync_entra.managers import Managers
+from metasync_entra.ownership import OWNERS
 from metasync_entra.session import Session
 from metasync_entra.streams import USERS, stream_of
 
@@ -66,6 +67,17 @@ class Lookup:
         if bosses and not self.managers.expand:
             for one, manager in self.managers.of(bosses).items():
                 found[one] = {**found[one], "manager": {"id": manager}}
+        owned = [one for one in found if OWNERS in wanted[one][1] and wanted[one][0] is Kind.GROUP]
+        return {**found, **{one: {**found[one], OWNERS: several} for one, several in self._owners(owned).items()}}
+
+    def _owners(self, groups: Iterable[str]) -> dict[str, list[str]]:
+        """Of these groups; there are never more than a page holds. Raises `Unavailable`."""
+        found: dict[str, list[str]] = {}
+        asked = [calls.get(f"/groups/{segment(one)}/owners?$select=id&$top=999", tag=one) for one in groups]
+        for answer in self.session.batched(asked):
+            if answer.sense is not Sense.MISSING:
+                body = self.session.needed(answer, "reading owners").fields
+                found[answer.call.tag] = list(members(body.get("value") or ()))
         return found
 
     def path(self, kind: Kind, key: str, names: Iterable[str], *, mark: str | None = None) -> str:
@@ -91,7 +103,8 @@ class Lookup:
         if kind is Kind.GROUP:
             found = self.one(self.path(kind, f"(uniqueName={literal(unique_name(change))})", names, mark=mark))
             if found is not None:
-                yield found
+                identifier = str(found["id"])
+                yield {**found, OWNERS: self._owners([identifier]).get(identifier, [])} if OWNERS in names else found
             return
         name = change.after.get("userPrincipalName")
         if kind is Kind.USER and isinstance(name, str) and name:

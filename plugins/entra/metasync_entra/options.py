@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from metasync.contract import Options, Secret, option
+from metasync_entra import security
 from metasync_entra.clouds import CLOUDS
 
 EXTENSION = re.compile(r"extension_[0-9a-fA-F]{32}_[A-Za-z][A-Za-z0-9_]*")
@@ -48,6 +49,11 @@ def _is_extension(text: str) -> None:
         raise ValidationError(
             "write the whole name of a directory extension: extension_, the application's identifier without hyphens, _, the name"
         )
+
+
+def _is_security_attribute(text: str) -> None:
+    if not security.NAME.fullmatch(text):
+        raise ValidationError("write the attribute set, a slash, and the attribute's name, such as Engineering/Project")
 
 
 def _path(field: Any) -> Any:
@@ -193,6 +199,19 @@ class EntraOptions(Options):
         "string, strings (several), integer, boolean, time, bytes.",
         group="Attributes",
     )
+    security_attributes = option(
+        fields.Dict(
+            data_key="security attributes",
+            keys=fields.String(validate=_is_security_attribute),
+            values=fields.String(validate=validate.OneOf(security.TYPES)),
+            load_default=dict,
+        ),
+        title="Custom security attributes",
+        help="Those of users that the document uses, by set and name, each with its type: {Engineering/Project: strings}, which the "
+        "document calls security_Engineering_Project. Types: string, strings (several), integer, integers, boolean. With them, every "
+        "import reads all users: whether Microsoft tells of their changes is not documented.",
+        group="Attributes",
+    )
     invitation_address = option(
         fields.String(data_key="invitation address", load_default="https://myapplications.microsoft.com", validate=_is_address),
         title="Where guests are led",
@@ -220,5 +239,8 @@ class EntraOptions(Options):
             raise ValidationError("it means something with `sign in: certificate` alone", "certificate password")
         if way != "managed identity" and not data.get("application"):
             raise ValidationError("name the app registration's application (client) identifier", "application")
+        names = [security.called(one) for one in data.get("security_attributes", ())]
+        if len(set(names)) < len(names):
+            raise ValidationError("two of them would be called the same in the document; leave one out", "security attributes")
         if way == "managed identity" and data.get("login"):
             raise ValidationError("a managed identity is signed in by the machine, not by a host", "login")

@@ -64,12 +64,24 @@ NEEDS = (
         also=("Directory.AccessAsUser.All",),
     ),
 )  # fmt: skip
+SECURITY_NEEDS = (
+    Need(
+        purpose=Purpose.IMPORT, what="read custom security attributes", least="CustomSecAttributeAssignment.Read.All",
+        also=("CustomSecAttributeAssignment.ReadWrite.All",),
+    ),
+    Need(
+        purpose=Purpose.EXPORT, what="assign custom security attributes", least="CustomSecAttributeAssignment.ReadWrite.All",
+        optional="custom security attributes cannot be written",
+    ),
+)  # fmt: skip
+"""Where the document names some."""
 HARMLESS = frozenset({"User.ReadBasic.All", "GroupMember.ReadBasic.All", "Group.ReadBasic.All", "Domain.Read.All", "Application.Read.All"})
 
 
-def rights(roles: Collection[str], command: str) -> Iterator[Right]:
-    """Each need, and whether it is met. `command`: what grants a permission, with {} for its name."""
-    for need in NEEDS:
+def rights(roles: Collection[str], command: str, *, security: bool = False) -> Iterator[Right]:
+    """Each need, and whether it is met. `command`: what grants a permission, with {} for its name; `security`: custom security attributes
+    are used."""
+    for need in (*NEEDS, *(SECURITY_NEEDS if security else ())):
         granted = need.least in roles or any(one in roles for one in need.also)
         yield Right(
             purpose=need.purpose,
@@ -80,8 +92,8 @@ def rights(roles: Collection[str], command: str) -> Iterator[Right]:
         )
 
 
-def excessive(roles: Collection[str]) -> list[str]:
+def excessive(roles: Collection[str], *, security: bool = False) -> list[str]:
     """Permissions that a synchronisation does not need."""
-    least = {need.least for need in NEEDS} | HARMLESS
+    least = {need.least for need in (*NEEDS, *(SECURITY_NEEDS if security else ()))} | HARMLESS
     fitting = {"User.ReadWrite.All", "Group.Read.All", "Group.ReadWrite.All"}
     return [f"{role}: a synchronisation does not need it" for role in sorted(roles) if role not in least and role not in fitting]

@@ -17,11 +17,20 @@ from metasync_entra.codec import members as members_of
 from metasync_entra.cursor import REMEMBERED, Cursor
 from metasync_entra.errors import Sense
 from metasync_entra.managers import Managers
+from metasync_entra.places import ONE, Place
 from metasync_entra.session import Flight, Session
 from metasync_entra.streams import GROUPS, USERS, Wanted
 
 _BIN = {USERS: "microsoft.graph.user", GROUPS: "microsoft.graph.group"}
+_UNKNOWN = frozenset({Sense.REFUSED, Sense.EXPIRED, Sense.MISSING})
+"""What Graph may say to a link of long ago; how long one holds is not documented."""
+_COUNTS = 3
+"""How often the parts of a list are counted: somebody may come between two counts."""
 _COST = {"members": 3.0, "owners": 2.0}
+
+
+class _Forgotten(Exception):
+    """Graph does not know any more where a read was cut."""
 
 
 class Reader:
@@ -32,19 +41,36 @@ class Reader:
         self.wanted = Wanted.of(request, codec)
         self.managers = Managers(session)
         self.seen: set[str] = set()
+        self.place = Place.of(request.resume) if request.resume else None
 
     def read(self, tenant: str) -> Iterator[Page]:
         """Pages of entries, the last one complete and with the cursor. Raises `ImportIncomplete`, `Unavailable`."""
         if not self.wanted.kinds:
             yield Page(complete=True)
             return
-        cursor = self.begin(tenant)
-        for items in _portions(self._items(), self.request.page_size):
-            yield Page(items=tuple(items))
-            self.context.progress(len(self.seen), None, self.wanted.stream)
-            if self.context.stop.is_set():
-                return  # without having said `complete`, so that nothing counts as gone
-        yield Page(complete=True, cursor=cursor.text())
+        if self.place is None:
+            cursor = self.begin(tenant).text() if self.wanted.followed else None
+            self.place = Place(cursor=cursor)
+        held: list[Entry | Reject] = []
+        for key, following, rows in self._pages():
+            fresh = self._new(rows)
+            for item in self._entries(fresh):
+                if len(held) >= self.request.page_size:
+                    yield self._page(held)
+                    held = []
+                    if self.context.stop.is_set():
+                        return  # without having said `complete`, so that nothing counts as gone
+                held.append(item)
+            self.place.done(key, following)
+        if held:
+            yield self._page(held)
+        yield Page(complete=True, cursor=self.place.cursor)
+
+    def _page(self, held: Sequence[Entry | Reject]) -> Page:
+        """All that was held back, with the place behind those lists' pages that are delivered as a whole."""
+        assert self.place is not None
+        self.context.progress(len(self.seen), None, self.wanted.stream)
+        return Page(items=tuple(held), resume=self.place.text())
 
     def begin(self, tenant: str) -> Cursor:
         """Where the next delta starts: now, before anything is read."""
@@ -85,14 +111,16 @@ class Reader:
 
     # -- lists -------------------------------------------------------------------------------------------------------------------------
 
-    def _items(self) -> Iterator[Entry | Reject]:
-        for raw in self._pages():
-            of_ours = [one for one in raw if self._takes(one)]
-            self._add_managers(of_ours)
-            relations = Relations(self.session, self.wanted)
-            related = relations.of(str(one["id"]) for one in of_ours)
+    def _entries(self, of_ours: Sequence[dict[str, Any]]) -> Iterator[Entry | Reject]:
+        if not self.wanted.relations:
             for one in of_ours:
-                yield relations.unread(one) or entry(self.codec, self.wanted, one, related.get(str(one["id"]), {}))
+                yield entry(self.codec, self.wanted, one, {})
+            return
+        self._add_managers(of_ours)
+        relations = Relations(self.session, self.wanted)
+        related = relations.of(str(one["id"]) for one in of_ours)
+        for one in of_ours:
+            yield relations.unread(one) or entry(self.codec, self.wanted, one, related.get(str(one["id"]), {}))
 
     def _add_managers(self, users: Iterable[dict[str, Any]]) -> None:
         if "manager" not in self.wanted.relations or self.managers.expand:
@@ -102,29 +130,69 @@ class Reader:
             if one["id"] in known:
                 one["manager"] = {"id": known[one["id"]]}
 
-    def _takes(self, raw: Any) -> bool:
-        """An object that was not seen yet, of a kind that was asked for."""
-        if not isinstance(raw, Mapping) or not is_guid(str(raw.get("id", ""))):
-            raise ImportIncomplete(f"{self.session.host} listed something without an identifier; run the import again")
-        if raw["id"] in self.seen:
-            return False
-        self.seen.add(str(raw["id"]))
-        return self.wanted.kind(raw) in self.wanted.kinds
+    def _new(self, raw: Iterable[Any]) -> list[dict[str, Any]]:
+        """The objects that were not seen yet, of the kinds that were asked for."""
+        found: list[dict[str, Any]] = []
+        seen, kinds, kind = self.seen, self.wanted.kinds, self.wanted.kind
+        for one in raw:
+            identifier = one.get("id") if isinstance(one, dict) else None
+            if not isinstance(identifier, str) or not is_guid(identifier):
+                raise ImportIncomplete(f"{self.session.host} listed something without an identifier; run the import again")
+            if identifier not in seen:
+                seen.add(identifier)
+                if kind(one) in kinds:
+                    found.append(one)
+        return found
 
-    def _pages(self) -> Iterator[Sequence[Any]]:
-        """Every object of the collection, at least once."""
+    def _pages(self) -> Iterator[tuple[str, str | None, Sequence[Any]]]:
+        """Every object of the collection, at least once: the list, where it goes on, its rows."""
+        assert self.place is not None
+        if self.place.lists:
+            if self.place.counted is not None:
+                self.session.pace.sized(self.place.counted)
+            try:
+                yield from self._chains()
+                if self.place.counted is None or self._parts_cover(self.place.counted):
+                    return
+            except _Forgotten:
+                self.context.logger.info("%s does not know any more where the read was cut; it is read anew", self.context.directory)
+            self.place.restart({ONE: self._path()}, None)
+            yield from self._chains()
+            return
         count = self._count() if self.wanted.stream == USERS else None
         if count is not None:
             self.session.pace.sized(count)
         if count is not None and count > self.session.settings.shard_above:
-            paths = [f"{self._path()}&$filter={one}" for one in shards.filters(shards.prefixes(count))]
-            yield from self._chains(paths)
-            still = self._count()
-            if still is not None and len(self.seen) >= max(count, still):
+            parts = shards.prefixes(count)
+            paths = [f"{self._path()}&$filter={one}" for one in shards.filters(parts)]
+            self.place.restart(dict(zip(parts, paths, strict=True)), count)
+            yield from self._chains()
+            if self._all_counted(count):
                 return
-            missing = max(count, still or 0) - len(self.seen)
-            self.context.logger.warning("%s: the parts of the list lack %d objects; it is read in one", self.context.directory, missing)
-        yield from self._chains([self._path()])
+        self.place.restart({ONE: self._path()}, None)
+        yield from self._chains()
+
+    def _all_counted(self, count: int) -> bool:
+        """Do the parts that were read add up?"""
+        still = self._count()
+        if still is not None and len(self.seen) >= max(count, still):
+            return True
+        missing = max(count, still or 0) - len(self.seen)
+        self.context.logger.warning("%s: the parts of the list lack %d objects; it is read in one", self.context.directory, missing)
+        return False
+
+    def _parts_cover(self, count: int) -> bool:
+        """Are the parts everything? Of a read that was cut, who was seen before is not known here, and others have come and gone since: so
+        the tenant is asked how many each part holds."""
+        for _ in range(_COUNTS):
+            whole = self._count()
+            asked = [self._counting(one) for one in shards.filters(shards.prefixes(count))]
+            parts = [_number(answer) for answer in Flight(self.session, asked)]
+            held = sum(one for one in parts if one is not None)
+            if whole is not None and None not in parts and held >= whole:
+                return True
+        self.context.logger.warning("%s: the parts of the list do not add up; it is read in one", self.context.directory)
+        return False
 
     def _path(self) -> str:
         size = min(self.request.page_size, self.session.settings.page_size)
@@ -133,21 +201,25 @@ class Reader:
 
     def _count(self) -> int | None:
         """How many there are; None where the tenant does not say."""
-        answer = self.session.ask(calls.get(f"/{self.wanted.stream}/$count", headers={"ConsistencyLevel": "eventual"}))
-        try:
-            return int(str(answer.body).lstrip("\ufeff")) if answer.trouble is None else None
-        except ValueError:
-            return None
+        return _number(self.session.ask(self._counting()))
 
-    def _chains(self, paths: Sequence[str]) -> Iterator[Sequence[Any]]:
-        """The pages of several lists, each followed to its end."""
-        units = 2.0
-        flight = Flight(self.session, [calls.get(path, units=units) for path in paths])
+    def _counting(self, filter_: str = "") -> Call:
+        path = f"/{self.wanted.stream}/$count" + (f"?$filter={filter_}" if filter_ else "")
+        return calls.get(path, headers={"ConsistencyLevel": "eventual"})
+
+    def _chains(self) -> Iterator[tuple[str, str | None, Sequence[Any]]]:
+        """The pages of all lists that are open, each followed to its end. Raises `_Forgotten` where Graph knows a place no more."""
+        assert self.place is not None
+        units, resumed = 2.0, self.place.resumed
+        flight = Flight(self.session, [calls.get(path, units=units, tag=key) for key, path in self.place.lists.items()])
         for answer in flight:
-            body = page(self.session, answer, self.wanted.stream)
-            if following := body.get("@odata.nextLink"):
-                flight.add(calls.get(str(following), units=units))
-            yield body["value"]
+            if resumed and answer.sense in _UNKNOWN:
+                raise _Forgotten
+            key, body = answer.call.tag, page(self.session, answer, self.wanted.stream)
+            following = body.get("@odata.nextLink")
+            if following:
+                flight.ahead(calls.get(str(following), units=units, tag=key))
+            yield key, str(following) if following else None, body["value"]
 
 
 class Relations:
@@ -212,7 +284,8 @@ def entry(codec: Codec, wanted: Wanted, raw: Mapping[str, Any], related: Mapping
         attributes = codec.decode(kind, raw, wanted.names[kind])
     except ValueError as error:
         return Reject(where=str(raw.get("userPrincipalName") or raw.get("displayName") or anchor), reason=str(error), anchor=anchor)
-    attributes |= references(wanted, kind, raw, related)
+    if wanted.relations:
+        attributes |= references(wanted, kind, raw, related)
     return Entry(anchor=anchor, kind=kind, attributes=attributes)
 
 
@@ -232,15 +305,12 @@ def references(wanted: Wanted, kind: Kind, raw: Mapping[str, Any], related: Mapp
     return found
 
 
-def _portions(items: Iterable[Entry | Reject], size: int) -> Iterator[list[Entry | Reject]]:
-    held: list[Entry | Reject] = []
-    for item in items:
-        held.append(item)
-        if len(held) >= size:
-            yield held
-            held = []
-    if held:
-        yield held
+def _number(answer: Answer) -> int | None:
+    """What `$count` says."""
+    try:
+        return int(str(answer.body).lstrip("\ufeff")) if answer.trouble is None else None
+    except ValueError:
+        return None
 
 
 def filtered(property_: str, value: str) -> str:

@@ -186,6 +186,13 @@ class Flight:
         """Another one."""
         self._queue.append((call, 0))
 
+    def ahead(self, call: Call) -> None:
+        """Another one, which is under way while whoever iterates works on what came before."""
+        if self._queue or len(self._running) >= self._session.settings.threads:
+            self.add(call)
+        else:
+            self._start(call, 0)
+
     def __iter__(self) -> Iterator[Answer]:
         """Every final answer, in any order. Raises `Unavailable`."""
         try:

@@ -32,6 +32,7 @@ class Settings:
     page_size: int = 999
     shard_above: int = 5000
     extensions: Mapping[str, str] = field(default_factory=dict)
+    security_attributes: Mapping[str, str] = field(default_factory=dict)
     invitation_address: str = "https://myapplications.microsoft.com"
     send_invitations: bool = False
 
@@ -56,6 +57,7 @@ class Settings:
             page_size=options["page_size"],
             shard_above=options["shard_above"],
             extensions=dict(options["extensions"]),
+            security_attributes=dict(options["security_attributes"]),
             invitation_address=options["invitation_address"],
             send_invitations=options["send_invitations"],
         )

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metasync.contract import Allow, Change, Kind, Operation, Reference, Values
+from metasync_entra import security
 from metasync_entra.codec import Codec, allowed, reference, same
+from metasync_entra.ownership import OWNERS, identifiers
 
 MEMBERS = frozenset({Operation.MEMBER_ADD, Operation.MEMBER_REMOVE})
 MASTERED = (
@@ -33,6 +35,8 @@ class Standing:
         manager = raw.get("manager")
         if isinstance(manager, Mapping) and isinstance(manager.get("id"), str):
             self.attributes["manager"] = Reference(value=manager["id"])
+        if owners := raw.get(OWNERS):
+            self.attributes[OWNERS] = tuple(Reference(value=one) for one in owners)
 
     def forbidden(self, change: Change) -> str | None:
         """Why no such change may be made to it."""
@@ -89,6 +93,8 @@ def suits(codec: Codec, change: Change) -> None:
         if known.name == "manager":
             if value is not None:
                 reference(value if not isinstance(value, tuple) else value[0])
+        elif known.name == OWNERS:
+            identifiers(value)
         elif value is not None:
             codec.encode(change.kind, name, value)
 
@@ -101,7 +107,9 @@ def body(codec: Codec, kind: Kind, after: Mapping[str, Values | None]) -> dict[s
         if known.select is None:
             continue
         plain = codec.encode(kind, name, value)[1]
-        if known.inside is not None:
+        if known.within:
+            security.place(made, known, plain)
+        elif known.inside is not None:
             made.setdefault(known.select, {})[known.inside] = plain
         else:
             made[known.select] = plain

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metasync.contract import Kind, ReadRequest
+from metasync_entra import security
 from metasync_entra.codec import Codec
 
 USERS, GROUPS, CONTACTS = "users", "groups", "contacts"
@@ -61,6 +62,11 @@ class Wanted:
         """What a delta's `$select` names: it decides also which changes are told."""
         return (*self.select, *self.relations)
 
+    @property
+    def followed(self) -> bool:
+        """Does a delta tell of everything that is asked for? Of custom security attributes nobody says so."""
+        return security.SELECT not in self.select
+
     def is_whole(self, raw: Mapping[str, Any]) -> bool:
         """Does a row of a delta hold all properties that were ever set? One that only says who joined a group does not."""
         return raw.get(_NEVER_EMPTY[self.stream]) is not None
@@ -68,7 +74,10 @@ class Wanted:
     def kind(self, raw: Mapping[str, Any]) -> Kind:
         """Of an object of this stream; without a type, a user is a member (https://learn.microsoft.com/graph/api/resources/user)."""
         if self.stream == USERS:
-            return Kind.GUEST if str(raw.get("userType") or "").casefold() == "guest" else Kind.USER
+            found = raw.get("userType")
+            if found == "Member":
+                return Kind.USER
+            return Kind.GUEST if str(found or "").casefold() == "guest" else Kind.USER
         return KINDS[self.stream][0]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from metasync.contract import Change, Context, Kind, Operation, Outcome, Reference, Result
-from metasync_entra import calls, errors
+from metasync_entra import calls, errors, security
 from metasync_entra.calls import Answer, Call
 from metasync_entra.codec import Codec
 from metasync_entra.creating import Creator, manager_call
@@ -17,6 +17,7 @@ from metasync_entra.domains import Domains
 from metasync_entra.errors import Sense
 from metasync_entra.lookup import Lookup, Young
 from metasync_entra.membership import Membership, too_young
+from metasync_entra.ownership import OWNERS, identifiers, owner_calls
 from metasync_entra.restoring import Restorer
 from metasync_entra.session import Session
 from metasync_entra.standing import MEMBERS, Drifted, Standing, body, runs
@@ -145,7 +146,9 @@ class Writer:
         after = {name: value for change in changes for name, value in change.after.items() if not one.same(name, value)}
         if "manager" in after and stream_of(one.kind) == USERS:
             request.steps.append(manager_call(self.session, one.identifier, after["manager"], tag=request))
-        if written := body(self.codec, one.kind, after):
+        if OWNERS in after and one.kind is Kind.GROUP:
+            request.steps += owner_calls(self.session, one.identifier, one.attributes.get(OWNERS), after[OWNERS], tag=request)
+        for written in security.apart(body(self.codec, one.kind, after)):
             request.steps.append(calls.write("PATCH", path, written, tag=request))
         return request
 
@@ -156,7 +159,12 @@ class Writer:
             for answer in self.session.batched([one.steps[one.done] for one in requests]):
                 request: Request = answer.call.tag
                 clears = answer.call.method == "DELETE"
-                if answer.trouble is None or (clears and answer.sense is Sense.MISSING and request.standing.identifier not in self.young):
+                there = answer.sense is Sense.ALREADY
+                if (
+                    answer.trouble is None
+                    or there
+                    or (clears and answer.sense is Sense.MISSING and request.standing.identifier not in self.young)
+                ):
                     request.done += 1
                     if request.done < len(request.steps):
                         further.append(request)
@@ -178,6 +186,7 @@ class Writer:
         if answer.sense is Sense.MISSING:
             manager = change.after.get("manager")
             concerned = [request.standing.identifier, *([manager.value] if isinstance(manager, Reference) else [])]
+            concerned += identifiers(change.after.get(OWNERS)).values()
             if self.young.perhaps(change, *concerned) and not self.lookup.deleted(concerned):
                 return too_young(change)
         result = errors.failed(change, answer.trouble)

@@ -89,6 +89,12 @@ def test_a_certificate_that_does_not_do_says_why(connect: Connect, lab: Lab, tmp
         connect(**how(lab, tmp_path)).check()
 
 
+def test_a_clock_that_is_wrong_says_so(connect: Connect, lab: Lab) -> None:
+    lab.control.set(token_skew=7200)  # what proves the certificate holds for minutes
+    with pytest.raises(SignInRefused, match="set the machine's clock right"):
+        connect().check()
+
+
 def test_a_wrong_or_missing_password_of_the_file_says_so(connect: Connect, lab: Lab) -> None:
     more = {"certificate": str(lab.certificate.pfx), "certificate password": {"secret": "pfx"}}
     with pytest.raises(SignInRefused, match="its password is wrong"):

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 import metasync_entra.plugin
 from metasync.contract import Kind, Operation, Reference
+from metasync.store.tables import object_
 from metasync.testing.engine import Engine, Planned
 from metasync.testing.memory import MemoryDirectory
 from metasync_entra.connector import EntraID
@@ -105,6 +107,15 @@ def make(tmp_path: Path, hr: MemoryDirectory) -> Iterator[Make]:
 @pytest.fixture
 def engine(make: Make, lab: Lab) -> Engine:
     return make(DOCUMENT.format(cloud=json.dumps(options_for(lab)), mark=MARK))
+
+
+def stored_users(engine: Engine) -> set[str]:
+    """The anchors of those people of the tenant whom the store knows."""
+    query = select(object_.c.anchor).where(
+        object_.c.directory_id == engine.workspace.directory_ids["cloud"], object_.c.kind == "user", object_.c.state == "live"
+    )
+    with engine.backend.read() as connection:
+        return set(connection.execute(query).scalars())
 
 
 def named(lab: Lab, kind: str = "user") -> dict[str, dict[str, Any]]:
@@ -205,6 +216,28 @@ def test_a_storm_of_faults_loses_and_doubles_nobody(engine: Engine, lab: Lab) ->
     assert len(named(lab, "group")["Everybody"]["members"]) == 31
 
 
+def test_owners_follow_the_source_and_the_last_one_stays(make: Make, hr: MemoryDirectory, lab: Lab) -> None:
+    document = DOCUMENT.format(cloud=json.dumps(options_for(lab)), mark=MARK)
+    mapped = "members: source.members}"
+    assert mapped in document
+    engine = make(document.replace(mapped, "owners: source.members}"))
+    team, boss, other = anchor(hr, "Everybody"), anchor(hr, "Berta Boss"), anchor(hr, "Person 01")
+    hr.leave(team, *hr.anchors(Kind.USER))
+    hr.join(team, boss)
+    engine.cycle()
+    people = named(lab)
+    assert named(lab, "group")["Everybody"]["owners"] == [people["Berta Boss"]["id"]]
+    hr.leave(team, boss)
+    hr.join(team, other)
+    assert shown(engine.cycle()) == [("update", "Everybody")]
+    assert named(lab, "group")["Everybody"]["owners"] == [people["Person 01"]["id"]]
+    assert engine.plan() == {}, engine.problems()
+    hr.leave(team, other)
+    engine.cycle()
+    assert named(lab, "group")["Everybody"]["owners"] == [people["Person 01"]["id"]]
+    assert any("The last one cannot be removed" in text for _, _, text in engine.problems()), engine.problems()
+
+
 def test_a_lost_delta_reads_everything_and_deletes_nothing(engine: Engine, lab: Lab) -> None:
     engine.cycle()
     lab.control.reset_delta()
@@ -212,6 +245,36 @@ def test_a_lost_delta_reads_everything_and_deletes_nothing(engine: Engine, lab: 
     assert outcome.state == "done"
     assert engine.plan() == {}
     assert len(lab.control.ids("user")) == 31
+
+
+def test_a_permission_that_is_lost_while_it_is_read_deletes_nothing(engine: Engine, lab: Lab) -> None:
+    engine.cycle()
+    lab.control.fault("denied", method="GET", path="/users$", skip=1, times=None)
+    outcome = engine.import_("cloud", full=True)
+    assert outcome.unavailable and outcome.imports[0].error is not None and "consent" in str(outcome.imports[0].error)
+    lab.control.clear_faults()
+    engine.import_()
+    assert engine.plan() == {}, engine.problems()
+    assert len(lab.control.ids("user")) == 31
+
+
+def test_a_first_load_that_is_cut_goes_on_where_it_stopped(make: Make, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metasync.importing.read.PAGE", 50)
+    made = lab.control.seed(users=400)["users"]
+    options = options_for(lab, **{"shard above": 100, "page size": 50})
+    engine = make(DOCUMENT.format(cloud=json.dumps(options), mark=MARK))
+    lab.control.fault("status", status=503, retry_after="0", method="GET", path="/users$", skip=35, times=None)
+    assert engine.import_("cloud").unavailable
+    lab.control.clear_faults()
+    stored = sorted(stored_users(engine))
+    assert 50 <= len(stored) < 400
+    lab.control.delete(stored[0])
+    lab.control.clear_stats()
+    outcome = engine.import_("cloud")
+    assert not outcome.unavailable and "goes on where it stopped" in outcome.imports[0].reason
+    again = lab.control.stats()["calls"]["GET /users"]
+    assert again <= 35, f"{again} pages were asked for, of about 50, 35 of which had come, ten of them perhaps too late to be stored"
+    assert stored_users(engine) == set(lab.control.ids("user")) == set(made) - {stored[0]}
 
 
 @pytest.mark.parametrize(

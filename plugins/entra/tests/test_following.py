@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from metasync.contract import CursorExpired, Entry, Gone, ImportIncomplete, Kind, Operation, Patch, Reference, Unavailable
 from metasync_entra.lab import Lab
 from metasync_entra.merging import Round
+from metasync_entra.pace import Pace
 
 from .conftest import Directory
 
@@ -217,3 +219,27 @@ def test_who_the_delta_tells_of_before_a_read_shows_it_comes_whole(directory: Di
     told, _ = directory.follow(of_groups, "groups", "displayName", "members")
     entry = told[group]
     assert isinstance(entry, Entry) and set(entry.attributes["members"]) == {Reference(value=one) for one in people}  # type: ignore[arg-type]
+
+
+def test_who_takes_the_name_of_somebody_in_the_bin_is_another_one(directory: Directory, lab: Lab) -> None:
+    name = {"userPrincipalName": "ann@contoso.com", "displayName": "Ann"}
+    first = lab.control.create("user", name)
+    cursor = directory.start("users", "displayName", "userPrincipalName")
+    lab.control.delete(first)
+    second = lab.control.create("user", name)
+    told, _ = directory.follow(cursor, "users", "displayName", "userPrincipalName")
+    assert isinstance(told[first], Gone)
+    entry = told[second]
+    assert isinstance(entry, Entry) and entry.attributes == {"displayName": "Ann", "userPrincipalName": "ann@contoso.com"}
+    assert set(directory.read()) == {second}
+
+
+@pytest.mark.parametrize("minutes", [-20, 20])
+def test_clocks_that_differ_hide_nobody_who_is_new(directory: Directory, lab: Lab, minutes: int) -> None:
+    """When somebody was made is told by the tenant's clock, and when the cursor was taken by ours."""
+    here = datetime.now(UTC) + timedelta(minutes=minutes)
+    directory.connector.session.pace = Pace(directory.connector.context, published=True, clock=lambda: here)
+    cursor = directory.start()
+    ann = lab.control.create("user", {"userPrincipalName": "ann@contoso.com", "displayName": "Ann"})
+    told, _ = directory.follow(cursor)
+    assert isinstance(told[ann], Entry)

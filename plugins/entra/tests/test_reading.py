@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from metasync.contract import Entry, ImportIncomplete, Kind, Reference, Reject, RightMissing, Unavailable
+from metasync.contract import Entry, ImportIncomplete, Kind, Page, Patch, ReadRequest, Reference, Reject, RightMissing, Unavailable
 from metasync_entra import shards
 from metasync_entra.lab import Lab
+from metasync_entra.places import Place
 
 from .conftest import Connect, Directory
 
@@ -71,6 +74,23 @@ def test_members_owners_and_managers_are_references(directory: Directory, lab: L
 def test_a_large_group_is_read_to_its_end(directory: Directory, lab: Lab) -> None:
     (group,) = lab.control.seed(users=2500, groups=1, members=2400)["groups"]
     assert len(directory.read("groups", "members")[group].attributes["members"]) == 2400  # type: ignore[arg-type]
+
+
+def test_a_group_of_a_hundred_thousand_is_read_whole_and_one_joiner_is_one(directory: Directory, lab: Lab) -> None:
+    lab.control.seed(users=100_000)
+    named = {"displayName": "All", "mailNickname": "all", "createdDateTime": "2020-01-01T00:00:00Z"}
+    group = lab.control.create("group", {**named, "mailEnabled": False, "securityEnabled": True})
+    everybody = lab.control.ids("user")
+    lab.control.relate("members", group, everybody[:-1])
+    pages = directory.pages("groups", "members")
+    (read,) = [item for page in pages for item in page.items if isinstance(item, Entry)]
+    members = read.attributes["members"]
+    assert isinstance(members, tuple) and len(members) == 99_999
+    assert {one.value for one in members if isinstance(one, Reference)} == set(everybody[:-1])
+    lab.control.relate("members", group, everybody[-1:])
+    told, _ = directory.follow(pages[-1].cursor or "", "groups", "members")
+    patch = told[group]
+    assert isinstance(patch, Patch) and patch.added == {"members": (Reference(value=everybody[-1]),)} and not patch.removed
 
 
 def test_guests_are_a_kind_of_their_own(directory: Directory, lab: Lab) -> None:
@@ -145,6 +165,46 @@ def test_a_token_that_is_revoked_under_way_is_renewed(directory: Directory, lab:
     assert set(directory.read(page_size=10)) == set(made)
 
 
+@pytest.fixture
+def by_secret(connect: Connect, lab: Lab) -> Directory:
+    """The tenant by a client secret, which holds whatever the tenant's clock shows."""
+    return Directory(connect(secrets={"s": lab.client_secret}, certificate=None, secret={"secret": "s"}, **{"sign in": "secret"}), lab)
+
+
+def test_a_token_that_ends_under_way_is_renewed(by_secret: Directory, lab: Lab) -> None:
+    directory = by_secret
+    made = lab.control.seed(users=30)["users"]
+    seen: set[str] = set()
+    lab.control.trace(on=True)
+    for page in directory.connector.read(directory.request(page_size=10)):
+        if not seen:
+            lab.control.clock(advance=7200)
+        seen |= {str(item.anchor) for item in page.items}
+    assert page.complete and seen == set(made)
+    assert 401 in {one["status"] for one in lab.control.trace()}, "the token did not end"
+
+
+def test_a_permission_that_the_next_token_lacks_ends_the_read_in_words(by_secret: Directory, lab: Lab) -> None:
+    directory = by_secret
+    lab.control.seed(users=30)
+    pages: list[Page] = []
+    with pytest.raises(RightMissing, match="consent"):
+        for page in directory.connector.read(directory.request(page_size=10)):
+            pages.append(page)
+            lab.control.grant(["Group.Read.All"])
+            lab.control.clock(advance=7200)
+    assert pages and not any(page.complete for page in pages)
+
+
+@pytest.mark.parametrize("action", ["duplicate-rows", "reorder-rows", "empty-page"])
+def test_a_list_that_repeats_or_mixes_itself_shows_each_once(directory: Directory, lab: Lab, action: str) -> None:
+    made = lab.control.seed(users=30)["users"]
+    lab.control.fault(action, method="GET", path="/users$", skip=1, times=2)
+    pages = directory.pages(page_size=10)
+    assert pages[-1].complete
+    assert sorted(str(item.anchor) for page in pages for item in page.items) == sorted(made)
+
+
 def test_properties_of_tomorrow_do_no_harm(directory: Directory, lab: Lab) -> None:
     made = lab.control.seed(users=5)["users"]
     lab.control.fault("unknown-properties", path="/users", times=None)
@@ -166,3 +226,56 @@ def test_a_group_whose_members_cannot_be_read_is_neither_empty_nor_gone(director
     assert pages[-1].complete
     assert isinstance(items[made[0]], Reject) and "next import" in items[made[0]].reason  # type: ignore[union-attr]
     assert isinstance(items[made[1]], Entry)
+
+
+def cut(directory: Directory, request: ReadRequest, after: int) -> list[Page]:
+    """The first pages of a read that is given up then."""
+    pages = []
+    for page in directory.connector.read(request):
+        pages.append(page)
+        if len(pages) == after:
+            break
+    return pages
+
+
+@pytest.mark.parametrize("above", [100, 5000])
+def test_a_read_that_was_cut_goes_on_there(connect: Connect, lab: Lab, above: int) -> None:
+    made = lab.control.seed(users=300)["users"]
+    directory = Directory(connect(**{"shard above": above, "page size": 20}), lab)
+    request = directory.request(page_size=20)
+    stored = cut(directory, request, 10)
+    assert all(page.resume for page in stored)
+    lab.control.change(str(stored[0].items[0].anchor), {"displayName": "Changed meanwhile"})
+    new = lab.control.create("user", {"userPrincipalName": "a.newcomer@contoso.com", "displayName": "New"})
+    lab.control.clear_stats()
+    rest = list(directory.connector.read(replace(request, resume=stored[-1].resume)))
+    assert rest[-1].complete and rest[-1].cursor
+    again = sum(len(page.items) for page in rest)
+    assert again <= 130, f"{again} of 300 were read again, 200 of which had been stored"
+    assert {str(item.anchor) for page in (*stored, *rest) for item in page.items} >= set(made)
+    told, _ = directory.follow(rest[-1].cursor)
+    assert {stored[0].items[0].anchor, new} <= set(told)
+
+
+def test_a_place_that_is_not_known_any_more_is_read_anew(directory: Directory, lab: Lab) -> None:
+    made = lab.control.seed(users=60)["users"]
+    request = directory.request(page_size=10)
+    stored = cut(directory, request, 3)
+    lab.control.fault("status", status=400, method="GET", path="/users$", times=1)
+    rest = list(directory.connector.read(replace(request, resume=stored[-1].resume)))
+    assert rest[-1].complete and rest[-1].cursor
+    assert {str(item.anchor) for page in rest for item in page.items} == set(made)
+
+
+def test_parts_that_do_not_add_up_are_noticed_behind_a_cut_too(connect: Connect, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = lab.control.seed(users=200)["users"]
+    monkeypatch.setattr(shards, "FIRST", "abc")
+    directory = Directory(connect(**{"shard above": 100, "page size": 10}), lab)
+    request = directory.request(page_size=10)
+    rest = list(directory.connector.read(replace(request, resume=cut(directory, request, 2)[-1].resume)))
+    assert rest[-1].complete and {str(item.anchor) for page in rest for item in page.items} == set(made)
+
+
+@pytest.mark.parametrize("text", ["", "x", "[]", "[1,null,[],null]", "[2,null,{},null]", '[1,null,{"":5},null]'])
+def test_a_place_of_another_sort_is_none(text: str) -> None:
+    assert Place.of(text) is None

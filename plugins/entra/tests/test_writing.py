@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -161,6 +162,79 @@ def test_members_whose_answer_was_lost_are_in_once(directory: Directory, lab: La
     assert there is not None and sorted(there["members"]) == sorted(people)
 
 
+def test_owners_come_and_go_and_the_rest_is_left_alone(directory: Directory, lab: Lab) -> None:
+    people = lab.control.seed(users=4)["users"]
+    group = directory.make("team", Kind.GROUP, owners=references(people[:2]))
+    before, after = references(people[:2]), references(people[1:])
+    lab.control.clear_stats()
+    update = {"kind": Kind.GROUP, "before": {"owners": before}, "after": {"owners": after}}
+    (result,) = directory.write(directory.change(Operation.UPDATE, group, **update))
+    assert result.outcome is Outcome.APPLIED, result.detail
+    there = lab.control.read(group)
+    assert there is not None and sorted(there["owners"]) == sorted(people[1:])
+    called = lab.control.stats()["calls"]
+    assert (called["POST /groups/{key}/owners/$ref"], called["DELETE /groups/{key}/owners/{member}/$ref"]) == (2, 1)
+    assert set(directory.read("groups", "owners")[group].attributes["owners"]) == set(after)  # type: ignore[arg-type]
+    (again,) = directory.write(directory.change(Operation.UPDATE, group, **update))
+    assert again.already
+
+
+def test_all_owners_are_exchanged_at_once(directory: Directory, lab: Lab) -> None:
+    """Those who come are there before those who go, so that nobody is the last."""
+    one, other = lab.control.seed(users=2)["users"]
+    groups = [directory.make(f"team{number}", Kind.GROUP, owners=references([one])) for number in range(30)]
+    before, after = {"owners": references([one])}, {"owners": references([other])}
+    lab.control.clear_stats()
+    changes = [directory.change(Operation.UPDATE, group, kind=Kind.GROUP, before=before, after=after) for group in groups]
+    assert {result.outcome for result in directory.write(*changes)} == {Outcome.APPLIED}
+    assert lab.control.stats()["calls"]["POST /$batch"] <= 10
+    for group in groups:
+        there = lab.control.read(group)
+        assert there is not None and there["owners"] == [other]
+
+
+@pytest.mark.parametrize("answer", ["504", "already"])
+def test_an_owner_whose_answer_was_lost_is_there_once(directory: Directory, lab: Lab, answer: str) -> None:
+    (one, other) = lab.control.seed(users=2)["users"]
+    group = directory.make("team", Kind.GROUP, owners=references([one]))
+    lab.control.fault("status", status=504, method="POST", path="owners", in_batch=True, after_commit=True)
+    if answer == "already":
+        lab.control.fault("status", status=503, method="POST", path="owners", in_batch=True)
+    both = {"owners": references([one, other])}
+    update = directory.change(Operation.UPDATE, group, kind=Kind.GROUP, before={"owners": references([one])}, after=both)
+    (result,) = directory.write(update)
+    assert result.outcome is Outcome.APPLIED, result.detail
+    there = lab.control.read(group)
+    assert there is not None and sorted(there["owners"]) == sorted([one, other])
+
+
+def test_the_last_owner_stays_and_it_is_said_why(directory: Directory, lab: Lab) -> None:
+    (one, other) = lab.control.seed(users=2)["users"]
+    group = directory.make("team", Kind.GROUP, owners=references([one]))
+    (cleared,) = directory.write(
+        directory.change(Operation.CLEAR, group, kind=Kind.GROUP, before={"owners": references([one])}, after={"owners": None})
+    )
+    assert cleared.outcome is Outcome.REJECTED and "The last one cannot be removed" in cleared.detail
+    message = "The group must have at least one owner, hence this owner cannot be removed."
+    lab.control.fault("status", status=400, message=message, method="DELETE", path="owners", in_batch=True, times=None)
+    change = {"before": {"owners": references([one])}, "after": {"owners": references([other])}}
+    (result,) = directory.write(directory.change(Operation.UPDATE, group, kind=Kind.GROUP, **change))
+    assert result.outcome is Outcome.UNKNOWN and "name another one besides" in result.detail and "a part of it was written" in result.detail
+
+
+def test_owners_that_changed_since_are_a_conflict(directory: Directory, lab: Lab) -> None:
+    (one, other, third) = lab.control.seed(users=3)["users"]
+    group = directory.make("team", Kind.GROUP, owners=references([one]))
+    lab.control.relate("owners", group, [third])
+    change = {"before": {"owners": references([one])}, "after": {"owners": references([other])}}
+    (result,) = directory.write(directory.change(Operation.UPDATE, group, kind=Kind.GROUP, **change))
+    assert result.outcome is Outcome.CONFLICT and "owners" in result.detail
+
+
+def references(people: Sequence[str]) -> tuple[Reference, ...]:
+    return tuple(Reference(value=one) for one in people)
+
+
 def test_leaving_twice_is_leaving_once(directory: Directory, lab: Lab) -> None:
     (person,) = lab.control.seed(users=1)["users"]
     group = directory.make("team", Kind.GROUP)
@@ -195,6 +269,39 @@ def test_a_create_whose_answer_was_lost_makes_one_object(directory: Directory, l
     if kind is not Kind.GUEST:
         assert all(result.outcome is Outcome.APPLIED for result in again), [result.detail for result in again]
     assert len(lab.control.ids(collection)) == len(changes)
+
+
+@pytest.mark.parametrize("after", ["2.128", "", None])
+def test_a_storm_of_refusals_loses_no_write_and_doubles_none(directory: Directory, lab: Lab, after: str | None) -> None:
+    lab.control.fault("status", status=429, retry_after=after, in_batch=True, probability=0.5, times=None)
+    results = directory.write(*(directory.create(f"p{number}") for number in range(60)))
+    assert [result.outcome for result in results] == [Outcome.APPLIED] * 60
+    group = directory.make("team", Kind.GROUP)
+    people = [str(result.anchor) for result in results]
+    adds = [directory.change(Operation.MEMBER_ADD, group, kind=Kind.GROUP, member=Reference(value=one)) for one in people]
+    assert {result.outcome for result in directory.write(*adds)} == {Outcome.APPLIED}
+    lab.control.clear_faults()
+    assert sorted(lab.control.ids("user")) == sorted(people)
+    there = lab.control.read(group)
+    assert there is not None and sorted(there["members"]) == sorted(people)
+
+
+def test_a_permission_that_is_lost_under_way_refuses_the_rest_in_words(directory: Directory, lab: Lab) -> None:
+    lab.control.fault("denied", path="/users$", method="POST", in_batch=True, skip=25, times=None)
+    results = directory.write(*(directory.create(f"p{number}") for number in range(40)))
+    made = [str(result.anchor) for result in results if result.outcome is Outcome.APPLIED]
+    refused = [result for result in results if result.outcome is Outcome.REJECTED]
+    assert len(made) == 25 and len(refused) == 15
+    assert all("lacks the permission" in result.detail for result in refused)
+    assert sorted(lab.control.ids("user")) == sorted(made)
+
+
+def test_a_token_that_ends_between_two_writes_is_renewed(connect: Connect, lab: Lab) -> None:
+    directory = Directory(connect(secrets={"s": lab.client_secret}, certificate=None, secret={"secret": "s"}, **{"sign in": "secret"}), lab)
+    first = directory.make("ann")
+    lab.control.clock(advance=7200)
+    second = directory.make("bob")
+    assert sorted(lab.control.ids("user")) == sorted([first, second])
 
 
 def test_part_of_a_batch_is_refused_and_the_rest_is_done(directory: Directory, lab: Lab) -> None:

@@ -129,6 +129,11 @@ class Control:
             app = next(iter(self._tenant.apps))
             return str(objects.define(self._tenant, app, name, type, list(targets))["name"])
 
+    def security_attribute(self, of_set: str, name: str, *, type: str = "String", many: bool = False) -> None:  # noqa: A002
+        """Define a custom security attribute: String, Integer or Boolean, with one value or with several."""
+        with self._tenant.lock:
+            self._tenant.directory.schema.security[of_set, name] = (type, many)
+
     # --- apps ---------------------------------------------------------------------------------------------------------------------------
 
     def grant(self, roles: Sequence[str], client_id: str | None = None) -> None:

@@ -14,6 +14,7 @@ _USER_NARROW: Mapping[str, Collection[str]] = {
     "User-PasswordProfile.ReadWrite.All": {"passwordProfile"},
     "User-Phone.ReadWrite.All": {"businessPhones", "mobilePhone"},
     "User-Mail.ReadWrite.All": {"mail", "otherMails"},
+    "CustomSecAttributeAssignment.ReadWrite.All": {"customSecurityAttributes"},
 }
 NEEDS: Mapping[str, Sequence[str]] = {
     "read users": ("User.Read.All", "User.ReadWrite.All", *_READ),
@@ -52,6 +53,8 @@ NEEDS: Mapping[str, Sequence[str]] = {
     "source of authority of users": ("User-OnPremisesSyncBehavior.ReadWrite.All",),
     "source of authority of groups": ("Group-OnPremisesSyncBehavior.ReadWrite.All",),
     "source of authority of contacts": ("Contacts-OnPremisesSyncBehavior.ReadWrite.All",),
+    "read security attributes": ("CustomSecAttributeAssignment.Read.All", "CustomSecAttributeAssignment.ReadWrite.All"),
+    "assign security attributes": ("CustomSecAttributeAssignment.ReadWrite.All",),
     "nothing": (),
 }
 EVERYTHING = (
@@ -60,6 +63,7 @@ EVERYTHING = (
     "Group.ReadWrite.All",
     "OrgContact.Read.All",
     "User.Invite.All",
+    "CustomSecAttributeAssignment.ReadWrite.All",
     "Organization.Read.All",
     "Domain.Read.All",
     "Application.ReadWrite.OwnedBy",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from metasync_entra.lab import security
 from metasync_entra.lab.messages import Answer, Refused, Request
 from metasync_entra.lab.options import Expand, Options, next_link, read_expand, read_options, system
 from metasync_entra.lab.rules import COUNT, DELTA_OUTSIDE, INDEX, LAG, NOT_FOUND, PAGES, SEARCH, SELECT, SKIP_TOKEN, follows
@@ -20,6 +21,7 @@ _KEPT = 64
 def list_objects(tenant: Tenant, request: Request, kind: str) -> Answer:
     """One page of a collection."""
     options = read_options(tenant.directory.schema, kind, request, expands=True)
+    security.gate(request, options.select, "read security attributes")
     chosen = plan(properties(tenant.directory.schema, kind, options.select))
     for property_ in options.select or ():
         _refuse_outside(kind, property_)
@@ -55,6 +57,7 @@ def get_object(tenant: Tenant, request: Request, kind: str, key: str) -> Answer:
     thing, fields = find_visible(tenant, kind, key)
     named = system(request.query)
     select = split_select(named.get("select"))
+    security.gate(request, select, "read security attributes")
     chosen = plan(properties(tenant.directory.schema, kind, select))
     expand = read_expand(named.get("expand"), allowed=kind == "user")
     content = {"@odata.context": context(tenant.base, kind, select, one=True), **whole(fields, chosen)}

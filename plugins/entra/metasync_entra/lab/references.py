@@ -11,6 +11,7 @@ from metasync_entra.lab.options import next_link, read_options, system
 from metasync_entra.lab.reading import find_visible, not_found, read_skip
 from metasync_entra.lab.rules import (
     FILTER_REFERENCES,
+    LAST_OWNER,
     MEMBER_ID,
     MEMBER_MISSING,
     MEMBER_PACK,
@@ -100,6 +101,8 @@ def remove_reference(tenant: Tenant, request: Request, key: str, name: str, memb
     if not tenant.directory.relations[name].has(group.id, member):
         message = f"One or more removed object references do not exist for the following modified properties: '{name}'."
         raise Refused(MEMBER_MISSING, 404, "Request_ResourceNotFound", message)
+    if name == "owners" and tenant.directory.relations[name].count(group.id) == 1:
+        raise bad_request(LAST_OWNER, "The group must have at least one owner, hence this owner cannot be removed.")
     tenant.directory.unrelate(name, "group", group.id, target.kind, member)
     return Answer(status=204)
 

@@ -248,6 +248,22 @@ INVITATION = Rule(says="An invitation makes a guest: 201 with invitedUser.id.", 
 EXTENSION = Rule(
     says="A directory extension is written once it is defined, as extension_APPID_NAME.", source="docs/extensibility-overview.md@01c158c"
 )
+_SECURITY = "docs/concepts/custom-security-attributes-examples.md@0060461"
+SECURITY_PERMISSION = Rule(
+    says="Custom security attributes are read and assigned by permissions of their own: 403 without.",
+    source=f"{_SECURITY}: Prerequisites; the status is ours",
+    inferred=True,
+)
+SECURITY_VALUES = Rule(
+    says="A user's custom security attributes are assigned by PATCH, in sets with @odata.type; integers and collections say their type. "
+    "Others stay as they are; null or [] removes one.",
+    source=f"{_SECURITY}: assign, update, remove",
+)
+SECURITY_DEFINED = Rule(
+    says="Only what was defined can be assigned, and only as its type.",
+    source="learn.microsoft.com/graph/api/resources/custom-security-attributes-overview; status and wording are ours",
+    inferred=True,
+)
 
 # --- references -------------------------------------------------------------------------------------------------------------------------
 MEMBER_THERE = Rule(says="Adding who is a member is 400.", source="docs-contrib#5090; group-membership-management: the text")
@@ -258,6 +274,10 @@ MEMBER_ID = Rule(says="A member is removed by object id, never by name.", source
 REFERENCE = Rule(
     says="A reference is an @odata.id that leads to an object of a kind that may stand there.",
     source="docs/group-post-members.md@0060461; docs/user-post-manager.md",
+)
+LAST_OWNER = Rule(
+    says="The last owner who is a user cannot be removed: 400.",
+    source="docs/group-delete-owners.md; status and text: Azure/azure-sdk-for-python, tests of graphrbac",
 )
 MANAGER = Rule(says="A manager is a user or a contact.", source="docs/user-post-manager.md")
 

@@ -130,6 +130,8 @@ class Schema:
 
     def __init__(self) -> None:
         self.extensions: dict[str, dict[str, Property]] = {kind: {} for kind in KINDS}
+        self.security: dict[tuple[str, str], tuple[str, bool]] = {}
+        """Set and name of a custom security attribute -> its type (String, Integer, Boolean), and whether it has several values."""
 
     def find(self, kind: str, name: str) -> Property | None:
         """The property, or None."""

@@ -6,6 +6,7 @@ import secrets
 import uuid
 from typing import Any
 
+from metasync_entra.lab import security
 from metasync_entra.lab.clock import iso
 from metasync_entra.lab.messages import Answer, Refused, Request, bad_request
 from metasync_entra.lab.options import system
@@ -23,6 +24,7 @@ from metasync_entra.lab.rules import (
     RECYCLE_BIN,
     REFERENCE,
     REQUIRED,
+    SECURITY_VALUES,
     follows,
 )
 from metasync_entra.lab.schema import DEFAULTS
@@ -41,6 +43,8 @@ def create_user(tenant: Tenant, request: Request) -> Answer:
     content = dict(body(request))
     _no_bindings(content)
     need_all("user", content)
+    if security.PROPERTY in content:
+        raise bad_request(SECURITY_VALUES, "Custom security attributes are assigned to a user who is there.")
     fields = check(tenant.directory, "user", content, synchronised=False)
     profile = fields.pop("passwordProfile")
     if not isinstance(profile.get("password"), str) or not profile["password"]:
@@ -72,6 +76,7 @@ def update_user(tenant: Tenant, request: Request, key: str) -> Answer:
     content = body(request)
     _no_bindings(content)
     refuse_mastered(tenant, thing, content)
+    security.gate(request, content, "assign security attributes")
     if uncovered(request, {name for name in content if "@" not in name}):
         raise denied()
     if "passwordProfile" in content and not granted(request, PASSWORD_PERMISSIONS):
@@ -79,6 +84,10 @@ def update_user(tenant: Tenant, request: Request, key: str) -> Answer:
     changes = check(tenant.directory, "user", content, synchronised=False)
     if changes.pop("passwordProfile", None) is not None:
         changes["lastPasswordChangeDateTime"] = iso(tenant.clock.now())
+    if security.PROPERTY in content:
+        changes[security.PROPERTY] = security.assigned(
+            tenant.directory.schema, thing.fields.get(security.PROPERTY), content[security.PROPERTY]
+        )
     inner = changes.get("onPremisesExtensionAttributes")
     if inner is not None:
         changes["onPremisesExtensionAttributes"] = {**(thing.fields.get("onPremisesExtensionAttributes") or {}), **inner}

@@ -144,3 +144,10 @@ def test_a_synchronised_group_refuses_members(lab: Lab, graph: Any, refused: Any
     id_, ada = lab.control.create("group", body), graph.user()
     refused(graph.call("POST", f"/groups/{id_}/members/$ref", json=graph.ref(ada)), rules.MASTERED, 400)
     refused(graph.call("PATCH", f"/groups/{id_}", json=bind(graph, [ada])), rules.MASTERED, 400)
+
+
+def test_the_last_owner_stays(lab: Lab, graph: Any, refused: Any) -> None:
+    group, ada, boss = graph.group(), graph.user(), graph.user("boss")
+    lab.control.relate("owners", group, [ada, boss])
+    assert graph.call("DELETE", f"/groups/{group}/owners/{boss}/$ref").status_code == 204
+    refused(graph.call("DELETE", f"/groups/{group}/owners/{ada}/$ref"), rules.LAST_OWNER, 400, "Request_BadRequest")

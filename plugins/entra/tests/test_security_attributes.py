@@ -1,0 +1,117 @@
+"""Custom security attributes: by name, by a permission of their own, in the forms that Microsoft publishes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from metasync.contract import Kind, Operation, Outcome, RightMissing
+from metasync_entra.lab import Lab
+from metasync_entra.lab.permissions import EVERYTHING
+
+from .conftest import Connect, Directory
+
+OPTION = {
+    "Engineering/Date": "string",
+    "Engineering/Project": "strings",
+    "Engineering/Vendors": "integer",
+    "Finance/Centres": "integers",
+    "Finance/Cleared": "boolean",
+}
+VALUES: dict[str, Any] = {
+    "security_Engineering_Date": "2030-10-01",
+    "security_Engineering_Project": ("Baker", "Cascade"),
+    "security_Engineering_Vendors": 4,
+    "security_Finance_Centres": (1001, 1003),
+    "security_Finance_Cleared": True,
+}
+READ = "CustomSecAttributeAssignment.Read.All"
+WRITE = "CustomSecAttributeAssignment.ReadWrite.All"
+OTHERS = [role for role in EVERYTHING if role != WRITE]
+
+
+@pytest.fixture
+def secured(connect: Connect, lab: Lab) -> Directory:
+    """A tenant that has defined them, and a document that names them."""
+    types = {"string": "String", "integer": "Integer", "boolean": "Boolean"}
+    for name, kind in OPTION.items():
+        of_set, _, own = name.partition("/")
+        lab.control.security_attribute(of_set, own, type=types[kind.removesuffix("s")], many=kind.endswith("s"))
+    return Directory(connect(**{"security attributes": OPTION}), lab)
+
+
+def held(lab: Lab, anchor: str) -> Any:
+    there = lab.control.read(anchor)
+    assert there is not None
+    return there["fields"].get("customSecurityAttributes")
+
+
+@pytest.mark.parametrize("kind", [Kind.USER, Kind.GUEST])
+def test_who_is_created_has_them_and_a_read_shows_them(secured: Directory, lab: Lab, kind: Kind) -> None:
+    anchor = secured.make("ann", kind, **VALUES)
+    assert held(lab, anchor)["Finance"] == {
+        "@odata.type": "#microsoft.graph.customSecurityAttributeValue",
+        "Centres@odata.type": "#Collection(Int32)",
+        "Centres": [1001, 1003],
+        "Cleared": True,
+    }
+    assert dict(secured.read("users", *VALUES)[anchor].attributes) == VALUES
+
+
+def test_one_changes_and_another_goes_and_the_rest_stays(secured: Directory, lab: Lab) -> None:
+    anchor = secured.make("ann", **VALUES)
+    date, project, vendors = "security_Engineering_Date", "security_Engineering_Project", "security_Engineering_Vendors"
+    update = secured.change(
+        Operation.UPDATE, anchor, before={date: VALUES[date], "jobTitle": None}, after={date: "2031-01-01", "jobTitle": "Head"}
+    )
+    clear = secured.change(Operation.CLEAR, anchor, before={project: VALUES[project], vendors: 4}, after={project: None, vendors: None})
+    assert [result.outcome for result in secured.write(update, clear)] == [Outcome.APPLIED] * 2
+    there = lab.control.read(anchor)
+    assert there is not None and there["fields"]["jobTitle"] == "Head"
+    assert held(lab, anchor)["Engineering"] == {"@odata.type": "#microsoft.graph.customSecurityAttributeValue", "Date": "2031-01-01"}
+    assert held(lab, anchor)["Finance"]["Cleared"] is True
+
+
+def test_what_changed_since_it_was_planned_is_not_overwritten(secured: Directory, lab: Lab) -> None:
+    anchor = secured.make("ann", **VALUES)
+    name = "security_Engineering_Vendors"
+    (result,) = secured.write(secured.change(Operation.UPDATE, anchor, before={name: 3}, after={name: 5}))
+    assert result.outcome is Outcome.CONFLICT and name in result.detail
+    assert held(lab, anchor)["Engineering"]["Vendors"] == 4
+
+
+def test_without_the_permission_a_read_ends_in_words(secured: Directory, lab: Lab) -> None:
+    lab.control.grant(OTHERS)
+    with pytest.raises(RightMissing, match="consent"):
+        secured.pages("users", *VALUES)
+
+
+def test_the_permission_to_read_does_not_write(secured: Directory, lab: Lab) -> None:
+    anchor = secured.make("ann")
+    lab.control.grant([*OTHERS, READ])
+    secured.connector.close()  # the next token has what was granted
+    name = "security_Engineering_Vendors"
+    (result,) = secured.write(secured.change(Operation.UPDATE, anchor, after={name: 5}))
+    assert result.outcome is Outcome.REJECTED and "permission" in result.detail
+    assert secured.read("users", name)[anchor].attributes == {}
+
+
+def test_the_rights_are_told_where_they_are_used_and_too_much_elsewhere(secured: Directory, connect: Connect, lab: Lab) -> None:
+    check = secured.connector.check()
+    assert {right.right.split()[0]: right.granted for right in check.rights}.items() >= {READ: True, WRITE: True}.items()
+    assert not any("CustomSec" in one for one in check.excessive)
+    lab.control.grant(OTHERS)
+    without = connect(**{"security attributes": OPTION}).check()
+    assert {right.right.split()[0]: right.granted for right in without.rights}.items() >= {READ: False, WRITE: False}.items()
+    lab.control.grant(EVERYTHING)
+    plain = connect().check()
+    assert not any("CustomSec" in right.right for right in plain.rights)
+    assert any(WRITE in one for one in plain.excessive)
+
+
+def test_a_read_of_them_leaves_no_place_to_follow_from(secured: Directory, lab: Lab) -> None:
+    """Nobody says whether a delta tells of them, so that the next import reads everything."""
+    secured.make("ann", **VALUES)
+    assert secured.pages("users", "displayName", *VALUES)[-1].cursor is None
+    assert secured.pages("users", "displayName")[-1].cursor is not None
