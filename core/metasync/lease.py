@@ -48,6 +48,8 @@ class Lease:
         self.holder_may_live = False
         """It ran out, and whoever held it neither gave it back nor is known to be dead: he may not know yet."""
         self.lost = threading.Event()
+        self.given_back = False
+        """What ended the work gave it back, too: nothing is left to do at the end."""
         self._until = 0.0
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
@@ -65,6 +67,8 @@ class Lease:
         self._end.set()
         if self._thread is not None:
             self._thread.join()
+        if self.given_back:
+            return
         with self._backend.write() as connection:
             self._give_back(connection, self._backend.now(connection))
 

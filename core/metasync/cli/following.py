@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from types import FrameType
 
 from rich.console import Group
 from rich.live import Live
@@ -25,11 +29,31 @@ STYLES = {"done": "good", "failed": "error", "stopped": "warning", "waiting": "w
 
 def follow_runs(session: Session) -> None:
     """On a terminal live bars; else a line, or with --json an object, for each thing that happens."""
-    with session.workspace() as workspace:
+    with session.workspace() as workspace, _ended_by_interrupt(session):
         if session.out.as_json or not session.out.results.is_terminal:
             _told(session, workspace)
         else:
             _live(session, workspace)
+
+
+@contextmanager
+def _ended_by_interrupt(session: Session) -> Iterator[None]:
+    """Ctrl-C ends it before its next look, the second one at once. An exception alone would be lost where it meets what Python calls by
+    itself, such as while an object is thrown away: nothing is raised from there."""
+
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
+        if session.stop.is_set():
+            raise KeyboardInterrupt
+        session.stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _looks(session: Session, workspace: service.Workspace) -> Iterator[service.UnderWay]:

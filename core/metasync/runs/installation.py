@@ -17,7 +17,7 @@ from metasync import liveness
 from metasync.contract import Dispatcher, MetasyncError, RunBatch
 from metasync.lease import TTL, Lease
 from metasync.opening import Settings, open_workspace
-from metasync.runs.dispatch import make_dispatcher
+from metasync.runs.dispatch import Database, make_dispatcher
 from metasync.store import leases, queue, revisions
 from metasync.store.backend import Backend
 from metasync.store.errors import StoreError
@@ -100,6 +100,8 @@ class Installation:
     def sweep(self, workspace: Workspace) -> None:
         """Tell the dispatcher of what may be worked and it was not told of, or was long ago."""
         dispatcher = self.dispatcher(workspace)
+        if isinstance(dispatcher, Database):
+            return  # whoever has nothing to do looks, and is called by the database itself
         with workspace.backend.read() as connection:
             now = workspace.backend.now(connection)
             found = queue.to_nudge(connection, workspace.engagement_id, now=now, since=now - AGAIN, lasts=TTL)

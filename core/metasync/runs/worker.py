@@ -40,7 +40,8 @@ class Worker:
 
     def work_next(self) -> bool:
         """Work one batch, first of the engagement that has the fewest at work; was there any?"""
-        for workspace in sorted(self.installation.workspaces(), key=_at_work):
+        workspaces = self.installation.workspaces()
+        for workspace in sorted(workspaces, key=_at_work) if len(workspaces) > 1 else workspaces:
             with self.installation.trying(workspace):
                 with workspace.backend.read() as connection:
                     found = queue.runnable(connection, workspace.engagement_id, now=workspace.backend.now(connection))

@@ -247,6 +247,7 @@ def _worked(run: ActiveRun, lease: BatchLease) -> bool:
         result = {"error": f"internal error: {failure(error)}"}
     with workspace.backend.beside_others().write("queue.done", durable=True) as connection:
         queue.done(connection, batch.id, result=result)
+    lease.given_back = True
     return True
 
 
@@ -256,7 +257,9 @@ def _told(run: ActiveRun, row: rows.RunRow, lease: BatchLease) -> bool:
     assert batch is not None
     if row.state == "queued":
         _begin(run, row)
-    return _tell(run, row, batch)
+    worked = _tell(run, row, batch)
+    lease.given_back = True
+    return worked
 
 
 def _begin(run: ActiveRun, row: rows.RunRow) -> None:

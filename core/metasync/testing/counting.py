@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ _OPERATIONS = frozenset(Operation) - {Operation.RESTORE, Operation.PASSWORD, Ope
 def _opened(file: Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(file, timeout=30, isolation_level=None)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _let_many_in(connection)
         # Processes are killed, the machine never is: what is committed outlives them without being flushed to the disk.
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("CREATE TABLE IF NOT EXISTS object (anchor TEXT PRIMARY KEY, kind TEXT, tag TEXT, data TEXT)")
@@ -62,6 +63,19 @@ def _opened(file: Path) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
+
+
+def _let_many_in(connection: sqlite3.Connection) -> None:
+    """Write-ahead logging. Of several who open a new file at once the database lets one have its way, and waits for none."""
+    until = time.monotonic() + 30
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 class CountingOptions(Options):

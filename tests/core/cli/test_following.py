@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -31,3 +32,26 @@ def test_a_run_that_began_and_ended_between_two_looks_is_told_of(as_json: bool, 
     told = [one.partition(":")[0].removesuffix(": done") for one in ends if ", run of " in one]
     assert len(told) == 2, f"each run once: {done.out}"
     assert len(set(told)) == 2
+
+
+class Thrown:
+    """Meets Ctrl-C while it is thrown away: whatever is raised there is lost."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_ends_it_wherever_it_meets_it(in_step: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    under_way = service.under_way
+
+    def look(workspace: service.Workspace) -> service.UnderWay:
+        looked.append(len(looked))
+        assert len(looked) < 3, "it was not heard"
+        thrown = Thrown()
+        del thrown
+        return under_way(workspace)
+
+    monkeypatch.setattr(service, "under_way", look)
+    assert in_step("runs", "--follow").code == 0
+    assert looked == [0]
