@@ -90,11 +90,12 @@ def passwords_of_broker(url: str) -> set[str]:
 def account() -> str:
     """The account that runs this process, for the audit log and for `roles`: the operating system's, whatever the environment says."""
     try:
-        if sys.platform != "win32":
+        if sys.platform == "win32":
+            return os.getlogin()
+        else:
             import pwd
 
             return pwd.getpwuid(os.getuid()).pw_name
-        return os.getlogin()
     except (OSError, KeyError, ImportError):
         return f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
