@@ -92,7 +92,7 @@ def account() -> str:
     try:
         if sys.platform == "win32":
             return os.getlogin()
-        else:  # not behind it: type checkers know of each branch that it is for another system
+        else:
             import pwd
 
             return pwd.getpwuid(os.getuid()).pw_name
