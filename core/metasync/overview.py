@@ -6,13 +6,15 @@ the last one, and nothing of it is kept.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
-from metasync.contract import Operation, Reference
+from metasync.blame import ConnectorFailed, blamed
+from metasync.contract import Estimate, Estimates, Operation, Reference
 from metasync.opening import UsageError
 from metasync.planning import PlanSummary
 from metasync.planning.plan import summary
@@ -24,6 +26,8 @@ from metasync.store.plans import PlanRow
 from metasync.store.runs import RunRow, StepRow
 from metasync.synchronising.created import CREATED_FOR
 from metasync.workspace import Workspace
+
+_log = logging.getLogger(__name__)
 
 FIRST_PAGE = 50
 """Rows of the first page: so many are there at once, whatever follows."""
@@ -53,6 +57,8 @@ class ShownPlan:
     """The directory that the plan writes to: references by anchor are to its objects."""
     problems: int
     """How many stand against its profile."""
+    takes: Estimate | None = None
+    """How long it takes to write it at least, while that is to be done and where the directory's connector knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,14 +136,32 @@ def show_plan(workspace: Workspace, plan_id: int) -> ShownPlan:
     with workspace.backend.read() as connection:
         row = _plan_row(connection, workspace, plan_id)
         given = plans.approval_of(connection, plan_id)
+        target = _target_of(connection, workspace, row)
         return ShownPlan(
             plan=summary(row),
             created=f"{row.created:%Y-%m-%dT%H:%M:%SZ}",
             states=ledger.count(connection, [plan_id]),
             approved_by=f"{given.author}: {given.reason}" if given else "",
-            target=_target_of(connection, workspace, row),
+            target=target,
             problems=sum(looking.problem_totals(connection, workspace.engagement_id, [row.profile]).values()),
+            takes=_takes(workspace, summary(row), target),
         )
+
+
+def _takes(workspace: Workspace, plan: PlanSummary, target: str) -> Estimate | None:
+    """What the target's connector says of it. What exporters carry across is not written by it."""
+    directory = workspace.engagement.directories.get(target)
+    if directory is None or plan.purpose == "exporter" or plan.state not in ("planned", "approved"):
+        return None
+    connector = workspace.connector_class(target)
+    if not issubclass(connector, Estimates):
+        return None
+    try:
+        with blamed(connector.name):
+            return connector.estimate(directory.options, plan.counts)
+    except ConnectorFailed as error:
+        _log.warning("%s", error)
+        return None
 
 
 def changes_of(

@@ -11,7 +11,7 @@ import click
 from metasync import service
 from metasync.cli.group import metasync
 from metasync.cli.session import Exit, Session, reason_option, verb
-from metasync.cli.tables import imports_table, plan_as_json, plan_table, settle, states_line
+from metasync.cli.tables import imports_table, plan_as_json, plan_table, say_takes, settle, states_line
 from metasync.words import counted
 
 PROFILES = click.argument("profile", nargs=-1)
@@ -66,6 +66,7 @@ def plan(session: Session, profile: tuple[str, ...], objects: tuple[str, ...], w
         done, found = worked
         session.out.json({"run": done.run, "plans": _plans_as_json(workspace, found)})
         plan_table(session.out, [one.plan for one in found])
+        say_takes(session.out, found)
         _say_problems(session, workspace, found)
 
     done, found = session.work(work, then=show)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -83,6 +84,7 @@ def show_plan(out: Output, found: service.ShownPlan, changes: Iterable[service.S
         ("joined", plan.joined),
     ]
     rows += [("writes", _writes(plan, found.states))] if found.states else []
+    rows += [("takes", _takes(found))] if found.takes else []
     rows += [("approved by", found.approved_by)] if found.approved_by else []
     rows += [("note", plan.note)] if plan.note else []
     out.pairs(rows)
@@ -102,6 +104,20 @@ def show_plan(out: Output, found: service.ShownPlan, changes: Iterable[service.S
         out.line(f"{counted(found.problems, 'problem')} of this profile: `metasync problems --of {_quoted(plan.profile)}`", "warning")
 
 
+def say_takes(out: Output, plans: Iterable[service.ShownPlan]) -> None:
+    """Which of the plans take long."""
+    for one in plans:
+        if one.takes and one.takes.lasts.total_seconds() >= 60:
+            out.line(f"plan {one.plan.id} takes {_takes(one)}", "notice")
+
+
+def _takes(found: service.ShownPlan) -> str:
+    assert found.takes is not None
+    minutes = math.ceil(found.takes.lasts.total_seconds() / 60)
+    hours = f"{minutes // 60} h {minutes % 60} min" if minutes > 90 else counted(minutes, "minute")
+    return f"{'at least ' + hours if minutes > 1 else 'less than a minute'}: {found.takes.words}"
+
+
 def plan_as_json(workspace: service.Workspace, found: service.ShownPlan, changes: Iterator[service.ShownChange]) -> dict[str, Any]:
     """plan, hash, revision, counts by operation, problems, changes with before, after, rule; the last two are read as they are written."""
     plan = found.plan
@@ -119,6 +135,7 @@ def plan_as_json(workspace: service.Workspace, found: service.ShownPlan, changes
         "joined": plan.joined,
         "limits passed": [limit.words for limit in plan.exceeded],
         "approved by": found.approved_by or None,
+        "takes": {"seconds": found.takes.lasts.total_seconds(), "words": found.takes.words} if found.takes else None,
         "problems": (
             {
                 "severity": one.severity,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from marshmallow import fields
@@ -19,6 +20,7 @@ from metasync.contract import (
     Check,
     CursorExpired,
     Entry,
+    Estimate,
     Found,
     Gone,
     ImportIncomplete,
@@ -505,6 +507,15 @@ class ObjectsToWhatIsNew(MemoryConnector):
                 yield Objection(change=change.id, reason="it is not there", remedy="import again")
 
 
+class EstimatesBackwards(MemoryConnector):
+    """The more there is to write, the sooner it is done."""
+
+    @classmethod
+    def estimate(cls, options: Mapping[str, Any], writes: Mapping[Operation, int]) -> Estimate | None:
+        number = sum(writes.values())
+        return Estimate(lasts=timedelta(seconds=1 / number), words="soon") if number else None
+
+
 class RestoresAnEmptyShell(MemoryConnector):
     """What returns has lost its attributes, and nobody said so."""
 
@@ -712,6 +723,7 @@ _CAUGHT_BY: Mapping[type[MemoryConnector], str] = {
     FindsByWriting: "test_finding_writes_nothing",
     ObjectsToNothing: "test_what_would_be_refused_is_objected_to_before",
     ObjectsToWhatIsNew: "test_what_can_be_written_is_not_objected_to",
+    EstimatesBackwards: "test_more_writes_take_no_less_time",
     KnowsOfNoOthers: "test_a_value_of_an_unseen_object_is_taken",
     ForgetsPasswords: "test_a_password_that_was_set_is_the_one_that_counts",
 }

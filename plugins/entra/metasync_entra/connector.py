@@ -12,6 +12,7 @@ from metasync.contract import (
     Check,
     Connector,
     Context,
+    Estimate,
     Found,
     MetasyncError,
     Objection,
@@ -22,7 +23,7 @@ from metasync.contract import (
     Schema,
     SignInRefused,
 )
-from metasync_entra import calls, checking, errors, schema, streams
+from metasync_entra import calls, checking, errors, pace, schema, streams
 from metasync_entra.codec import Codec, is_guid
 from metasync_entra.cursor import Cursor
 from metasync_entra.domains import Domains
@@ -98,6 +99,11 @@ class EntraID(Connector):
     def review(self, changes: Sequence[Change]) -> Iterator[Objection]:
         """See `Reviewer`."""
         yield from Reviewer(self.session, self.codec, self.domains, self._writer().creator).review(changes)
+
+    @classmethod
+    def estimate(cls, options: Mapping[str, Any], writes: Mapping[Operation, int]) -> Estimate | None:
+        """See `pace.estimate`."""
+        return pace.estimate(writes)
 
     def find(self, changes: Sequence[Change]) -> Iterator[Found]:
         """See `Finder`."""

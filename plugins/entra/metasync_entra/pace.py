@@ -8,16 +8,19 @@ the tenant's size in ten seconds, 3,000 writes in 150 seconds. A request of ours
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from metasync.contract import Context, Quota, Turn, Unavailable
+from metasync.contract import Context, Estimate, Operation, Quota, Turn, Unavailable
 
 UNITS, UNITS_WITHIN = 3500, 10.0
 """Of a small tenant: how large ours is, is not known before its users are counted."""
 _SIZES = ((500, 8000), (49, 5000))
 """With more users than this, so many."""
 WRITES, WRITES_WITHIN = 3000, 150.0
+MEMBERS = 20
+"""Of one write."""
 _CROWDED = 0.8
 """From this part of a limit on, Graph tells how near it is (x-ms-throttle-limit-percentage)."""
 _NARROW, _WIDEN, _NARROWEST = 0.5, 0.02, 0.125
@@ -142,3 +145,14 @@ class Pace:
             raise Unavailable(f"{why}, and goes on at {then:%H:%M:%S} UTC, after the run's time is over; run again then")
         self._context.wait(then, why)
         self._waited = max(self._waited, then)
+
+
+def estimate(writes: Mapping[Operation, int]) -> Estimate | None:
+    """How long so many changes take at least, from a quota that nothing was taken of. Members go twenty in one request, at best."""
+    others = sum(number for operation, number in writes.items() if operation is not Operation.MEMBER_ADD)
+    requests = others + math.ceil(writes.get(Operation.MEMBER_ADD, 0) / MEMBERS)
+    if not requests:
+        return None
+    seconds = max(0.0, requests - WRITES) / WRITES * WRITES_WITHIN
+    words = f"{requests:,} writes at Microsoft's published quota of {WRITES:,} in {WRITES_WITHIN:.0f} seconds"
+    return Estimate(lasts=timedelta(seconds=seconds), words=words)

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from metasync.contract import Quota, Unavailable
+from metasync.contract import Operation, Quota, Unavailable
 from metasync.testing.context import TestContext
-from metasync_entra.pace import UNITS, WRITES, Pace
+from metasync_entra.pace import UNITS, WRITES, Pace, estimate
 from metasync_entra.patience import LONGEST, backoff, retry_after
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -169,3 +169,27 @@ def test_after_a_refusal_the_pace_comes_back_with_answers_that_are_none() -> Non
     for _ in range(100):
         limiter.take(units=20, writes=20)
     assert len(context.waits) <= slow + 1
+
+
+@pytest.mark.parametrize(
+    ("writes", "seconds", "requests"),
+    [
+        ({Operation.CREATE: 10_000}, 350, "10,000"),
+        ({Operation.CREATE: 3_000}, 0, "3,000"),
+        ({Operation.CREATE: 2_000, Operation.UPDATE: 2_000, Operation.MEMBER_REMOVE: 500}, 75, "4,500"),
+        ({Operation.MEMBER_ADD: 1_000_001}, 2350.05, "50,001"),
+    ],
+)
+def test_how_long_a_plan_takes_is_told_from_the_published_quota(writes: dict[Operation, int], seconds: float, requests: str) -> None:
+    found = estimate(writes)
+    assert found is not None and found.lasts.total_seconds() == pytest.approx(seconds)
+    assert found.words == f"{requests} writes at Microsoft's published quota of 3,000 in 150 seconds"
+
+
+def test_the_estimate_of_ten_thousand_creates_is_what_the_pace_takes() -> None:
+    limiter, context = pace()
+    for _ in range(500):
+        limiter.take(units=20, writes=20)
+    told = estimate({Operation.CREATE: 10_000})
+    assert told is not None
+    assert (context.now - NOW).total_seconds() == pytest.approx(told.lasts.total_seconds(), rel=0.05)

@@ -6,6 +6,7 @@ Reading and following live here; what a write may do is in `writing`. Mutants ov
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from marshmallow import fields, validate
@@ -17,6 +18,7 @@ from metasync.contract import (
     Context,
     CursorExpired,
     Entry,
+    Estimate,
     Found,
     Gone,
     ImportIncomplete,
@@ -47,6 +49,10 @@ from metasync.testing.values import as_tuple
 
 if TYPE_CHECKING:
     from metasync.testing.memory.plugin import Directories
+
+
+A_SECOND = 1000
+"""What a directory in memory takes at least."""
 
 
 class MemoryOptions(Options):
@@ -274,6 +280,11 @@ class MemoryConnector(Connector):
         return Found(id=change.id, presence=Presence.PRESENT, anchor=stored.anchor, by_mark=by_mark, attributes=seen)
 
     # Further capabilities
+
+    @classmethod
+    def estimate(cls, options: Mapping[str, Any], writes: Mapping[Operation, int]) -> Estimate | None:
+        number = sum(writes.values())
+        return Estimate(lasts=timedelta(seconds=number / A_SECOND), words=f"{number:,} writes at {A_SECOND:,} a second") if number else None
 
     def review(self, changes: Sequence[Change]) -> Iterator[Objection]:
         for change in changes:

@@ -7,6 +7,7 @@ import secrets
 import pytest
 
 from metasync.contract import (
+    Estimates,
     KeepsSidHistory,
     MetasyncError,
     Operation,
@@ -62,6 +63,19 @@ class FurtherSuite(Suite):
         before = bench.image()
         assert list(connector.review(asked)) == [] and list(connector.review([])) == []
         assert not bench.differences(before, bench.image()), "a review writes nothing"
+
+    @needs(Estimates)
+    def test_more_writes_take_no_less_time(self, bench: Bench) -> None:
+        connector, options = bench.harness.connector, bench.harness.loaded()
+        assert issubclass(connector, Estimates)
+        for operation in bench.kind.operations:
+            found = [connector.estimate(options, {operation: number}) for number in (1, 100, 1_000_000)]
+            told = [one for one in found if one is not None]
+            lasts = [one.lasts.total_seconds() for one in told]
+            assert lasts == sorted(lasts) and all(one >= 0 for one in lasts), f"{operation}: {lasts}"
+            assert all(one.words for one in told), "an estimate says what it was worked out from"
+        nothing = connector.estimate(options, {})
+        assert nothing is None or not nothing.lasts, "nothing to write takes no time"
 
     @needs(Taken, named=("unique",), able=("reserve",))
     def test_a_value_of_an_unseen_object_is_taken(self, bench: Bench) -> None:
