@@ -24,7 +24,7 @@ from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.joining import Joining
 from metasync.synchronising.match import Claims, KeyedLookups, by_hand, keyed
 from metasync.synchronising.names import unknown_names
-from metasync.synchronising.needs import directories_read, directory_needs
+from metasync.synchronising.needs import directories_named, directories_read, directory_needs
 from metasync.synchronising.newcomers import Newcomers
 from metasync.synchronising.pairs import Pairs
 from metasync.synchronising.places import resolve_places
@@ -93,7 +93,8 @@ def not_ready(workspace: Workspace, profile: Profile, schemas: Mapping[str, Sche
         for name in every
         if (row := rows.get(name)) is None or row.completed is None or row.requested is None or schemas.get(name) is None
     ]
-    read = directories_read(workspace.engagement, workspace.host, profile)
+    about = (workspace.engagement, workspace.host, profile)
+    read = tuple(dict.fromkeys([*directories_read(*about), *directories_named(*about, schemas)]))
     if missing := [name for name in never if name in read]:
         were = "was" if len(missing) == 1 else "were"
         # One command that helps every profile, where nothing was imported yet.

@@ -220,3 +220,33 @@ def test_what_was_written_for_such_a_member_is_taken_back_by_an_undo(make: Any, 
     engine.export()
     assert members(ad, "team") == set()
     assert engine.cycle() == {}, "held until it is released"
+
+
+def test_nobody_leaves_while_a_directory_that_could_name_him_was_never_imported(
+    make: Any, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    """Law 1. He is a member by his SID alone, and stands in the source as a contact, too: it is only not known yet that the SID is his."""
+    further = MemoryDirectory(schema=with_guests())
+    person(further, "Xenia", employeeID="S-7")
+    xenia = person(ad, "Xenia")
+    ad.add(Kind.GROUP, name="team", path=BASE, members=(Reference(value=xenia),))
+    hr.add(Kind.CONTACT, name="Xenia", path=BASE, displayName="Xenia", mail="xenia@x.test")
+    hr.add(Kind.GROUP, name="team", path=BASE, guests=guest("S-7"))
+    document = DOCUMENT.replace("metaverse:", "  ext: {{connector: memory, options: {{store: ext}}}}\nmetaverse:")
+    moving = profile("others", source="ext", disjoint="origins")
+    people = profile("people", scope={"where": "source.mail != null"}, disjoint="origins")
+    engine: Engine = make(document=document.format(profiles=people + TEAMS + moving + BOOK), ext=further)
+    engine.import_("hr", "ad")
+    assert "teams" not in engine.plan()
+    assert engine.last is not None
+    assert engine.last.left_out["teams"] == "ext was never imported completely; run `metasync import ext`"
+    in_step(engine)
+    assert members(ad, "team") == {"Xenia"}
+
+
+def test_a_directory_that_nobody_reads_holds_nobody_up(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    person(ad, "Adam", employeeID="S-1")
+    hr.add(Kind.GROUP, name="team", path=BASE, guests=guest("S-1"))
+    document = DOCUMENT.replace("metaverse:", "  ext: {{connector: memory, options: {{store: ext}}}}\nmetaverse:")
+    in_step(make(document=document.format(profiles=PEOPLE + TEAMS + BOOK), ext=MemoryDirectory(schema=with_guests())))
+    assert members(ad, "team") == {"Adam"}
