@@ -24,7 +24,7 @@ from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.joining import Joining
 from metasync.synchronising.match import Claims, KeyedLookups, by_hand, keyed
 from metasync.synchronising.names import unknown_names
-from metasync.synchronising.needs import directories_named, directories_read, directory_needs
+from metasync.synchronising.needs import Key, directories_named, directories_read, directory_needs
 from metasync.synchronising.newcomers import Newcomers
 from metasync.synchronising.pairs import Pairs
 from metasync.synchronising.places import resolve_places
@@ -111,7 +111,15 @@ def not_ready(workspace: Workspace, profile: Profile, schemas: Mapping[str, Sche
             if kind.value not in row.requested or lacking:
                 what = ", ".join(sorted(lacking)) or "objects of it"
                 return f"{name} was imported without {what} of {kind}, which the document needs now; run `metasync import {name} --full`"
+        if any(not _looked_up(key, row.keys or {}) for key in needs.keys):
+            return f"{name} cannot be searched yet by all that the document matches by now; run `metasync import {name}`"
     return ""
+
+
+def _looked_up(key: Key, made: Mapping[str, Collection[str] | None]) -> bool:
+    """Can objects be found by this key? `made`: the keys that were made of them, and of which kinds (None: of all)."""
+    kinds = made.get(key.name, ())
+    return kinds is None or (key.kinds is not None and {kind.value for kind in key.kinds} <= set(kinds))
 
 
 def prepare(workspace: Workspace, run_id: int, profile: Profile, schemas: Mapping[str, Schema], outcome: SyncOutcome) -> Setting:

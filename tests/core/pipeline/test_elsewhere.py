@@ -250,3 +250,24 @@ def test_a_directory_that_nobody_reads_holds_nobody_up(make: Any, hr: MemoryDire
     document = DOCUMENT.replace("metaverse:", "  ext: {{connector: memory, options: {{store: ext}}}}\nmetaverse:")
     in_step(make(document=document.format(profiles=PEOPLE + TEAMS + BOOK), ext=MemoryDirectory(schema=with_guests())))
     assert members(ad, "team") == {"Adam"}
+
+
+def test_nobody_leaves_while_it_was_not_looked_up_yet_who_has_the_value(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    """The value was read before the document asked for such members, so that nothing is lacking but the look-up."""
+    adam = person(ad, "Adam", employeeID="S-1")
+    ad.add(Kind.GROUP, name="team", path=BASE, members=(Reference(value=adam),))
+    hr.add(Kind.CONTACT, name="Adam", path=BASE, displayName="Adam", mail="adam@x.test")
+    hr.add(Kind.GROUP, name="team", path=BASE, guests=guest("S-1"))
+    staff = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail", "employeeID": "source.employeeID"}
+    profiles = profile("people", map=staff) + TEAMS + BOOK
+    engine = started(make, profiles)
+    engine.load(DOCUMENT.replace(", hr.guests", "").format(profiles=profiles))
+    engine.import_()
+    engine.load(DOCUMENT.format(profiles=profiles))
+    engine.import_("hr")
+    assert "teams" not in engine.plan()
+    assert engine.last is not None
+    assert engine.last.left_out["teams"] == "ad cannot be searched yet by all that the document matches by now; run `metasync import ad`"
+    engine.import_("ad")
+    assert engine.plan() == {}
+    assert members(ad, "team") == {"Adam"}
