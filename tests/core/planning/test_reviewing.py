@@ -280,3 +280,12 @@ def test_nothing_refers_to_whom_an_objection_to_his_references_keeps_from_being_
     bench.pend_create(bench.person("eve"), manager=boss)
     [plan] = freeze(bench.workspace, bench.run(), ["staff"])
     assert {(one.operation, one.label) for one in bench.changes(plan.id)} == {(Operation.CREATE, "boss"), (Operation.CREATE, "dan")}
+
+
+def test_nothing_is_written_to_somebody_whom_the_directory_would_not_bring_back(bench: Any, asked: Any) -> None:
+    asked.refuses["ann"] = lambda change: change.operation is Operation.RESTORE
+    ann = bench.person("ann", target={"name": "ann"})
+    bench.pend(ann, PendingOperation(operation=Operation.RESTORE), PendingOperation(operation=Operation.UPDATE, after={"title": "x"}))
+    [plan] = freeze(bench.workspace, bench.run(), ["staff"])
+    assert (plan.state, plan.counts) == ("empty", {})
+    assert [code for _, _, code, *_ in rows(bench)] == ["would be refused"]
