@@ -84,10 +84,11 @@ def connect_elsewhere(workspace: Workspace) -> None:
     for directory, directory_id in workspace.directory_ids.items():
         others = [one for one in workspace.directory_ids.values() if one != directory_id]
         with backend.read() as connection:
-            changed = list(_elsewhere(connection, directory_id, others))
-        if not changed:
-            continue
+            if next(_elsewhere(connection, directory_id, others), None) is None:
+                continue
         with backend.write("import.references") as connection:
+            # Looked at once more: another import may have brought somebody since.
+            changed = list(_elsewhere(connection, directory_id, others))
             links.set_targets(
                 backend, connection, (Link(row.object_id, row.attribute, row.key, row.value, row.target_id) for row in changed)
             )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, select
 
 from metasync.contract import ELSEWHERE, READ_ONLY, AttributeSchema, Kind, Operation, Reference, Schema, Type
+from metasync.importing import references
+from metasync.store import objects
+from metasync.store.rows import LinkRow
+from metasync.store.tables import link, object_
 from metasync.synchronising.needs import directory_needs
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
@@ -271,3 +277,32 @@ def test_nobody_leaves_while_it_was_not_looked_up_yet_who_has_the_value(make: An
     engine.import_("ad")
     assert engine.plan() == {}
     assert members(ad, "team") == {"Adam"}
+
+
+def test_whom_another_import_brings_meanwhile_is_seen(
+    make: Any, hr: MemoryDirectory, ad: MemoryDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look and the write a second object with the value comes: nobody is sure to be meant any more."""
+    person(ad, "Adam", employeeID="S-1")
+    person(ad, "Berta")
+    hr.add(Kind.GROUP, name="team", path=BASE, guests=guest("S-1"))
+    engine = started(make)
+    engine.import_("ad")
+    plain = references._elsewhere
+
+    def looks(connection: Connection, directory_id: int, others: Collection[int]) -> Iterator[LinkRow]:
+        found = list(plain(connection, directory_id, others))
+        if found:
+            monkeypatch.setattr(references, "_elsewhere", plain)
+            with engine.backend.read() as reading:
+                berta = reading.execute(select(object_.c.id, object_.c.directory_id).where(object_.c.label == "Berta")).one()
+            with engine.backend.write() as writing:
+                key = (berta.directory_id, berta.id, f"{ELSEWHERE}employeeID", "s-1")
+                objects.insert_keys(engine.backend, writing, [key])
+        return iter(found)
+
+    monkeypatch.setattr(references, "_elsewhere", looks)
+    engine.import_("hr")
+    assert references._elsewhere is plain, "it was looked"
+    with engine.backend.read() as connection:
+        assert connection.execute(select(link.c.target_id).where(link.c.attribute == "guests")).scalars().all() == [None]
