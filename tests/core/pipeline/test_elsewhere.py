@@ -228,10 +228,9 @@ def test_what_was_written_for_such_a_member_is_taken_back_by_an_undo(make: Any, 
     assert engine.cycle() == {}, "held until it is released"
 
 
-def test_nobody_leaves_while_a_directory_that_could_name_him_was_never_imported(
-    make: Any, hr: MemoryDirectory, ad: MemoryDirectory
-) -> None:
-    """Law 1. He is a member by his SID alone, and stands in the source as a contact, too: it is only not known yet that the SID is his."""
+def known_by_number_alone(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> tuple[Engine, str]:
+    """Xenia is in the team by her number in a third directory, and stands in the source as a contact, too; and the document without that
+    directory."""
     further = MemoryDirectory(schema=with_guests())
     person(further, "Xenia", employeeID="S-7")
     xenia = person(ad, "Xenia")
@@ -242,10 +241,26 @@ def test_nobody_leaves_while_a_directory_that_could_name_him_was_never_imported(
     moving = profile("others", source="ext", disjoint="origins")
     people = profile("people", scope={"where": "source.mail != null"}, disjoint="origins")
     engine: Engine = make(document=document.format(profiles=people + TEAMS + moving + BOOK), ext=further)
+    return engine, DOCUMENT.format(profiles=profile("people", scope={"where": "source.mail != null"}) + TEAMS + BOOK)
+
+
+def test_nobody_leaves_while_a_directory_that_could_name_him_was_never_imported(
+    make: Any, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    """Law 1: whose number it is, is only not known yet."""
+    engine, _ = known_by_number_alone(make, hr, ad)
     engine.import_("hr", "ad")
     assert "teams" not in engine.plan()
     assert engine.last is not None
     assert engine.last.left_out["teams"] == "ext was never imported completely; run `metasync import ext`"
+    in_step(engine)
+    assert members(ad, "team") == {"Xenia"}
+
+
+def test_nobody_leaves_because_the_document_names_his_directory_no_more(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    engine, without = known_by_number_alone(make, hr, ad)
+    in_step(engine)
+    engine.load(without)
     in_step(engine)
     assert members(ad, "team") == {"Xenia"}
 
@@ -290,8 +305,8 @@ def test_whom_another_import_brings_meanwhile_is_seen(
     engine.import_("ad")
     plain = references._elsewhere
 
-    def looks(connection: Connection, directory_id: int, others: Collection[int]) -> Iterator[LinkRow]:
-        found = list(plain(connection, directory_id, others))
+    def looks(connection: Connection, directory_id: int, others: Collection[int], left: Collection[int]) -> Iterator[LinkRow]:
+        found = list(plain(connection, directory_id, others, left))
         if found:
             monkeypatch.setattr(references, "_elsewhere", plain)
             with engine.backend.read() as reading:
