@@ -94,15 +94,17 @@ def not_ready(workspace: Workspace, profile: Profile, schemas: Mapping[str, Sche
         if (row := rows.get(name)) is None or row.completed is None or row.requested is None or schemas.get(name) is None
     ]
     about = (workspace.engagement, workspace.host, profile)
-    read = tuple(dict.fromkeys([*directories_read(*about), *directories_named(*about, schemas)]))
-    if missing := [name for name in never if name in read]:
+    read = directories_read(*about)
+    # What others are named by may be as old as their last complete import.
+    known = tuple(dict.fromkeys([*read, *directories_named(*about, schemas)]))
+    if missing := [name for name in never if name in known]:
         were = "was" if len(missing) == 1 else "were"
         # One command that helps every profile, where nothing was imported yet.
         command = "metasync import" if never == every else f"metasync import {' '.join(missing)}"
         return f"{listed(missing)} {were} never imported completely; run `{command}`"
     if half := [name for name in read if name in broken]:
         return f"{half[0]} is not imported completely: {broken[half[0]]}; run `metasync import {half[0]}`"
-    for name in read:
+    for name in known:
         row, schema = rows[name], schemas[name]
         assert row.requested is not None
         needs = directory_needs(workspace.engagement, workspace.host, schema, name)

@@ -257,6 +257,21 @@ def test_nobody_leaves_while_a_directory_that_could_name_him_was_never_imported(
     assert members(ad, "team") == {"Xenia"}
 
 
+def test_a_directory_that_cannot_be_imported_now_takes_nobody_out_and_holds_nobody_up(
+    make: Any, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    engine, _ = known_by_number_alone(make, hr, ad)
+    in_step(engine)
+    engine.directories["ext"].faults.cut_after_pages = 0
+    assert engine.import_("ext", full=True).imports[0].error is not None
+    hr.add(Kind.GROUP, name="another", path=BASE, guests=guest("S-7"))
+    engine.import_("hr", "ad")
+    assert [(one.operation, one.label) for one in engine.plan("teams")["teams"]] == [
+        (Operation.CREATE, "another"),
+        (Operation.MEMBER_ADD, "another"),
+    ]
+
+
 def test_nobody_leaves_because_the_document_names_his_directory_no_more(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
     engine, without = known_by_number_alone(make, hr, ad)
     in_step(engine)
