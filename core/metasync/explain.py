@@ -336,7 +336,9 @@ class _Teller:
 
     def _problems(self, unit: Unit, attribute: str | None) -> list[Line]:
         found = history.problems_of(self.connection, self.workspace.engagement_id, self.profile.name, unit.id)
-        return [Line(topic="problem", words=f"{one.code}: {one.text}") for one in found if attribute is None or one.attribute == attribute]
+        # One that names no attribute is about all of them.
+        about = [one for one in found if attribute is None or one.attribute in ("", attribute)]
+        return [Line(topic="problem", words=f"{one.code}: {one.text}") for one in about]
 
 
 def _members(past: history.Past) -> str:

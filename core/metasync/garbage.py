@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 _lock = threading.Lock()
 _pauses = 0
+_waits = 0
 _was_on = False
 _settled = False
 
@@ -28,8 +29,8 @@ def paused() -> Iterator[None]:
             _settled = True
         if _pauses == 0:
             _was_on = gc.isenabled()
-            gc.disable()
         _pauses += 1
+        _set()
     try:
         yield
     finally:
@@ -37,3 +38,27 @@ def paused() -> Iterator[None]:
             _pauses -= 1
             if _pauses == 0 and _was_on:
                 gc.enable()
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """However many have paused it, it goes on: whoever waits may do so for hours, and others work meanwhile."""
+    global _waits
+    with _lock:
+        _waits += 1
+        _set()
+    try:
+        yield
+    finally:
+        with _lock:
+            _waits -= 1
+            _set()
+
+
+def _set() -> None:
+    """As it is to be while somebody has paused it."""
+    if _pauses and _was_on:
+        if _waits:
+            gc.enable()
+        else:
+            gc.disable()

@@ -79,13 +79,14 @@ class Pacing:
     def reserve(self, backend: Backend, area: str, quota: Quota, amount: float) -> Turn:
         """See `Context.reserve`."""
         with self._lock:
-            known, now = self._known.setdefault(quota.name, _Known()), time.monotonic()
+            name, now = _name(area, quota), time.monotonic()
+            known = self._known.setdefault(name, _Known())
             if 0 < amount <= known.stock and now < known.fresh_until:
                 known.stock -= amount
                 return Turn(wait=timedelta(0), left=known.left, refusals=known.refusals)
             if now >= known.away_until:
                 try:
-                    return self._shared(backend, _name(area, quota), quota, amount, known, now)
+                    return self._shared(backend, name, quota, amount, known, now)
                 except StoreError as error:
                     known.away_until = now + AGAIN
                     _log.warning("how much others take of %s is not known for now, and little of it is taken: %s", quota.name, error)
@@ -94,13 +95,14 @@ class Pacing:
     def refused(self, backend: Backend, area: str, quota: Quota, wait: timedelta) -> None:
         """See `Context.refused`."""
         with self._lock:
-            known, now = self._known.setdefault(quota.name, _Known()), time.monotonic()
+            name, now = _name(area, quota), time.monotonic()
+            known = self._known.setdefault(name, _Known())
             known.stock, known.wary_until = 0.0, now + WARY
             known.free = max(known.free, now + wait.total_seconds())
             known.refusals += 1
             try:
                 with backend.unguarded().in_lane(LANE).write() as connection:
-                    name, at = _name(area, quota), backend.now(connection)
+                    at = backend.now(connection)
                     held = leases.get(connection, name)
                     free = paused(quota, held.until.timestamp() if held else 0.0, at.timestamp(), wait)
                     if held is None:

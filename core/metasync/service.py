@@ -260,10 +260,10 @@ def load(settings: Settings) -> Loaded:
         with backend.read() as connection:
             known = revisions.engagement_id(connection, engagement.name)
             before = None if known is None else revisions.newest(connection, known)
+        roles.may_load(backend, read, settings.who)
         if known is None:
             # Whatever was exported before was so from a database that is not here any more: this one imports everything first.
             home.forget(settings.witness)
-        roles.may_load(backend, read, settings.who)
         accepted = revision.accept(backend, engagement, read.text, settings.who, host)
     fresh = before is None or before.number != accepted.revision
     return Loaded(engagement=accepted, revision=accepted.revision, fresh=fresh, database=settings.url)

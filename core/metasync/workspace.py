@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metasync import connections
+from metasync import connections, garbage
 from metasync.blame import blamed
 from metasync.contract import Connector, DirectorySettings, MetasyncError, Quota, Schema, SecretReference, Stopped, Turn
 from metasync.contract.connector import StopToken
@@ -134,7 +134,9 @@ class EngineContext:
 
     def wait(self, until: datetime, why: str) -> None:
         self._workspace.report(0, None, f"{self.directory} waits until {until:%H:%M:%S}: {why}")
-        if self._workspace.stop.wait(max(0.0, (until - datetime.now(UTC)).total_seconds())):
+        with garbage.waiting():
+            stopped = self._workspace.stop.wait(max(0.0, (until - datetime.now(UTC)).total_seconds()))
+        if stopped:
             raise Stopped
 
     def reserve(self, quota: Quota, amount: float) -> Turn:

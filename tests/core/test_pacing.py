@@ -62,6 +62,12 @@ def test_two_workers_share_one_quota(backend: Any) -> None:
     assert one.reserve(backend, "entra", Quota(name="another", rate=20, within=150), 3000).wait == ZERO
 
 
+def test_two_connectors_that_call_their_quotas_alike_share_nothing(backend: Any) -> None:
+    pace = Pacing()
+    pace.refused(backend, "graph", QUOTA, timedelta(seconds=30))
+    assert pace.reserve(backend, "entra", QUOTA, 1).wait == ZERO
+
+
 def test_whoever_is_refused_holds_all_for_as_long_and_what_was_saved_is_gone(backend: Any) -> None:
     one, other = Pacing(), Pacing()
     assert one.reserve(backend, "entra", QUOTA, 1).wait == other.reserve(backend, "entra", QUOTA, 1).wait == ZERO

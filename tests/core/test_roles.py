@@ -171,6 +171,18 @@ def test_nobody_shuts_himself_out(folder: Path) -> None:
     assert load(folder, "anna", "engineer: anna") == 1
 
 
+def test_a_load_that_is_refused_forgets_nothing(folder: Path) -> None:
+    """Beside the document lies what tells an older database from the present one."""
+    witness = Settings(engagement=folder / "small.yaml").witness
+    witness.parent.mkdir(parents=True, exist_ok=True)
+    witness.write_text("kept", encoding="utf-8")
+    with pytest.raises(NotAllowed):
+        load(folder, "anna", "engineer: ben")
+    assert witness.read_text(encoding="utf-8") == "kept"
+    load(folder, "ben", "engineer: ben")
+    assert not witness.exists()
+
+
 def test_each_engagement_of_one_database_has_its_own(folder: Path) -> None:
     assert load(folder, "anna", "engineer: anna") == 1
     assert load(folder, "clara", "engineer: clara", name="other") == 1

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from metasync.contract import ELSEWHERE, Kind, Patch, Reference
 from metasync.importing.marks import Marks, Touched
-from metasync.store import links, objects
+from metasync.store import directories, links, objects
 from metasync.store.backend import Backend
 from metasync.store.links import Link
 from metasync.store.rows import LinkRow, State
@@ -81,13 +81,17 @@ def connect_elsewhere(workspace: Workspace) -> None:
     """Let references to objects of other directories (`ELSEWHERE`) find them, whichever directory was imported last. Those who hold them
     are few: they are gone through at the end of every import."""
     backend = workspace.backend
+    with backend.read() as connection:
+        every = {row.id for row in directories.of_engagement(connection, workspace.engagement_id).values()}
+    left = every - set(workspace.directory_ids.values())
     for directory, directory_id in workspace.directory_ids.items():
-        others = [one for one in workspace.directory_ids.values() if one != directory_id]
+        about = directory_id, [one for one in workspace.directory_ids.values() if one != directory_id], left
         with backend.read() as connection:
-            changed = list(_elsewhere(connection, directory_id, others))
-        if not changed:
-            continue
+            if next(_elsewhere(connection, *about), None) is None:
+                continue
         with backend.write("import.references") as connection:
+            # Looked at once more: another import may have brought somebody since.
+            changed = list(_elsewhere(connection, *about))
             links.set_targets(
                 backend, connection, (Link(row.object_id, row.attribute, row.key, row.value, row.target_id) for row in changed)
             )
@@ -95,12 +99,15 @@ def connect_elsewhere(workspace: Workspace) -> None:
             Marks(workspace, directory, connection).write(connection, Touched(whole=whole))
 
 
-def _elsewhere(connection: Connection, directory_id: int, others: Collection[int]) -> Iterator[LinkRow]:
-    """The references of a directory that mean another object of the others than they did."""
+def _elsewhere(connection: Connection, directory_id: int, others: Collection[int], left: Collection[int]) -> Iterator[LinkRow]:
+    """The references of a directory that mean another object of the others than they did. Where none of these has what they are named by,
+    one of the directories that the document has `left` still does: nobody is nobody because he is not asked for any more."""
     for key in links.key_names(connection, directory_id):
         if key.startswith(ELSEWHERE):
             rows = links.by_key(connection, directory_id, key)
-            now = objects.ids_by_key(connection, others, key, {row.value for row in rows})
+            values = {row.value for row in rows}
+            now = objects.ids_by_key(connection, [*others, *left], key, values) if left else {}
+            now.update(objects.ids_by_key(connection, others, key, values))
             yield from (_meaning(row, now.get(row.value)) for row in rows if row.target_id != now.get(row.value))
 
 

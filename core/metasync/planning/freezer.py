@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,7 +112,7 @@ class Freezer:
         self.problems: list[dict[str, Any]] = []
         self._told: set[tuple[int, str]] = set()
         self.vetoed: set[int] = set()
-        """Source objects that shall not be created: nothing that follows for them is planned either."""
+        """Source objects that shall not be created, or restored: nothing that follows for them is planned either."""
         self._vetoed_sources: set[str] = set(objections.not_created)
         self._objected: set[int] = set()
         """Source objects to a change of which somebody objects: nothing is handed over for them."""
@@ -363,7 +363,7 @@ class Freezer:
                     self._problem(subject, reason)
                 continue
             waits = self._vetoed_member(rows)
-            if creates and reasons:
+            if reasons and (creates or _stays_away(rows, refused)):
                 self.vetoed.add(subject.object_id)
                 self._vetoed_sources.add(subject.source)
                 self._problem(subject, reasons[0])
@@ -477,6 +477,11 @@ def as_change(row: Mapping[str, Any], *, before: Mapping[str, Any], after: Mappi
         member=member,
         tag=row["tag"],
     )
+
+
+def _stays_away(rows: Iterable[Mapping[str, Any]], refused: Container[str]) -> bool:
+    """Is it refused that the object is restored, so that nothing else can be written to it?"""
+    return any(row["operation"] == Operation.RESTORE.value and row["tag"] in refused for row in rows)
 
 
 def _waits_for_somebody(draft: Draft) -> bool:

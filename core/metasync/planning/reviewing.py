@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from metasync import garbage
 from metasync.blame import ConnectorFailed, answers
-from metasync.contract import AttributeSchema, Change, Kind, MetasyncError, Objection, Operation, Reviews, Stopped
+from metasync.contract import AttributeSchema, Change, Kind, MetasyncError, Objection, Reviews, Stopped
 from metasync.planning.freezer import Freezer, Subject, as_change
 from metasync.planning.objections import NONE, Key, Objections, key_of
 from metasync.store import codec, freezing
@@ -98,8 +98,8 @@ def _ask(workspace: Workspace, directory: str, gathered: Gatherer) -> Objections
                             "this is a mistake in the plugin, tell its author"
                         )
                     found[key_of(row)] = objection
-                    if row["operation"] == Operation.CREATE.value:
-                        not_created.add(row["source"])
+                    if row["anchor"] is None:
+                        not_created.add(row["source"])  # whatever of it is objected to: the freezer leaves all of it out
                 done += len(rows)
                 workspace.report(done, None, f"asking {directory} what it would refuse")
     except Stopped:

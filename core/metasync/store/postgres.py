@@ -169,7 +169,8 @@ class Postgres(Backend):
     def gather_statistics(self) -> None:
         # Autovacuum may come a minute later; until then the planner takes the tables for empty. Not in the one writer's turn: nobody waits.
         with self._translated(), self._connect(self._writing) as connection, connection.begin():
-            for name in metadata.tables.keys() & connection.exec_driver_sql(GROWN).scalars().all():
+            # In one order, whoever does it: each table stays locked against the others until all are done.
+            for name in sorted(metadata.tables.keys() & connection.exec_driver_sql(GROWN).scalars().all()):
                 # The whole table: where columns are named, the server does not take note that it looked.
                 connection.exec_driver_sql(f'ANALYZE "{name}"')
 

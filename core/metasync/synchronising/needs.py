@@ -5,7 +5,7 @@ Importing asks this before it reads; synchronising asks it to know that everythi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -106,15 +106,37 @@ def texts_of(profile: Profile) -> list[str]:
 
 def directories_read(engagement: Engagement, host: Host, profile: Profile) -> tuple[str, ...]:
     """The directories that a profile needs: where it starts and ends, what it merges, and whatever its expressions name."""
-    roots, rankings = expression_roots(engagement), engagement.metaverse.get(profile.source_kind, {})
     read = [profile.target, *profile.sources, *(merge.directory for merge in profile.merge)]
+    return tuple(dict.fromkeys([*read, *(directory for directory, _ in _values_read(engagement, host, profile))]))
+
+
+def directories_named(engagement: Engagement, host: Host, profile: Profile, schemas: Mapping[str, Schema]) -> tuple[str, ...]:
+    """The directories whose objects a profile's references may name (`ELSEWHERE`): what they mean is known once all of these were
+    imported. One that no profile reads holds nobody whom they could mean."""
+    connectors = {
+        engagement.directories[directory].connector
+        for directory, attribute in _values_read(engagement, host, profile)
+        if directory in schemas
+        for schema in map(standardised, schemas[directory].kinds.values())
+        if (known := schema.attributes.get(attribute)) is not None and known.elsewhere
+    }
+    if not connectors:
+        return ()
+    reading = profiles_reading(engagement, host)
+    return tuple(name for name, one in engagement.directories.items() if one.connector in connectors and reading[name])
+
+
+def _values_read(engagement: Engagement, host: Host, profile: Profile) -> Iterator[tuple[str, str]]:
+    """(directory, attribute) of whatever a profile's expressions name."""
+    roots, rankings = expression_roots(engagement), engagement.metaverse.get(profile.source_kind, {})
     for text in texts_of(profile):
         for root, attribute in compile_expression(text, rewrites=host.rewrites, roots=roots).arguments:
             if root == "mv" and attribute in rankings:
-                read += [directory for directory, _ in rankings[attribute].contributors]
+                yield from rankings[attribute].contributors
+            elif root == "source":
+                yield from ((source, attribute) for source in profile.sources)
             elif root in engagement.directories:
-                read.append(root)
-    return tuple(dict.fromkeys(read))
+                yield root, attribute
 
 
 def profiles_reading(engagement: Engagement, host: Host) -> Mapping[str, tuple[str, ...]]:

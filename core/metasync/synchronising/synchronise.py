@@ -24,7 +24,7 @@ from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.joining import Joining
 from metasync.synchronising.match import Claims, KeyedLookups, by_hand, keyed
 from metasync.synchronising.names import unknown_names
-from metasync.synchronising.needs import directories_read, directory_needs
+from metasync.synchronising.needs import Key, directories_named, directories_read, directory_needs
 from metasync.synchronising.newcomers import Newcomers
 from metasync.synchronising.pairs import Pairs
 from metasync.synchronising.places import resolve_places
@@ -93,15 +93,18 @@ def not_ready(workspace: Workspace, profile: Profile, schemas: Mapping[str, Sche
         for name in every
         if (row := rows.get(name)) is None or row.completed is None or row.requested is None or schemas.get(name) is None
     ]
-    read = directories_read(workspace.engagement, workspace.host, profile)
-    if missing := [name for name in never if name in read]:
+    about = (workspace.engagement, workspace.host, profile)
+    read = directories_read(*about)
+    # What others are named by may be as old as their last complete import.
+    known = tuple(dict.fromkeys([*read, *directories_named(*about, schemas)]))
+    if missing := [name for name in never if name in known]:
         were = "was" if len(missing) == 1 else "were"
         # One command that helps every profile, where nothing was imported yet.
         command = "metasync import" if never == every else f"metasync import {' '.join(missing)}"
         return f"{listed(missing)} {were} never imported completely; run `{command}`"
     if half := [name for name in read if name in broken]:
         return f"{half[0]} is not imported completely: {broken[half[0]]}; run `metasync import {half[0]}`"
-    for name in read:
+    for name in known:
         row, schema = rows[name], schemas[name]
         assert row.requested is not None
         needs = directory_needs(workspace.engagement, workspace.host, schema, name)
@@ -110,7 +113,15 @@ def not_ready(workspace: Workspace, profile: Profile, schemas: Mapping[str, Sche
             if kind.value not in row.requested or lacking:
                 what = ", ".join(sorted(lacking)) or "objects of it"
                 return f"{name} was imported without {what} of {kind}, which the document needs now; run `metasync import {name} --full`"
+        if any(not _looked_up(key, row.keys or {}) for key in needs.keys):
+            return f"{name} cannot be searched yet by all that the document matches by now; run `metasync import {name}`"
     return ""
+
+
+def _looked_up(key: Key, made: Mapping[str, Collection[str] | None]) -> bool:
+    """Can objects be found by this key? `made`: the keys that were made of them, and of which kinds (None: of all)."""
+    kinds = made.get(key.name, ())
+    return kinds is None or (key.kinds is not None and {kind.value for kind in key.kinds} <= set(kinds))
 
 
 def prepare(workspace: Workspace, run_id: int, profile: Profile, schemas: Mapping[str, Schema], outcome: SyncOutcome) -> Setting:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, select
 
 from metasync.contract import ELSEWHERE, READ_ONLY, AttributeSchema, Kind, Operation, Reference, Schema, Type
+from metasync.importing import references
+from metasync.store import objects
+from metasync.store.rows import LinkRow
+from metasync.store.tables import link, object_
 from metasync.synchronising.needs import directory_needs
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
@@ -220,3 +226,113 @@ def test_what_was_written_for_such_a_member_is_taken_back_by_an_undo(make: Any, 
     engine.export()
     assert members(ad, "team") == set()
     assert engine.cycle() == {}, "held until it is released"
+
+
+def known_by_number_alone(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> tuple[Engine, str]:
+    """Xenia is in the team by her number in a third directory, and stands in the source as a contact, too; and the document without that
+    directory."""
+    further = MemoryDirectory(schema=with_guests())
+    person(further, "Xenia", employeeID="S-7")
+    xenia = person(ad, "Xenia")
+    ad.add(Kind.GROUP, name="team", path=BASE, members=(Reference(value=xenia),))
+    hr.add(Kind.CONTACT, name="Xenia", path=BASE, displayName="Xenia", mail="xenia@x.test")
+    hr.add(Kind.GROUP, name="team", path=BASE, guests=guest("S-7"))
+    document = DOCUMENT.replace("metaverse:", "  ext: {{connector: memory, options: {{store: ext}}}}\nmetaverse:")
+    moving = profile("others", source="ext", disjoint="origins")
+    people = profile("people", scope={"where": "source.mail != null"}, disjoint="origins")
+    engine: Engine = make(document=document.format(profiles=people + TEAMS + moving + BOOK), ext=further)
+    return engine, DOCUMENT.format(profiles=profile("people", scope={"where": "source.mail != null"}) + TEAMS + BOOK)
+
+
+def test_nobody_leaves_while_a_directory_that_could_name_him_was_never_imported(
+    make: Any, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    """Law 1: whose number it is, is only not known yet."""
+    engine, _ = known_by_number_alone(make, hr, ad)
+    engine.import_("hr", "ad")
+    assert "teams" not in engine.plan()
+    assert engine.last is not None
+    assert engine.last.left_out["teams"] == "ext was never imported completely; run `metasync import ext`"
+    in_step(engine)
+    assert members(ad, "team") == {"Xenia"}
+
+
+def test_a_directory_that_cannot_be_imported_now_takes_nobody_out_and_holds_nobody_up(
+    make: Any, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    engine, _ = known_by_number_alone(make, hr, ad)
+    in_step(engine)
+    engine.directories["ext"].faults.cut_after_pages = 0
+    assert engine.import_("ext", full=True).imports[0].error is not None
+    hr.add(Kind.GROUP, name="another", path=BASE, guests=guest("S-7"))
+    engine.import_("hr", "ad")
+    assert [(one.operation, one.label) for one in engine.plan("teams")["teams"]] == [
+        (Operation.CREATE, "another"),
+        (Operation.MEMBER_ADD, "another"),
+    ]
+
+
+def test_nobody_leaves_because_the_document_names_his_directory_no_more(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    engine, without = known_by_number_alone(make, hr, ad)
+    in_step(engine)
+    engine.load(without)
+    in_step(engine)
+    assert members(ad, "team") == {"Xenia"}
+
+
+def test_a_directory_that_nobody_reads_holds_nobody_up(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    person(ad, "Adam", employeeID="S-1")
+    hr.add(Kind.GROUP, name="team", path=BASE, guests=guest("S-1"))
+    document = DOCUMENT.replace("metaverse:", "  ext: {{connector: memory, options: {{store: ext}}}}\nmetaverse:")
+    in_step(make(document=document.format(profiles=PEOPLE + TEAMS + BOOK), ext=MemoryDirectory(schema=with_guests())))
+    assert members(ad, "team") == {"Adam"}
+
+
+def test_nobody_leaves_while_it_was_not_looked_up_yet_who_has_the_value(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    """The value was read before the document asked for such members, so that nothing is lacking but the look-up."""
+    adam = person(ad, "Adam", employeeID="S-1")
+    ad.add(Kind.GROUP, name="team", path=BASE, members=(Reference(value=adam),))
+    hr.add(Kind.CONTACT, name="Adam", path=BASE, displayName="Adam", mail="adam@x.test")
+    hr.add(Kind.GROUP, name="team", path=BASE, guests=guest("S-1"))
+    staff = {"cn": "source.displayName", "displayName": "source.displayName", "mail": "source.mail", "employeeID": "source.employeeID"}
+    profiles = profile("people", map=staff) + TEAMS + BOOK
+    engine = started(make, profiles)
+    engine.load(DOCUMENT.replace(", hr.guests", "").format(profiles=profiles))
+    engine.import_()
+    engine.load(DOCUMENT.format(profiles=profiles))
+    engine.import_("hr")
+    assert "teams" not in engine.plan()
+    assert engine.last is not None
+    assert engine.last.left_out["teams"] == "ad cannot be searched yet by all that the document matches by now; run `metasync import ad`"
+    engine.import_("ad")
+    assert engine.plan() == {}
+    assert members(ad, "team") == {"Adam"}
+
+
+def test_whom_another_import_brings_meanwhile_is_seen(
+    make: Any, hr: MemoryDirectory, ad: MemoryDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look and the write a second object with the value comes: nobody is sure to be meant any more."""
+    person(ad, "Adam", employeeID="S-1")
+    person(ad, "Berta")
+    hr.add(Kind.GROUP, name="team", path=BASE, guests=guest("S-1"))
+    engine = started(make)
+    engine.import_("ad")
+    plain = references._elsewhere
+
+    def looks(connection: Connection, directory_id: int, others: Collection[int], left: Collection[int]) -> Iterator[LinkRow]:
+        found = list(plain(connection, directory_id, others, left))
+        if found:
+            monkeypatch.setattr(references, "_elsewhere", plain)
+            with engine.backend.read() as reading:
+                berta = reading.execute(select(object_.c.id, object_.c.directory_id).where(object_.c.label == "Berta")).one()
+            with engine.backend.write() as writing:
+                key = (berta.directory_id, berta.id, f"{ELSEWHERE}employeeID", "s-1")
+                objects.insert_keys(engine.backend, writing, [key])
+        return iter(found)
+
+    monkeypatch.setattr(references, "_elsewhere", looks)
+    engine.import_("hr")
+    assert references._elsewhere is plain, "it was looked"
+    with engine.backend.read() as connection:
+        assert connection.execute(select(link.c.target_id).where(link.c.attribute == "guests")).scalars().all() == [None]

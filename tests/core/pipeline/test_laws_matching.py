@@ -51,6 +51,23 @@ def test_an_ambiguous_match_is_settled_when_the_values_are_corrected(make: MakeE
     assert problems(engine) == {}
 
 
+def test_nobody_is_created_before_the_target_can_be_searched_by_a_new_rule(
+    make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory
+) -> None:
+    """The values were read long since; what they are found by is made at the next import."""
+    person(hr, "Anna", employeeID="7")
+    native(ad, "Anna A", employeeID="7")
+    people = {"map": {"cn": "source.displayName", "displayName": "source.displayName", "employeeID": "source.employeeID"}}
+    engine = make(profile(**people))
+    engine.import_()
+    engine.load(DOCUMENT.format(profiles=profile(**people, match=[{"source": "employeeID", "target": "employeeID"}])))
+    assert engine.plan() == {}
+    assert engine.last is not None
+    assert engine.last.left_out == {"people": "ad cannot be searched yet by all that the document matches by now; run `metasync import ad`"}
+    engine.import_("ad")
+    assert {one for one, _ in shown(engine.plan())} == {"rename", "update"}
+
+
 def test_two_of_the_source_with_one_key_are_both_named_and_nobody_is_created(
     make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory
 ) -> None:

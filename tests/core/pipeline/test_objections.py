@@ -39,6 +39,8 @@ def test_the_rest_is_written_and_what_was_objected_to_as_soon_as_it_may(make: Ma
     (explained,) = explain(engine.workspace, find_object(engine.workspace, f"hr/{people['Anna']}").id)
     told = [line.words for line in explained.lines if line.topic == "problem"]
     assert told == [f"would be refused: ad would refuse the update of Anna: {REASON}"]
+    (explained,) = explain(engine.workspace, find_object(engine.workspace, f"hr/{people['Anna']}").id, "title")
+    assert [line.words for line in explained.lines if line.topic == "problem"] == told
     ad.unprotect()
     planned = engine.cycle()
     assert [(one.operation, one.label) for one in planned["people"]] == [(Operation.CREATE, "Eve"), (Operation.UPDATE, "Anna")]

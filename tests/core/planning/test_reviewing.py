@@ -268,3 +268,24 @@ def test_an_undo_is_asked_about_too(bench: Any, asked: Any) -> None:
     [undo] = plan_undo(bench.workspace, bench.run("undo"), written)
     assert undo.state == "empty"
     assert "fabrikam would refuse the update of ann: it is mastered elsewhere; change it there" in bench.problems("undo")
+
+
+def test_nothing_refers_to_whom_an_objection_to_his_references_keeps_from_being_created(bench: Any, asked: Any) -> None:
+    """An objection to anything of somebody new keeps all of him back."""
+    asked.refuses["eve"] = lambda change: "manager" in change.after
+    eve, boss = (Reference(key="created for", value=f"hr/{name}") for name in ("eve", "boss"))
+    bench.pend_update(bench.person("ann", target={"name": "ann"}), {}, {"manager": eve})
+    bench.pend_create(bench.person("boss"))
+    bench.pend_create(bench.person("dan"), manager=eve)
+    bench.pend_create(bench.person("eve"), manager=boss)
+    [plan] = freeze(bench.workspace, bench.run(), ["staff"])
+    assert {(one.operation, one.label) for one in bench.changes(plan.id)} == {(Operation.CREATE, "boss"), (Operation.CREATE, "dan")}
+
+
+def test_nothing_is_written_to_somebody_whom_the_directory_would_not_bring_back(bench: Any, asked: Any) -> None:
+    asked.refuses["ann"] = lambda change: change.operation is Operation.RESTORE
+    ann = bench.person("ann", target={"name": "ann"})
+    bench.pend(ann, PendingOperation(operation=Operation.RESTORE), PendingOperation(operation=Operation.UPDATE, after={"title": "x"}))
+    [plan] = freeze(bench.workspace, bench.run(), ["staff"])
+    assert (plan.state, plan.counts) == ("empty", {})
+    assert [code for _, _, code, *_ in rows(bench)] == ["would be refused"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from lab.postgres import Cluster
-from sqlalchemy import insert, select
+from sqlalchemy import Engine, event, insert, select
 
 from metasync.contract import MetasyncError
 from metasync.engagement.secrets import known_secrets
@@ -267,6 +267,24 @@ def test_the_planner_learns_of_a_table_that_was_just_filled(postgres_url: str) -
         with backend.read() as connection:
             counted = "SELECT analyze_count FROM pg_stat_user_tables WHERE relname = 'identity'"
             assert connection.exec_driver_sql(counted).scalar_one() == 1, "what did not grow since is not looked at again"
+
+
+def test_several_who_let_it_learn_at_once_do_so_in_one_order(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each locks what it looked at until its end: in other orders two of them would wait for each other."""
+    monkeypatch.setattr(module, "GROWN", "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY random()")
+    looked: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("ANALYZE"):
+            looked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        with closing(open_store(postgres_url)) as backend:
+            backend.gather_statistics()
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert len(looked) > 20 and looked == sorted(looked)
 
 
 def test_no_statistics_are_kept_of_images(postgres_url: str) -> None:
