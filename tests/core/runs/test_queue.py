@@ -786,9 +786,3 @@ def test_whoever_has_nothing_to_do_is_called_when_there_is_something(shared: Wor
         stop.set()
         listening.join(10)
     assert not listening.is_alive()
-
-
-def test_a_database_in_a_file_calls_nobody(engine: Engine) -> None:
-    if engine.workspace.backend.dialect != "sqlite":
-        pytest.skip("a server calls")
-    engine.workspace.backend.listen(pytest.fail, threading.Event())

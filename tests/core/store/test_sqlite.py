@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,3 +135,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_database_that_we_cannot_use_is_refused_in_words(url: str, word: str) -> None:
     with pytest.raises(errors.StoreError, match=word):
         open_store(url)
+
+
+def test_a_file_calls_nobody(backend: Backend) -> None:
+    backend.listen(pytest.fail, threading.Event())
