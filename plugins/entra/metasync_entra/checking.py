@@ -6,7 +6,7 @@ from metasync.contract import Check, Context, SignInRefused
 from metasync_entra import permissions
 from metasync_entra.domains import Domains
 from metasync_entra.session import Session
-from metasync_entra.tokens import claims_of
+from metasync_entra.tokens import claims_of, roles_of
 
 CONTACTS = "contacts are read only: Graph cannot write them, Exchange can. Guests (kind: guest) can stand in for contacts as a target"
 MARK = (
@@ -21,8 +21,7 @@ def check(session: Session, context: Context, domains: Domains) -> Check:
     tenant = claims.get("tid")
     if not isinstance(tenant, str) or not tenant:
         raise SignInRefused(f"{session.settings.cloud.login} gave a token that names no tenant; see who answers there")
-    given = claims.get("roles")
-    roles = sorted({str(role) for role in given}) if isinstance(given, list) else []
+    roles = roles_of(claims)
     application = str(claims.get("appid") or session.settings.application or "<application>")
     warnings = [CONTACTS]
     secured = bool(session.settings.security_attributes)

@@ -10,16 +10,18 @@ from typing import Any
 from urllib.parse import quote
 
 from metasync.contract import Context, Entry, ImportIncomplete, Kind, Page, ReadRequest, Reference, Reject, Values
-from metasync_entra import calls, shards
+from metasync_entra import calls, security, shards
 from metasync_entra.calls import Answer, Call
 from metasync_entra.codec import Codec, is_guid
 from metasync_entra.codec import members as members_of
 from metasync_entra.cursor import REMEMBERED, Cursor
 from metasync_entra.errors import Sense
 from metasync_entra.managers import Managers
+from metasync_entra.permissions import need_security
 from metasync_entra.places import ONE, Place
 from metasync_entra.session import Flight, Session
 from metasync_entra.streams import GROUPS, USERS, Wanted
+from metasync_entra.tokens import claims_of, roles_of
 
 _BIN = {USERS: "microsoft.graph.user", GROUPS: "microsoft.graph.group"}
 _UNKNOWN = frozenset({Sense.REFUSED, Sense.EXPIRED, Sense.MISSING})
@@ -53,6 +55,7 @@ class Reader:
             self.place = Place(cursor=cursor)
         held: list[Entry | Reject] = []
         for key, following, rows in self._pages():
+            self._told_all()
             fresh = self._new(rows)
             for item in self._entries(fresh):
                 if len(held) >= self.request.page_size:
@@ -65,6 +68,11 @@ class Reader:
         if held:
             yield self._page(held)
         yield Page(complete=True, cursor=self.place.cursor)
+
+    def _told_all(self) -> None:
+        """Raises `RightMissing` where what is asked for looks empty to us: a later token may hold less than the first."""
+        if security.SELECT in self.wanted.select:
+            need_security(roles_of(claims_of(self.session.tokens.get())), self.session.host)
 
     def _page(self, held: Sequence[Entry | Reject]) -> Page:
         """All that was held back, with the place behind those lists' pages that are delivered as a whole."""
