@@ -110,6 +110,20 @@ def test_the_rights_are_told_where_they_are_used_and_too_much_elsewhere(secured:
     assert any(WRITE in one for one in plain.excessive)
 
 
+def test_whoever_is_mastered_on_premises_has_them_from_the_cloud(secured: Directory, lab: Lab) -> None:
+    """Entra Connect does not know them; https://learn.microsoft.com/graph/custom-security-attributes-examples."""
+    anchor = secured.make("ann", **VALUES)
+    lab.control.change(anchor, {"onPremisesSyncEnabled": True})
+    name = "security_Engineering_Vendors"
+    update = secured.change(Operation.UPDATE, anchor, before={name: 4}, after={name: 5})
+    both = secured.change(Operation.UPDATE, anchor, before={name: 4}, after={name: 5, "jobTitle": "Head"})
+    assert [one.change for one in secured.connector.review([update, both])] == [both.id]
+    refused, result = secured.write(both, update)
+    assert refused.outcome is Outcome.REJECTED
+    assert result.outcome is Outcome.APPLIED, result.detail
+    assert held(lab, anchor)["Engineering"]["Vendors"] == 5
+
+
 def test_a_read_of_them_leaves_no_place_to_follow_from(secured: Directory, lab: Lab) -> None:
     """Nobody says whether a delta tells of them, so that the next import reads everything."""
     secured.make("ann", **VALUES)
@@ -125,7 +139,7 @@ def test_a_permission_that_is_lost_while_it_is_read_clears_nothing(secured: Dire
     shown = list(next(pages).items)
     lab.control.grant(OTHERS)
     secured.connector.session.tokens.close()
-    with pytest.raises(RightMissing, match="CustomSecAttributeAssignment.Read.All"):
+    with pytest.raises(RightMissing, match="all would look cleared"):
         for page in pages:
             shown += page.items
     assert all(isinstance(one, Entry) and one.attributes == VALUES for one in shown)
