@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from metasync.contract import Check, Context, SignInRefused
-from metasync_entra import permissions
+from metasync.contract import Allow, Check, Context, Kind, OptionsError, SignInRefused, Type
+from metasync_entra import permissions, security
+from metasync_entra.codec import Codec
 from metasync_entra.domains import Domains
 from metasync_entra.session import Session
 from metasync_entra.tokens import claims_of, roles_of
@@ -15,8 +16,10 @@ MARK = (
 )
 
 
-def check(session: Session, context: Context, domains: Domains) -> Check:
-    """Raises `Unavailable`."""
+def check(session: Session, context: Context, domains: Domains, codec: Codec) -> Check:
+    """Raises `Unavailable`, and `OptionsError` where the directory's mark cannot be one."""
+    if context.settings.mark is not None:
+        _check_mark(codec, context.settings.mark)
     claims = claims_of(session.tokens.get())
     tenant = claims.get("tid")
     if not isinstance(tenant, str) or not tenant:
@@ -43,6 +46,19 @@ def check(session: Session, context: Context, domains: Domains) -> Check:
         warnings=tuple(warnings),
         rights=tuple(permissions.rights(roles, _command(application), security=secured)),
     )
+
+
+def _check_mark(codec: Codec, mark: str) -> None:
+    """Raises `OptionsError` for a mark that no create could carry."""
+    better = "name extensionAttribute15 instead, or a directory extension of `extensions`"
+    found = [known for kind in (Kind.USER, Kind.GUEST, Kind.GROUP) if (known := codec.tables[kind].get(mark)) is not None]
+    if not found:
+        raise OptionsError(f"`mark: {mark}` is no attribute that is known of users or groups; {better}")
+    for known in found:
+        if known.select == security.SELECT:
+            raise OptionsError(f"`mark: {mark}` is a custom security attribute, which Graph does not take with a create; {better}")
+        if known.schema.multi or known.schema.type is not Type.STRING or Allow.CREATE not in known.schema.allow:
+            raise OptionsError(f"`mark: {mark}` is no text that a new object can be given; {better}")
 
 
 _READS = ("User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All")
