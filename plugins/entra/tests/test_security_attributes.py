@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from metasync.contract import Entry, Kind, Operation, Outcome, RightMissing
+from metasync.contract import Entry, Kind, Operation, Outcome, Reference, RightMissing
 from metasync_entra.lab import Lab
 from metasync_entra.lab.permissions import EVERYTHING
 
@@ -57,6 +58,25 @@ def test_who_is_created_has_them_and_a_read_shows_them(secured: Directory, lab: 
         "Cleared": True,
     }
     assert dict(secured.read("users", *VALUES)[anchor].attributes) == VALUES
+
+
+@pytest.mark.parametrize("kind", [Kind.USER, Kind.GUEST])
+def test_who_is_found_again_on_a_retry_gets_what_is_missing(secured: Directory, lab: Lab, kind: Kind) -> None:
+    """The first attempt ended behind the create, before what is assigned to those who are there."""
+    (boss, other) = lab.control.seed(users=2)["users"]
+    create = secured.create("ann", kind, manager=Reference(value=boss), **VALUES)
+    bare = replace(create, after={name: value for name, value in create.after.items() if name not in {*VALUES, "manager"}})
+    (made,) = secured.write(bare)
+    assert made.anchor is not None and held(lab, made.anchor) is None
+    (again,) = secured.write(replace(create, retried=True))
+    assert (again.outcome, again.anchor, again.already) == (Outcome.APPLIED, made.anchor, False), again.detail
+    there = secured.read("users", "manager", *VALUES)[made.anchor]
+    assert dict(there.attributes) == {**VALUES, "manager": Reference(value=boss)}
+    bosses = {"before": {"manager": Reference(value=boss)}, "after": {"manager": Reference(value=other)}}
+    secured.write(secured.change(Operation.UPDATE, made.anchor, kind=kind, **bosses))
+    (third,) = secured.write(replace(create, retried=True))
+    assert (third.outcome, third.already) == (Outcome.APPLIED, True), third.detail
+    assert secured.read("users", "manager")[made.anchor].attributes == {"manager": Reference(value=other)}
 
 
 def test_one_changes_and_another_goes_and_the_rest_stays(secured: Directory, lab: Lab) -> None:
@@ -143,3 +163,11 @@ def test_a_permission_that_is_lost_while_it_is_read_clears_nothing(secured: Dire
         for page in pages:
             shown += page.items
     assert all(isinstance(one, Entry) and one.attributes == VALUES for one in shown)
+
+
+def test_those_of_many_new_ones_go_in_few_requests(secured: Directory, lab: Lab) -> None:
+    lab.control.clear_stats()
+    results = secured.write(*(secured.create(f"ann{number}", **VALUES) for number in range(40)))
+    assert {result.outcome for result in results} == {Outcome.APPLIED}
+    assert lab.control.stats()["calls"]["POST /$batch"] == 4
+    assert all(held(lab, str(result.anchor)) for result in results)
