@@ -67,7 +67,10 @@ class Reader:
             self.place.done(key, following)
         if held:
             yield self._page(held)
-        yield Page(complete=True, cursor=self.place.cursor)
+        cursor = self.place.cursor
+        if cursor is not None and self.place.counted is not None:
+            cursor = Cursor.of(cursor).behind_parts().text()
+        yield Page(complete=True, cursor=cursor)
 
     def _told_all(self) -> None:
         """Raises `RightMissing` where what is asked for looks empty to us: a later token may hold less than the first."""
