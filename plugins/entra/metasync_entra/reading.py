@@ -32,7 +32,7 @@ _COST = {"members": 3.0, "owners": 2.0}
 
 
 class _Forgotten(Exception):
-    """Graph does not know any more where a read was cut."""
+    """Graph does not know any more where a read was cut, or does not give parts of a list."""
 
 
 class Reader:
@@ -177,9 +177,12 @@ class Reader:
             parts = shards.prefixes(count)
             paths = [f"{self._path()}&$filter={one}" for one in shards.filters(parts)]
             self.place.restart(dict(zip(parts, paths, strict=True)), count)
-            yield from self._chains()
-            if self._all_counted(count):
-                return
+            try:
+                yield from self._chains()
+                if self._all_counted(count):
+                    return
+            except _Forgotten:
+                self.context.logger.warning("%s does not give parts of its list; it is read in one", self.context.directory)
         self.place.restart({ONE: self._path()}, None)
         yield from self._chains()
 
@@ -219,12 +222,12 @@ class Reader:
         return calls.get(path, headers={"ConsistencyLevel": "eventual"})
 
     def _chains(self) -> Iterator[tuple[str, str | None, Sequence[Any]]]:
-        """The pages of all lists that are open, each followed to its end. Raises `_Forgotten` where Graph knows a place no more."""
+        """The pages of all lists that are open, each followed to its end. Raises `_Forgotten`."""
         assert self.place is not None
         units, resumed = 2.0, self.place.resumed
         flight = Flight(self.session, [calls.get(path, units=units, tag=key) for key, path in self.place.lists.items()])
         for answer in flight:
-            if resumed and answer.sense in _UNKNOWN:
+            if (resumed and answer.sense in _UNKNOWN) or (self.place.counted is not None and answer.sense is Sense.REFUSED):
                 raise _Forgotten
             key, body = answer.call.tag, page(self.session, answer, self.wanted.stream)
             following = body.get("@odata.nextLink")

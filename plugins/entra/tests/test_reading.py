@@ -276,6 +276,13 @@ def test_parts_that_do_not_add_up_are_noticed_behind_a_cut_too(connect: Connect,
     assert rest[-1].complete and {str(item.anchor) for page in rest for item in page.items} == set(made)
 
 
+def test_a_tenant_that_takes_no_parts_is_read_in_one(connect: Connect, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = lab.control.seed(users=50)["users"]
+    monkeypatch.setattr(shards, "filters", lambda parts: ["nothing%20eq%201" for _ in parts])
+    directory = Directory(connect(**{"shard above": 10, "page size": 20}), lab)
+    assert set(directory.read()) == set(made)
+
+
 @pytest.mark.parametrize("stopped", [False, True])
 def test_who_moves_between_the_parts_unseen_comes_whole_with_what_changed(connect: Connect, lab: Lab, stopped: bool) -> None:
     """Another sign-in name, while names are read by their first letters: of a patch the engine could make nothing, for it had nobody."""
