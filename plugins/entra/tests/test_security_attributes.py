@@ -130,6 +130,18 @@ def test_the_rights_are_told_where_they_are_used_and_too_much_elsewhere(secured:
     assert any(WRITE in one for one in plain.excessive)
 
 
+def test_who_is_restored_without_the_permission_to_assign_them_gets_the_rest(secured: Directory, lab: Lab) -> None:
+    anchor = secured.make("ann", **VALUES)
+    lab.control.delete(anchor)
+    lab.control.grant([*OTHERS, READ])
+    secured.connector.close()
+    after = {"jobTitle": "Head", "security_Engineering_Vendors": 5}
+    (result,) = secured.write(secured.change(Operation.RESTORE, anchor, after=after))
+    assert result.outcome is Outcome.UNKNOWN and "permission" in result.detail
+    there = lab.control.read(anchor)
+    assert there is not None and there["fields"]["jobTitle"] == "Head"
+
+
 def test_whoever_is_mastered_on_premises_has_them_from_the_cloud(secured: Directory, lab: Lab) -> None:
     """Entra Connect does not know them; https://learn.microsoft.com/graph/custom-security-attributes-examples."""
     anchor = secured.make("ann", **VALUES)
