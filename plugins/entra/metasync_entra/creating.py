@@ -28,7 +28,7 @@ _WORDS = re.compile(r"[\s,.\-_#]+")
 _NOT_IN_NICKNAMES = re.compile(r"""[^!#$%&'*+\-/0-9=?A-Z^_`a-z{|}~]""")
 _SETTLE = timedelta(seconds=10)
 _TRIES = 12
-"""How often what a new guest shall be is written, until the guest is known everywhere."""
+"""How often what a new object shall be is written, until it is known everywhere."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,19 +186,27 @@ class Creator:
         return Made(change=change, identifier=identifier, steps=steps, already=found and not steps)
 
     def _complete(self, made: list[Made]) -> Iterator[Result]:
-        """Write what is left, one step of all objects together."""
+        """Write what is left, one step of all objects together. Right after a create, Graph may not know the object everywhere yet."""
+        tries = 0
         while made:
             yield from (one.result for one in made if not one.steps)
-            made = [one for one in made if one.steps]
-            failed: set[str] = set()
-            for answer in self.session.batched([replace(one.steps[0][1], tag=one) for one in made]):
+            going = [one for one in made if one.steps]
+            made, waiting = [], False
+            for answer in self.session.batched([replace(one.steps[0][1], tag=one) for one in going]):
                 one: Made = answer.call.tag
-                what, _ = one.steps.popleft()
-                if answer.trouble is not None and answer.sense is not Sense.ALREADY:
-                    failed.add(one.change.id)
-                    detail = f"{one.change.label} was created, but not whole: {errors.outcome(answer.trouble, what)[1]}"
+                if answer.trouble is None or answer.sense is Sense.ALREADY:
+                    one.steps.popleft()
+                    made.append(one)
+                elif answer.sense is Sense.MISSING and one.identifier in self.young and tries < _TRIES - 1:
+                    made.append(one)
+                    waiting = True
+                else:
+                    why = errors.outcome(answer.trouble, one.steps[0][0])[1]
+                    detail = f"{one.change.label} was created, but not whole: {why}"
                     yield Result(id=one.change.id, outcome=Outcome.UNKNOWN, anchor=one.identifier, detail=detail)
-            made = [one for one in made if one.change.id not in failed]
+            if waiting:
+                tries += 1
+                self.session.pace.until(self.session.pace.now() + _SETTLE, "the tenant does not know new objects everywhere yet")
 
     def _unknown(self, change: Change, why: str) -> Result:
         return Result(

@@ -142,6 +142,17 @@ def test_who_is_restored_without_the_permission_to_assign_them_gets_the_rest(sec
     assert there is not None and there["fields"]["jobTitle"] == "Head"
 
 
+@pytest.mark.parametrize(("lag", "whole"), [(30.0, True), (3600.0, False)])
+def test_they_wait_until_new_ones_are_known_everywhere(secured: Directory, lab: Lab, lag: float, whole: bool) -> None:
+    """All of one call together; in the end it is said what is missing."""
+    lab.control.set(lag_get=lag)
+    results = secured.write(*(secured.create(f"ann{number}", **VALUES) for number in range(5)))
+    assert {result.outcome for result in results} == {Outcome.APPLIED if whole else Outcome.UNKNOWN}, results[0].detail
+    assert all(bool(held(lab, str(result.anchor))) is whole for result in results)
+    waits = secured.connector.context.waits  # type: ignore[attr-defined]
+    assert len(waits) <= 12 and "everywhere" in waits[-1][1]
+
+
 def test_whoever_is_mastered_on_premises_has_them_from_the_cloud(secured: Directory, lab: Lab) -> None:
     """Entra Connect does not know them; https://learn.microsoft.com/graph/custom-security-attributes-examples."""
     anchor = secured.make("ann", **VALUES)
