@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from metasync.contract import Allow, Kind, Operation, Reference
+from metasync.contract import Allow, AttributeSchema, Kind, Operation, Reference
 from metasync.engagement.model import Strength
 from metasync.store import references
 from metasync.store.backend import Backend
@@ -152,7 +152,7 @@ class References:
         if wanted.keys() == _keys(now, shall):
             return None, problems
         if not holder.creates and (Allow.UPDATE if wanted else Allow.CLEAR) not in known.allow:
-            return None, [*problems, _unwritable(holder, mapping.attribute, "changed" if wanted else "cleared")]
+            return None, [*problems, _unwritable(holder, mapping.attribute, known, "changed" if wanted else "cleared")]
         before = (
             tuple(Reference(value=key) for key in sorted(now)) if known.multi else next((Reference(value=key) for key in sorted(now)), None)
         )
@@ -246,11 +246,12 @@ def _unresolved(holder: Holder, attribute: str, one: Followed) -> Problem:
     )
 
 
-def _unwritable(holder: Holder, attribute: str, doing: str) -> Problem:
+def _unwritable(holder: Holder, attribute: str, known: AttributeSchema, doing: str) -> Problem:
+    why = f" ({known.help.rstrip('.')})" if known.help else ""
     return Problem(
         code=UNWRITABLE,
-        text=f"{attribute} cannot be {doing} in the target once it is set; it is left alone. Name somebody in the source, or make the "
-        "mapping `once: true`",
+        text=f"{attribute} cannot be {doing} in the target once it is set{why}; it is left alone. Name somebody in the source, or make "
+        "the mapping `once: true`",
         severity=Severity.WARNING,
         object_id=holder.id,
         anchor=holder.anchor,
