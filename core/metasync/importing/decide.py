@@ -48,6 +48,8 @@ class Decision:
     reason: str = ""
     cursors: dict[str, str] = field(default_factory=dict)
     resumed: Mapping[str, CursorRow] | None = None
+    recent: bool = True
+    """What is resumed began a short while ago."""
 
 
 def decide(
@@ -67,7 +69,7 @@ def decide(
     if interrupted:
         reason = "the last full import was not completed"
         if _resumable(connector, request, streams, cursors, now):
-            return Decision(reason=f"{reason}; it goes on where it stopped", resumed=cursors)
+            return Decision(reason=f"{reason}; it goes on where it stopped", resumed=cursors, recent=_recent(cursors, now))
         return Decision(reason=reason)
     if row.requested is None:
         return Decision(reason="it is the first import")
@@ -89,8 +91,13 @@ def _resumable(connector: Connector, request: Request, streams: Sequence[str], c
     if set(cursors) != set(streams) or len(progress) != len(cursors) or {one.request for one in progress} != {request.digest}:
         return False
     # A connector that follows shows afterwards what changed since the first part was read; another one never does.
-    recent = all(now - datetime.fromisoformat(one.began) < RESUMABLE for one in progress)
-    return any(one.kept for one in progress) and (recent or isinstance(connector, Follows))
+    return any(one.kept for one in progress) and (_recent(cursors, now) or isinstance(connector, Follows))
+
+
+def _recent(cursors: Mapping[str, CursorRow], now: datetime) -> bool:
+    """Did an interrupted import begin so lately that what changed since need not be known?"""
+    progress = [one for row in cursors.values() if (one := Progress.of(row.resume))]
+    return all(now - datetime.fromisoformat(one.began) < RESUMABLE for one in progress)
 
 
 def _grown(requested: Mapping[str, frozenset[str]], request: Request) -> str:

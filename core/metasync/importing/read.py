@@ -111,14 +111,16 @@ class _Import:
             counts = {**again.counts, "added": again.counts["added"] + added, "changed": max(0, again.counts["changed"] - added)}
             return replace(again, counts=counts)
         if decision.resumed:
-            return self.catch_up(further, streams, outcome)
+            return self.catch_up(further, streams, outcome, recent=decision.recent)
         return outcome
 
-    def catch_up(self, request: Request, streams: Sequence[str], outcome: ImportOutcome) -> ImportOutcome:
+    def catch_up(self, request: Request, streams: Sequence[str], outcome: ImportOutcome, *, recent: bool) -> ImportOutcome:
         """What changed while a resumed import lay still."""
         following = self.decision(request, streams, full=False)
-        if following.reason:
+        if following.reason and recent:
             return outcome
+        if following.reason:
+            return self.everything(request, streams, Decision(reason=f"the import lay still for too long ({following.reason})"))
         try:
             since = self.delta(request, following.cursors)
         except CursorExpired as expired:

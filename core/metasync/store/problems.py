@@ -107,12 +107,12 @@ def replace_synchronised(
     object_ids: Collection[int],
     rows: Sequence[Problem],
     *,
-    code: str | None = None,
+    codes: Collection[str] | None = None,
 ) -> None:
-    """Replace the problems that the synchronisation of these objects found: all, or those with one code."""
+    """Replace the problems that the synchronisation of these objects found: all, or those with these codes."""
     about = and_(*_about(engagement_id, SYNCHRONISE, profile))
-    if code is not None:
-        about &= problem.c.code == code
+    if codes is not None:
+        about &= problem.c.code.in_(codes)
     for part in portions(object_ids):
         connection.execute(delete(problem).where(about, problem.c.object_id.in_(part)))
     if rows:

@@ -23,7 +23,7 @@ from metasync.synchronising.computed import computed, desired
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.images import Image
 from metasync.synchronising.program import NOTHING, Program
-from metasync.synchronising.references import UNRESOLVED
+from metasync.synchronising.references import TOLD
 from metasync.synchronising.scope import DISABLED, INSIDE, in_scope
 from metasync.synchronising.setting import Setting
 from metasync.synchronising.unique import UniqueValues, each_of, expanded
@@ -118,7 +118,7 @@ class Pairs:
         native = at.profile.scope.origin is Origin.NATIVE
         found = pairs.rows(self.backend, connection, name, ids, *kinds, native=native)
         # What a value of `enabled` or a reference gives rise to is told by the digests, or by the references, which are looked at apart.
-        told = (ENABLED_DIFFERS, UNRESOLVED) if at.refers else (ENABLED_DIFFERS,)
+        told = (ENABLED_DIFFERS, *TOLD) if at.refers else (ENABLED_DIFFERS,)
         wrong = problems.of_objects(self.backend, connection, at.engagement_id, name, ids, but=told)
         book = at.loader.waves(connection)
         same: list[pairs.Row] = []

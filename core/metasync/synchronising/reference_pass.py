@@ -17,7 +17,7 @@ from metasync.synchronising.created import Resolver
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.fit import attribute_schema
 from metasync.synchronising.program import MEMBERS, Program, ReferenceMapping, evaluate
-from metasync.synchronising.references import UNRESOLVED, Holder, References
+from metasync.synchronising.references import TOLD, UNRESOLVED, Holder, References
 from metasync.synchronising.setting import Setting, label_of
 from metasync.synchronising.units import Unit
 
@@ -214,4 +214,4 @@ class ReferencePass:
         ]
         ids = [one.id for one in holders]
         pending_rows.put_references(backend, connection, engagement_id, name, run_id, ids, rows)
-        problem_rows.replace_synchronised(connection, engagement_id, name, run_id, self.at.now, ids, list(problems), code=UNRESOLVED)
+        problem_rows.replace_synchronised(connection, engagement_id, name, run_id, self.at.now, ids, list(problems), codes=TOLD)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from metasync.contract import Kind, Operation, Reference
+from metasync.contract import Allow, AttributeSchema, Kind, Operation, Reference
 from metasync.engagement.model import Strength
 from metasync.store import references
 from metasync.store.backend import Backend
@@ -26,7 +26,9 @@ from metasync.synchronising.images import source_name
 from metasync.synchronising.program import MEMBERS, Program, ReferenceMapping
 from metasync.synchronising.units import PREFERENCE
 
-UNRESOLVED = "unresolved reference"
+UNRESOLVED, UNWRITABLE = "unresolved reference", "unwritable reference"
+TOLD = (UNRESOLVED, UNWRITABLE)
+"""The problems that the pass over references finds."""
 
 
 class Wanted(NamedTuple):
@@ -149,6 +151,8 @@ class References:
         after: Any = tuple(one.reference for one in shall) if known.multi else (shall[0].reference if shall else None)
         if wanted.keys() == _keys(now, shall):
             return None, problems
+        if not holder.creates and (Allow.UPDATE if wanted else Allow.CLEAR) not in known.allow:
+            return None, [*problems, _unwritable(holder, mapping.attribute, known, "changed" if wanted else "cleared")]
         before = (
             tuple(Reference(value=key) for key in sorted(now)) if known.multi else next((Reference(value=key) for key in sorted(now)), None)
         )
@@ -236,6 +240,19 @@ def _unresolved(holder: Holder, attribute: str, one: Followed) -> Problem:
         code=UNRESOLVED,
         text=f"{attribute} refers to {one.label}, who has no object in the target; it is left alone until there is one",
         severity=Severity.NOTICE,
+        object_id=holder.id,
+        anchor=holder.anchor,
+        attribute=attribute,
+    )
+
+
+def _unwritable(holder: Holder, attribute: str, known: AttributeSchema, doing: str) -> Problem:
+    why = f" ({known.help.rstrip('.')})" if known.help else ""
+    return Problem(
+        code=UNWRITABLE,
+        text=f"{attribute} cannot be {doing} in the target once it is set{why}; it is left alone. Name somebody in the source, or make "
+        "the mapping `once: true`",
+        severity=Severity.WARNING,
         object_id=holder.id,
         anchor=holder.anchor,
         attribute=attribute,

@@ -22,14 +22,15 @@ class Call:
 
     method: str
     path: str
-    body: Any = None
+    body: Any = field(default=None, repr=False)
+    """It may hold a new password, and is not shown where the call is."""
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = True
     """Doing it twice does no harm, so that it is sent again where no answer came."""
     units: float = 1.0
     """Resource units (https://learn.microsoft.com/graph/throttling-limits)."""
     writes: float = 0.0
-    tag: Any = None
+    tag: Any = field(default=None, repr=False)
     """The caller's own."""
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from metasync.contract import Check, Context, SignInRefused
-from metasync_entra import permissions
+from metasync.contract import Allow, Check, Context, Kind, OptionsError, SignInRefused, Type
+from metasync_entra import permissions, security
+from metasync_entra.codec import Codec
 from metasync_entra.domains import Domains
 from metasync_entra.session import Session
-from metasync_entra.tokens import claims_of
+from metasync_entra.tokens import claims_of, roles_of
 
 CONTACTS = "contacts are read only: Graph cannot write them, Exchange can. Guests (kind: guest) can stand in for contacts as a target"
 MARK = (
@@ -15,14 +16,15 @@ MARK = (
 )
 
 
-def check(session: Session, context: Context, domains: Domains) -> Check:
-    """Raises `Unavailable`."""
+def check(session: Session, context: Context, domains: Domains, codec: Codec) -> Check:
+    """Raises `Unavailable`, and `OptionsError` where the directory's mark cannot be one."""
+    if context.settings.mark is not None:
+        _check_mark(codec, context.settings.mark)
     claims = claims_of(session.tokens.get())
     tenant = claims.get("tid")
     if not isinstance(tenant, str) or not tenant:
         raise SignInRefused(f"{session.settings.cloud.login} gave a token that names no tenant; see who answers there")
-    given = claims.get("roles")
-    roles = sorted({str(role) for role in given}) if isinstance(given, list) else []
+    roles = roles_of(claims)
     application = str(claims.get("appid") or session.settings.application or "<application>")
     warnings = [CONTACTS]
     secured = bool(session.settings.security_attributes)
@@ -44,6 +46,19 @@ def check(session: Session, context: Context, domains: Domains) -> Check:
         warnings=tuple(warnings),
         rights=tuple(permissions.rights(roles, _command(application), security=secured)),
     )
+
+
+def _check_mark(codec: Codec, mark: str) -> None:
+    """Raises `OptionsError` for a mark that no create could carry."""
+    better = "name extensionAttribute15 instead, or a directory extension of `extensions`"
+    found = [known for kind in (Kind.USER, Kind.GUEST, Kind.GROUP) if (known := codec.tables[kind].get(mark)) is not None]
+    if not found:
+        raise OptionsError(f"`mark: {mark}` is no attribute that is known of users or groups; {better}")
+    for known in found:
+        if known.select == security.SELECT:
+            raise OptionsError(f"`mark: {mark}` is a custom security attribute, which Graph does not take with a create; {better}")
+        if known.schema.multi or known.schema.type is not Type.STRING or Allow.CREATE not in known.schema.allow:
+            raise OptionsError(f"`mark: {mark}` is no text that a new object can be given; {better}")
 
 
 _READS = ("User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All")

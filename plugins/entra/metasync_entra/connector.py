@@ -72,7 +72,7 @@ class EntraID(Connector):
 
     def check(self) -> Check:
         """The tenant's identifier, and what the application may do."""
-        return checking.check(self.session, self.context, self.domains)
+        return checking.check(self.session, self.context, self.domains, self.codec)
 
     def discover(self) -> Schema:
         """What Microsoft documents; the same in every tenant, but for the directory extensions that the document names."""

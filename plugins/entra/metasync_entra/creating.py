@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,7 +28,22 @@ _WORDS = re.compile(r"[\s,.\-_#]+")
 _NOT_IN_NICKNAMES = re.compile(r"""[^!#$%&'*+\-/0-9=?A-Z^_`a-z{|}~]""")
 _SETTLE = timedelta(seconds=10)
 _TRIES = 12
-"""How often what a new guest shall be is written, until the guest is known everywhere."""
+"""How often what a new object shall be is written, until it is known everywhere."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """An object that is there, and what is still to be written to it: requests one after the other, each with what it is about."""
+
+    change: Change
+    identifier: str
+    steps: deque[tuple[str, Call]]
+    already: bool
+
+    @property
+    def result(self) -> Result:
+        """Once nothing is left to be written."""
+        return Result(id=self.change.id, outcome=Outcome.APPLIED, anchor=self.identifier, already=self.already)
 
 
 class Creator:
@@ -40,6 +57,7 @@ class Creator:
         """One result each. Raises `Unavailable`: then it is not known whether the others were made."""
         asked: list[Call] = []
         guests: list[Change] = []
+        made: list[Made] = []
         for change in changes:
             try:
                 suits(self.codec, change)
@@ -47,16 +65,27 @@ class Creator:
             except ValueError as error:
                 yield errors.failed(change, error)
                 continue
-            if change.retried and (result := self.ours(change)):
-                yield result
+            if change.retried and (found := self.ours(change)):
+                made.append(found)
             elif call is None:
                 guests.append(change)
             else:
                 asked.append(call)
         for answer in self.session.batched(asked):
-            yield self._made(answer.call.tag, answer)
+            yield from self._sorted(self._made(answer.call.tag, answer), made)
         for change in guests:
-            yield self._invite(change)
+            yield from self._sorted(self._invite(change), made)
+        yield from self._complete(made)
+
+    @staticmethod
+    def _sorted(one: Result | Made, made: list[Made]) -> Iterator[Result]:
+        """A result; what is not whole yet is kept."""
+        if isinstance(one, Result):
+            yield one
+        elif one.steps:
+            made.append(one)
+        else:
+            yield one.result
 
     # -- users and groups ----------------------------------------------------------------------------------------------------------------
 
@@ -129,52 +158,76 @@ class Creator:
         """Is it assigned only to who is there?"""
         return self.codec.known(change.kind, name).select == security.SELECT
 
-    def _made(self, change: Change, answer: Answer) -> Result:
+    def _made(self, change: Change, answer: Answer) -> Result | Made:
         if answer.trouble is None:
             identifier = answer.fields.get("id")
             if isinstance(identifier, str) and is_guid(identifier):
                 self.young.add(identifier)
-                return self._complete(change, identifier)
+                return self._there(change, identifier, change.after)
             return self.ours(change) or self._unknown(change, "Graph told no identifier")
-        if answer.sense in (Sense.TAKEN, Sense.BROKEN, Sense.LOST) and (result := self.ours(change)):
-            return result
+        if answer.sense in (Sense.TAKEN, Sense.BROKEN, Sense.LOST) and (found := self.ours(change)):
+            return found
         if answer.sense in (Sense.BROKEN, Sense.LOST):
             return self._unknown(change, errors.outcome(answer.trouble, "creating it")[1])
         return errors.failed(change, answer.trouble)
 
-    def _complete(self, change: Change, identifier: str, *, already: bool = False) -> Result:
-        """The manager is a request of its own, and so are custom security attributes."""
-        further: list[tuple[str, Call]] = []
-        manager = change.after.get("manager")
+    def _there(self, change: Change, identifier: str, lacks: Mapping[str, Values | None], *, found: bool = False) -> Made:
+        """The manager is a request of its own, and so are custom security attributes. `lacks`: what it does not have yet."""
+        steps: deque[tuple[str, Call]] = deque()
+        manager = lacks.get("manager")
         if change.kind is not Kind.GROUP and manager is not None and not isinstance(manager, tuple):
-            further.append(("its manager", manager_call(self.session, identifier, manager)))
+            steps.append(("its manager", manager_call(self.session, identifier, manager)))
         if change.kind is Kind.GROUP:
-            further += [("its owners", call) for call in owner_calls(self.session, identifier, None, change.after.get(OWNERS))]
-        later = {name: value for name, value in change.after.items() if value is not None and self._later(change, name)}
+            steps += [("its owners", call) for call in owner_calls(self.session, identifier, None, lacks.get(OWNERS))]
+        later = {name: value for name, value in lacks.items() if value is not None and self._later(change, name)}
         if later:
             call = calls.write("PATCH", f"/users/{identifier}", body(self.codec, change.kind, later))
-            further.append(("its custom security attributes", call))
-        for what, call in further:
-            answer = next(self.session.batched([call]))
-            if answer.trouble is not None and answer.sense is not Sense.ALREADY:
-                why = errors.outcome(answer.trouble, what)[1]
-                return Result(
-                    id=change.id, outcome=Outcome.UNKNOWN, anchor=identifier, detail=f"{change.label} was created, but not whole: {why}"
-                )
-        return Result(id=change.id, outcome=Outcome.APPLIED, anchor=identifier, already=already)
+            steps.append(("its custom security attributes", call))
+        return Made(change=change, identifier=identifier, steps=steps, already=found and not steps)
+
+    def _complete(self, made: list[Made]) -> Iterator[Result]:
+        """Write what is left, one step of all objects together. Right after a create, Graph may not know the object everywhere yet."""
+        tries = 0
+        while made:
+            yield from (one.result for one in made if not one.steps)
+            going = [one for one in made if one.steps]
+            made, waiting = [], False
+            for answer in self.session.batched([replace(one.steps[0][1], tag=one) for one in going]):
+                one: Made = answer.call.tag
+                if answer.trouble is None or answer.sense is Sense.ALREADY:
+                    one.steps.popleft()
+                    made.append(one)
+                elif answer.sense is Sense.MISSING and one.identifier in self.young and tries < _TRIES - 1:
+                    made.append(one)
+                    waiting = True
+                else:
+                    why = errors.outcome(answer.trouble, one.steps[0][0])[1]
+                    detail = f"{one.change.label} was created, but not whole: {why}"
+                    yield Result(id=one.change.id, outcome=Outcome.UNKNOWN, anchor=one.identifier, detail=detail)
+            if waiting:
+                tries += 1
+                self.session.pace.until(self.session.pace.now() + _SETTLE, "the tenant does not know new objects everywhere yet")
 
     def _unknown(self, change: Change, why: str) -> Result:
         return Result(
             id=change.id, outcome=Outcome.UNKNOWN, detail=f"creating {change.label}: {why}; it is looked for before it is tried again"
         )
 
-    def ours(self, change: Change) -> Result | None:
-        """The object that an earlier attempt of this change made: by key or mark; without either, by its name with all values equal."""
+    def ours(self, change: Change) -> Made | None:
+        """The object that an earlier attempt of this change made: by key or mark; without either, by its name with all values equal. What
+        that attempt did not get to is still to be written; what somebody has given it since stays."""
         mark = self.context.settings.mark
         for raw in self.lookup.by_name(change.kind, change, list(change.after), mark):
             if self.is_ours(change, raw):
-                return Result(id=change.id, outcome=Outcome.APPLIED, anchor=str(raw["id"]), already=True)
+                there = Standing(self.codec, change.kind, raw, change.after)
+                lacks = {name: value for name, value in change.after.items() if self._lacks(there, name, value)}
+                return self._there(change, there.identifier, lacks, found=True)
         return None
+
+    @staticmethod
+    def _lacks(there: Standing, name: str, value: Values | None) -> bool:
+        empty = there.same(name, None)
+        return value is not None and not there.same(name, value) and (empty or name == OWNERS)
 
     def is_ours(self, change: Change, raw: Mapping[str, Any]) -> bool:
         """Was it made by this change?"""
@@ -184,11 +237,12 @@ class Creator:
         if mark and change.mark and mark in self.codec.tables[change.kind]:
             return self.codec.decode(change.kind, raw, [mark]).get(self.codec.known(change.kind, mark).name) == change.mark
         there = Standing(self.codec, change.kind, raw, change.after)
-        return all(there.same(name, value) for name, value in change.after.items() if name != "manager")
+        apart = {name for name in change.after if name == "manager" or self._later(change, name)}
+        return all(there.same(name, value) for name, value in change.after.items() if name not in apart)
 
     # -- guests --------------------------------------------------------------------------------------------------------------------------
 
-    def _invite(self, change: Change) -> Result:
+    def _invite(self, change: Change) -> Result | Made:
         try:
             address = _address(change)
         except ValueError as error:
@@ -215,7 +269,7 @@ class Creator:
         self.young.add(identifier)
         return self._furnish(change, identifier)
 
-    def _furnish(self, change: Change, identifier: str) -> Result:
+    def _furnish(self, change: Change, identifier: str) -> Result | Made:
         """What an invitation does not hold. Right after it, Graph may not know the guest yet."""
         given = {name: value for name, value in self._given(change).items() if name not in ("mail",)}
         call = calls.write("PATCH", f"/users/{identifier}", body(self.codec, Kind.GUEST, given))
@@ -234,7 +288,7 @@ class Creator:
             self.session.pace.until(
                 self.session.pace.now() + _SETTLE, f"the tenant does not know the new guest {change.label} everywhere yet"
             )
-        return self._complete(change, identifier)
+        return self._there(change, identifier, change.after)
 
 
 def _address(change: Change) -> str:

@@ -1,6 +1,7 @@
 """Where a delta starts: opaque to the engine, and bound to the tenant, the stream and what is asked of it.
 
-A delta does not say whether an object is new. Those that were made since, or that this stream reported as gone, are delivered whole.
+A delta does not say whether an object is new. Those that were made since, or that this stream reported as gone, are delivered whole;
+behind a list that was read in parts, all are.
 """
 
 from __future__ import annotations
@@ -35,17 +36,20 @@ class Cursor:
     """When it was taken."""
     gone: tuple[str, ...] = ()
     """The last ones that were reported as gone, or were in the bin."""
+    parts: bool = False
+    """It stands behind a list that was read in parts: whoever moved from one to another meanwhile was in none."""
 
     def text(self) -> str:
         """As the engine keeps it."""
         kept = [VERSION, self.tenant, self.stream, self.tracked, self.kinds, self.link, self.since.isoformat(), self.gone]
+        kept += [True] if self.parts else []
         return json.dumps(kept, separators=(",", ":"))
 
     @classmethod
     def of(cls, text: str) -> Cursor:
         """Read again. Raises `CursorExpired` for what this connector never wrote."""
         try:
-            version, tenant, stream, tracked, kinds, link, since, gone = json.loads(text)
+            version, tenant, stream, tracked, kinds, link, since, gone, *more = json.loads(text)
             if version != VERSION or not isinstance(link, str) or not link.startswith("https://"):
                 raise ValueError("of another version")
             return cls(
@@ -56,6 +60,7 @@ class Cursor:
                 link=link,
                 since=time(str(since)).astimezone(UTC) if "." in since else datetime.fromisoformat(since),
                 gone=tuple(str(one) for one in gone if is_guid(str(one))),
+                parts=more == [True],
             )
         except (ValueError, TypeError, AttributeError):
             raise CursorExpired("the place where the last import ended was written by something else") from None
@@ -73,9 +78,13 @@ class Cursor:
 
     def is_new(self, identifier: str, created: datetime | None) -> bool:
         """May the engine not know it yet?"""
-        return identifier in self.gone or created is None or created >= self.since - MARGIN
+        return self.parts or identifier in self.gone or created is None or created >= self.since - MARGIN
+
+    def behind_parts(self) -> Cursor:
+        """The same place, behind a list that was read in parts: all that changed since is delivered whole."""
+        return replace(self, parts=True)
 
     def following(self, link: str, since: datetime, gone: Iterable[str]) -> Cursor:
         """Where the next delta starts."""
         every = dict.fromkeys([*self.gone, *gone])
-        return replace(self, link=link, since=since, gone=tuple(every)[-REMEMBERED:])
+        return replace(self, link=link, since=since, gone=tuple(every)[-REMEMBERED:], parts=False)

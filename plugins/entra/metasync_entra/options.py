@@ -209,7 +209,7 @@ class EntraOptions(Options):
         title="Custom security attributes",
         help="Those of users that the document uses, by set and name, each with its type: {Engineering/Project: strings}, which the "
         "document calls security_Engineering_Project. Types: string, strings (several), integer, integers, boolean. With them, every "
-        "import reads all users: whether Microsoft tells of their changes is not documented.",
+        "import reads everything: whether Microsoft tells of their changes is not documented.",
         group="Attributes",
     )
     invitation_address = option(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from metasync.contract import Purpose, Right
+from metasync.contract import Purpose, Right, RightMissing
 
 _EVERYTHING_READ = ("Directory.Read.All", "Directory.ReadWrite.All")
 
@@ -22,6 +22,10 @@ class Need:
     least: str
     also: tuple[str, ...] = ()
     optional: str = ""
+
+    def met(self, roles: Collection[str]) -> bool:
+        """Is it, or a wider one, granted?"""
+        return self.least in roles or any(one in roles for one in self.also)
 
 
 NEEDS = (
@@ -64,11 +68,12 @@ NEEDS = (
         also=("Directory.AccessAsUser.All",),
     ),
 )  # fmt: skip
+SECURITY_READ = Need(
+    purpose=Purpose.IMPORT, what="read custom security attributes", least="CustomSecAttributeAssignment.Read.All",
+    also=("CustomSecAttributeAssignment.ReadWrite.All",),
+)  # fmt: skip
 SECURITY_NEEDS = (
-    Need(
-        purpose=Purpose.IMPORT, what="read custom security attributes", least="CustomSecAttributeAssignment.Read.All",
-        also=("CustomSecAttributeAssignment.ReadWrite.All",),
-    ),
+    SECURITY_READ,
     Need(
         purpose=Purpose.EXPORT, what="assign custom security attributes", least="CustomSecAttributeAssignment.ReadWrite.All",
         optional="custom security attributes cannot be written",
@@ -82,13 +87,23 @@ def rights(roles: Collection[str], command: str, *, security: bool = False) -> I
     """Each need, and whether it is met. `command`: what grants a permission, with {} for its name; `security`: custom security attributes
     are used."""
     for need in (*NEEDS, *(SECURITY_NEEDS if security else ())):
-        granted = need.least in roles or any(one in roles for one in need.also)
+        granted = need.met(roles)
         yield Right(
             purpose=need.purpose,
             right=f"{need.least} ({need.what})",
             granted=granted,
             optional=need.optional,
             commands=() if granted else (command.format(need.least),),
+        )
+
+
+def need_security(roles: Collection[str], host: str) -> None:
+    """Raises `RightMissing` where custom security attributes cannot be read: Graph refuses nothing then, and shows everybody without any
+    (https://learn.microsoft.com/graph/custom-security-attributes-examples)."""
+    if not SECURITY_READ.met(roles):
+        raise RightMissing(
+            f"{host}: the application may not {SECURITY_READ.what}, and all would look cleared; grant it {SECURITY_READ.least} in the app "
+            "registration, and let an administrator consent; or take `security attributes` out of the document"
         )
 
 

@@ -10,16 +10,18 @@ from typing import Any
 from urllib.parse import quote
 
 from metasync.contract import Context, Entry, ImportIncomplete, Kind, Page, ReadRequest, Reference, Reject, Values
-from metasync_entra import calls, shards
+from metasync_entra import calls, security, shards
 from metasync_entra.calls import Answer, Call
 from metasync_entra.codec import Codec, is_guid
 from metasync_entra.codec import members as members_of
 from metasync_entra.cursor import REMEMBERED, Cursor
 from metasync_entra.errors import Sense
 from metasync_entra.managers import Managers
+from metasync_entra.permissions import need_security
 from metasync_entra.places import ONE, Place
 from metasync_entra.session import Flight, Session
 from metasync_entra.streams import GROUPS, USERS, Wanted
+from metasync_entra.tokens import claims_of, roles_of
 
 _BIN = {USERS: "microsoft.graph.user", GROUPS: "microsoft.graph.group"}
 _UNKNOWN = frozenset({Sense.REFUSED, Sense.EXPIRED, Sense.MISSING})
@@ -30,7 +32,7 @@ _COST = {"members": 3.0, "owners": 2.0}
 
 
 class _Forgotten(Exception):
-    """Graph does not know any more where a read was cut."""
+    """Graph does not know any more where a read was cut, or does not give parts of a list."""
 
 
 class Reader:
@@ -53,6 +55,7 @@ class Reader:
             self.place = Place(cursor=cursor)
         held: list[Entry | Reject] = []
         for key, following, rows in self._pages():
+            self._told_all()
             fresh = self._new(rows)
             for item in self._entries(fresh):
                 if len(held) >= self.request.page_size:
@@ -64,7 +67,15 @@ class Reader:
             self.place.done(key, following)
         if held:
             yield self._page(held)
-        yield Page(complete=True, cursor=self.place.cursor)
+        cursor = self.place.cursor
+        if cursor is not None and self.place.counted is not None:
+            cursor = Cursor.of(cursor).behind_parts().text()
+        yield Page(complete=True, cursor=cursor)
+
+    def _told_all(self) -> None:
+        """Raises `RightMissing` where what is asked for looks empty to us: a later token may hold less than the first."""
+        if security.SELECT in self.wanted.select:
+            need_security(roles_of(claims_of(self.session.tokens.get())), self.session.host)
 
     def _page(self, held: Sequence[Entry | Reject]) -> Page:
         """All that was held back, with the place behind those lists' pages that are delivered as a whole."""
@@ -166,9 +177,12 @@ class Reader:
             parts = shards.prefixes(count)
             paths = [f"{self._path()}&$filter={one}" for one in shards.filters(parts)]
             self.place.restart(dict(zip(parts, paths, strict=True)), count)
-            yield from self._chains()
-            if self._all_counted(count):
-                return
+            try:
+                yield from self._chains()
+                if self._all_counted(count):
+                    return
+            except _Forgotten:
+                self.context.logger.warning("%s does not give parts of its list; it is read in one", self.context.directory)
         self.place.restart({ONE: self._path()}, None)
         yield from self._chains()
 
@@ -208,12 +222,12 @@ class Reader:
         return calls.get(path, headers={"ConsistencyLevel": "eventual"})
 
     def _chains(self) -> Iterator[tuple[str, str | None, Sequence[Any]]]:
-        """The pages of all lists that are open, each followed to its end. Raises `_Forgotten` where Graph knows a place no more."""
+        """The pages of all lists that are open, each followed to its end. Raises `_Forgotten`."""
         assert self.place is not None
         units, resumed = 2.0, self.place.resumed
         flight = Flight(self.session, [calls.get(path, units=units, tag=key) for key, path in self.place.lists.items()])
         for answer in flight:
-            if resumed and answer.sense in _UNKNOWN:
+            if (resumed and answer.sense in _UNKNOWN) or (self.place.counted is not None and answer.sense is Sense.REFUSED):
                 raise _Forgotten
             key, body = answer.call.tag, page(self.session, answer, self.wanted.stream)
             following = body.get("@odata.nextLink")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from metasync.contract import Allow, Change, Outcome, Result, Values
-from metasync_entra import calls, errors
+from metasync_entra import calls, errors, security
 from metasync_entra.codec import Codec, is_guid
 from metasync_entra.domains import Domains
 from metasync_entra.lookup import Lookup
@@ -53,8 +53,8 @@ class Restorer:
             written = body(self.codec, change.kind, wanted)
         except ValueError as error:
             return self._not_whole(change, anchor, str(error))
-        if written:
-            answer = next(self.session.batched([calls.write("PATCH", f"/{stream_of(change.kind)}/{anchor}", written)]))
+        for part in security.apart(written):
+            answer = next(self.session.batched([calls.write("PATCH", f"/{stream_of(change.kind)}/{anchor}", part)]))
             if answer.trouble is not None:
                 return self._not_whole(change, anchor, errors.outcome(answer.trouble, "its attributes")[1])
         return _applied(change, anchor, already=already)

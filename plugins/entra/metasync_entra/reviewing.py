@@ -19,7 +19,7 @@ from metasync_entra.domains import Domains
 from metasync_entra.errors import Sense
 from metasync_entra.lookup import PROTECTION, Lookup
 from metasync_entra.session import Session
-from metasync_entra.standing import IN_THE_CLOUD, MEMBERS, Standing, suits
+from metasync_entra.standing import MEMBERS, Standing, of_the_cloud, suits
 from metasync_entra.streams import GROUPS, stream_of
 
 ENTRIES = 15
@@ -78,10 +78,14 @@ class Reviewer:
         """Identifier -> what decides whether it may be written, of those where that is a question."""
         kinds: dict[str, Kind] = {}
         for change in changes:
-            if change.anchor and is_guid(change.anchor) and change.operation is not Operation.CREATE and _matters(change):
+            if change.anchor and is_guid(change.anchor) and change.operation is not Operation.CREATE and self._matters(change):
                 kinds.setdefault(change.anchor.lower(), change.kind)
         found = self._several(kinds)
         return {anchor: Standing(self.codec, kinds[anchor], raw, ()) for anchor, raw in found.items() if anchor in kinds}
+
+    def _matters(self, change: Change) -> bool:
+        """Does it depend on the object whether it is taken? What the cloud keeps of everybody does not."""
+        return stream_of(change.kind) == GROUPS or not of_the_cloud(self.codec, change)
 
     def _several(self, kinds: Mapping[str, Kind]) -> dict[str, Mapping[str, Any]]:
         asked = []
@@ -101,11 +105,6 @@ class Reviewer:
                 if isinstance(raw, Mapping) and isinstance(raw.get("id"), str):
                     found[raw["id"].lower()] = raw
         return found
-
-
-def _matters(change: Change) -> bool:
-    """Does it depend on the object whether it is taken? What the cloud keeps of everybody does not."""
-    return stream_of(change.kind) == GROUPS or not change.after or not {*change.after} <= IN_THE_CLOUD
 
 
 def _settled(change: Change) -> Change:

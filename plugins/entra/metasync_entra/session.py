@@ -93,8 +93,9 @@ class Session:
             most = min(size or BATCH, self.batch)
             chunks = [todo[start : start + most] for start in range(0, len(todo), most)]
             for outer in Flight(self, [calls.batch(chunk) for chunk in chunks]):
+                given_up = outer.sense is Sense.BUSY and not outer.fields.get("responses")  # as patiently as it may be asked for
                 for answer in self._parts(outer):
-                    if self._worth_repeating(answer, attempt):
+                    if not given_up and self._worth_repeating(answer, attempt):
                         again.append(answer.call)
                         longest = max(longest, self._told(answer, attempt))
                     else:

@@ -16,7 +16,7 @@ MASTERED = (
     "authority to the cloud"
 )
 IN_THE_CLOUD = frozenset({"usageLocation", "passwordPolicies"})
-"""What the cloud keeps also of users that are mastered on premises."""
+"""What the cloud keeps also of users that are mastered on premises, besides custom security attributes."""
 EXCHANGE = "it is a distribution list or a mail-enabled security group, which Exchange writes and Graph does not; leave it out of the scope"
 DYNAMIC = "its members follow from a rule of the tenant (dynamic membership); change the rule, or leave the group out of the scope"
 
@@ -41,9 +41,7 @@ class Standing:
     def forbidden(self, change: Change) -> str | None:
         """Why no such change may be made to it."""
         operation = change.operation
-        if self.raw.get("onPremisesSyncEnabled") is True and (
-            self.kind is Kind.GROUP or not {*change.after} or {*change.after} - IN_THE_CLOUD
-        ):
+        if self.raw.get("onPremisesSyncEnabled") is True and (self.kind is Kind.GROUP or not of_the_cloud(self.codec, change)):
             return MASTERED
         if self.kind is Kind.GROUP:
             types = self.raw.get("groupTypes") or ()
@@ -82,6 +80,14 @@ class Standing:
                 self.attributes.pop(known.name, None)
             else:
                 self.attributes[known.name] = value
+
+
+def of_the_cloud(codec: Codec, change: Change) -> bool:
+    """Does it change values alone that the cloud keeps of everybody, whoever masters the object?"""
+    table = codec.tables[change.kind]
+    return bool(change.after) and all(
+        name in IN_THE_CLOUD or (name in table and table[name].select == security.SELECT) for name in change.after
+    )
 
 
 def suits(codec: Codec, change: Change) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from metasync.contract import Check, NotTrusted, SecretMissing, SignInRefused, Unavailable
+from metasync.contract import Check, DirectorySettings, NotTrusted, OptionsError, SecretMissing, SignInRefused, Unavailable
 from metasync_entra.lab import Lab
 
 from .conftest import Connect
@@ -209,6 +209,21 @@ def test_what_is_missing_is_named_with_what_it_is_for(connect: Connect, lab: Lab
     assert lacking["GroupMember.Read.All"] is True
     commands = [command for right in check.rights for command in right.commands]
     assert commands and all(lab.client_id in command for command in commands)
+
+
+@pytest.mark.parametrize(
+    ("mark", "words"),
+    [
+        ("security_Engineering_Badge", "custom security attribute"),
+        ("otherMails", "no text that a new object can be given"),
+        ("userType", "no text that a new object can be given"),
+        ("extension_0123456789abcdef0123456789abcdef_mark", "no attribute that is known"),
+    ],
+)
+def test_a_mark_that_no_create_can_carry_is_refused(connect: Connect, mark: str, words: str) -> None:
+    connector = connect(settings=DirectorySettings(mark=mark), **{"security attributes": {"Engineering/Badge": "string"}})
+    with pytest.raises(OptionsError, match=f"{words}.*extensionAttribute15"):
+        connector.check()
 
 
 @pytest.mark.parametrize("role", ["Directory.ReadWrite.All", "RoleManagement.ReadWrite.Directory", "Mail.Read"])

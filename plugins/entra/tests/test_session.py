@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from metasync.contract import Kind, NotTrusted, ReadRequest, RightMissing, SignInRefused, Unavailable
-from metasync_entra import calls
+from metasync_entra import calls, session
 from metasync_entra.errors import Sense
 from metasync_entra.session import ATTEMPTS, Flight
 from metasync_entra.tokens import challenge, claims_of
@@ -201,3 +201,25 @@ def test_a_token_that_says_nothing_says_nothing(text: str) -> None:
 @pytest.mark.parametrize("header", [None, "", "Bearer", 'Bearer claims="*"', 'Bearer realm=""'])
 def test_a_refusal_without_claims_asks_for_none(header: str | None) -> None:
     assert challenge(header) in (None, "")
+
+
+def test_a_batch_that_is_refused_again_and_again_is_given_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once for the batch, and as often again for its parts: these would wait for days."""
+    monkeypatch.setattr(session, "PATIENCE", 4)
+    made, script, _ = connector(lambda asked: Reply(200, {}))
+    refused = error(429, "TooManyRequests", **{"Retry-After": "1"})
+    sent: list[str] = []
+
+    def request(method: str, url: str, **_: Any) -> Reply:
+        sent.append(url)
+        return refused
+
+    monkeypatch.setattr(script, "request", request)
+    answers = list(made.session.batched([calls.get(f"/users/{number}") for number in range(3)]))
+    assert [answer.status for answer in answers] == [429] * 3
+    assert len(sent) == 4
+
+
+def test_what_is_sent_is_not_shown_by_its_name() -> None:
+    """It may hold a new password, and a name ends up in a log sooner or later."""
+    assert "secret" not in repr(calls.write("POST", "/users", {"passwordProfile": {"password": "secret"}}))

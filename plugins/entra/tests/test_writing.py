@@ -180,6 +180,18 @@ def test_owners_come_and_go_and_the_rest_is_left_alone(directory: Directory, lab
     assert again.already
 
 
+def test_a_group_that_is_found_again_on_a_retry_gets_the_owners_that_it_lacks(directory: Directory, lab: Lab) -> None:
+    (one, other, third) = lab.control.seed(users=3)["users"]
+    create = directory.create("team", Kind.GROUP, owners=references([one, other]))
+    (made,) = directory.write(replace(create, after={name: value for name, value in create.after.items() if name != "owners"}))
+    assert made.anchor is not None
+    lab.control.relate("owners", made.anchor, [one, third])
+    (again,) = directory.write(replace(create, retried=True))
+    assert (again.outcome, again.anchor, again.already) == (Outcome.APPLIED, made.anchor, False), again.detail
+    there = lab.control.read(made.anchor)
+    assert there is not None and sorted(there["owners"]) == sorted([one, other, third])
+
+
 def test_all_owners_are_exchanged_at_once(directory: Directory, lab: Lab) -> None:
     """Those who come are there before those who go, so that nobody is the last."""
     one, other = lab.control.seed(users=2)["users"]

@@ -69,6 +69,8 @@ class Shown:
     silent: bool = False
     """A read that breaks off just ends."""
     cursor: int = 0
+    tells: bool = True
+    """A read ends with a cursor."""
     expired: bool = False
     presence: Presence = Presence.ABSENT
     there: set[str] = field(default_factory=set)
@@ -143,7 +145,7 @@ class Plain(Connector):
         if shown.silent and shown.fails_after is None:
             shown.silent = False
             return
-        yield Page(items=tuple(items[start:]), complete=True, cursor=cursor, everything=everything)
+        yield Page(items=tuple(items[start:]), complete=True, cursor=cursor if shown.tells else None, everything=everything)
 
     def maybe_fail(self, pages: int) -> None:
         if self.shown.fails_after == pages:

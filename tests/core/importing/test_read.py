@@ -427,3 +427,21 @@ def test_without_a_delta_only_a_young_import_is_resumed(
     world.run()
     assert world.hr.reads[-1].resume == resume
     assert len(world.stored()) == 6
+
+
+@pytest.mark.parametrize(("hours", "again"), [(1, False), (0, True)])
+def test_a_resumed_import_without_a_cursor_is_believed_only_while_it_is_young(
+    world: World, monkeypatch: pytest.MonkeyPatch, hours: int, again: bool
+) -> None:
+    """A connector that follows, but tells no cursor for what is asked of it: what changed while it lay still is seen only by a read."""
+    monkeypatch.setattr(decide, "RESUMABLE", timedelta(hours=hours))
+    people(world, 6)
+    world.hr.resumable, world.hr.tells = True, False
+    world.hr.fails_after = 1
+    with pytest.raises(Unavailable):
+        world.run()
+    world.user("000", displayName="Changed meanwhile")
+    outcome = world.run()
+    assert [request.resume for request in world.hr.reads] == [None, "2", *([None] if again else [])]
+    assert (world.stored()["000"]["displayName"] == "Changed meanwhile") is again
+    assert outcome.complete and len(world.stored()) == 6

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from metasync.contract import Kind, Operation, Reference
+from metasync.contract import Allow, Kind, Operation, Reference
 from metasync.planning.approval import ApprovalRefused
 from metasync.testing.engine import Engine, Planned
 from metasync.testing.memory import MemoryDirectory
@@ -145,6 +146,27 @@ def test_a_manager_who_leaves_and_another_who_takes_over(engine: Engine, hr: Mem
     hr.change(anchor(hr, "Person 1"), manager=Reference(value=other))
     assert edit_and_settle(engine) == [("update", "Person 1")]
     assert (ad.get(anchor(ad, "Person 1")) or {})["manager"] == Reference(value=anchor(ad, "Person 0"))
+
+
+@pytest.mark.parametrize(("without", "word"), [(Allow.CLEAR, "cleared"), (Allow.UPDATE, "changed")])
+def test_a_reference_that_the_target_does_not_let_go_is_a_problem_and_no_change(
+    engine: Engine, hr: MemoryDirectory, ad: MemoryDirectory, without: Allow, word: str
+) -> None:
+    """The owners of a group, of whom one must stay: the plan says so, instead of the export."""
+    users = ad.schema.kinds[Kind.USER]
+    manager = replace(users.attributes["manager"], allow=users.attributes["manager"].allow - {without})
+    users = replace(users, attributes={**users.attributes, "manager": manager})
+    ad.schema = replace(ad.schema, kinds={**ad.schema.kinds, Kind.USER: users})
+    held = Reference(value=anchor(hr, "Berta Boss"))
+    shall = None if without is Allow.CLEAR else Reference(value=anchor(hr, "Person 0"))
+    hr.change(anchor(hr, "Person 1"), manager=shall)
+    engine.import_()
+    assert engine.plan() == {}
+    (problem,) = [text for _, code, text in engine.problems() if code == "unwritable reference"]
+    assert f"manager cannot be {word} in the target" in problem
+    hr.change(anchor(hr, "Person 1"), manager=held)
+    engine.import_()
+    assert engine.plan() == {} and engine.problems() == []
 
 
 @pytest.mark.parametrize("edits", [("title", "Boss"), ("displayName", "Zoe")])

@@ -250,9 +250,13 @@ EXTENSION = Rule(
 )
 _SECURITY = "docs/concepts/custom-security-attributes-examples.md@0060461"
 SECURITY_PERMISSION = Rule(
-    says="Custom security attributes are read and assigned by permissions of their own: 403 without.",
+    says="Custom security attributes are assigned by a permission of their own: 403 without.",
     source=f"{_SECURITY}: Prerequisites; the status is ours",
     inferred=True,
+)
+SECURITY_HIDDEN = Rule(
+    says="To whoever lacks the permission to read them, custom security attributes are null, as where there are none.",
+    source=f"{_SECURITY}: get, list",
 )
 SECURITY_VALUES = Rule(
     says="A user's custom security attributes are assigned by PATCH, in sets with @odata.type; integers and collections say their type. "

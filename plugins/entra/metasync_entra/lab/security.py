@@ -7,7 +7,7 @@ from typing import Any
 
 from metasync_entra.lab.messages import Refused, Request, bad_request
 from metasync_entra.lab.permissions import NEEDS, granted
-from metasync_entra.lab.rules import SECURITY_DEFINED, SECURITY_PERMISSION, SECURITY_VALUES
+from metasync_entra.lab.rules import SECURITY_DEFINED, SECURITY_HIDDEN, SECURITY_PERMISSION, SECURITY_VALUES, follows
 from metasync_entra.lab.schema import Schema
 
 PROPERTY = "customSecurityAttributes"
@@ -17,10 +17,17 @@ _PYTHON: Mapping[str, type] = {"String": str, "Integer": int, "Boolean": bool}
 _SAYS = {("String", True): "#Collection(String)", ("Integer", False): "#Int32", ("Integer", True): "#Collection(Int32)"}
 
 
-def gate(request: Request, names: Collection[str] | None, needs: str) -> None:
-    """Refuse who names them without the permission for them."""
-    if names is not None and PROPERTY in names and not granted(request, NEEDS[needs]):
+def gate(request: Request, names: Collection[str]) -> None:
+    """Refuse who assigns them without the permission for it."""
+    if PROPERTY in names and not granted(request, NEEDS["assign security attributes"]):
         raise Refused(SECURITY_PERMISSION, 403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+
+
+@follows(SECURITY_HIDDEN)
+def hidden(request: Request, names: Collection[str] | None) -> dict[str, None]:
+    """What stands in an answer instead of them."""
+    named = names is not None and PROPERTY in names
+    return {PROPERTY: None} if named and not granted(request, NEEDS["read security attributes"]) else {}
 
 
 def assigned(schema: Schema, before: Any, content: Any) -> dict[str, Any] | None:

@@ -76,7 +76,7 @@ def update_user(tenant: Tenant, request: Request, key: str) -> Answer:
     content = body(request)
     _no_bindings(content)
     refuse_mastered(tenant, thing, content)
-    security.gate(request, content, "assign security attributes")
+    security.gate(request, content)
     if uncovered(request, {name for name in content if "@" not in name}):
         raise denied()
     if "passwordProfile" in content and not granted(request, PASSWORD_PERMISSIONS):
