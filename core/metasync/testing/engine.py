@@ -66,7 +66,11 @@ class Engine:
         self.backend = self._open()
         self.path = folder / "engagement.yaml"
         self.last: RunOutcome | None = None
-        self.workspace = self.load(document)
+        try:
+            self.workspace = self.load(document)
+        except BaseException:
+            self.close()
+            raise
 
     def _open(self) -> Backend:
         backend = open_store(self.url)
