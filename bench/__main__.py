@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from lab.postgres import why_not  # noqa: E402
 
 from . import machine, measuring, profiling, report  # noqa: E402
+from .promises import limit_of  # noqa: E402
 from .rows import ROWS, Found  # noqa: E402
 from .sizes import size_of  # noqa: E402
 
@@ -78,7 +79,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--store", choices=["sqlite", "postgresql", "both"], default="both", help="where the database is")
     parser.add_argument("--only", nargs="+", metavar="ROW", choices=[row.name for row in ROWS], help="only these rows: %(choices)s")
     parser.add_argument("--crowd", type=size_of, default=CROWD, help="members of the large group (100k)")
-    parser.add_argument("--allow", nargs="+", type=_limit, metavar="ROW=LIMIT", help="other limits than those promised")
+    parser.add_argument(
+        "--allow", nargs="+", type=limit_of([row.name for row in ROWS]), metavar="ROW=LIMIT", help="other limits than those promised"
+    )
     parser.add_argument("--profile", type=size_of, nargs="?", const=CROWD, metavar="OBJECTS", help="write bench/profiles instead (100k)")
     parser.add_argument("--turns", type=int, choices=range(1, 10), default=3, help="how often what is smaller than 100k is measured (3)")
     parser.add_argument("--no-write", dest="write", action="store_false", help="leave bench/RESULTS.md as it is")
@@ -87,16 +90,6 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 def _sizes(text: str) -> list[int]:
     return [size_of(one) for one in text.split(",")]
-
-
-def _limit(text: str) -> tuple[str, float]:
-    name, _, limit = text.partition("=")
-    try:
-        if name in {row.name for row in ROWS}:
-            return name, float(limit)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is no row with a number, such as import=2")
 
 
 def _shares(shares: list[float]) -> str:

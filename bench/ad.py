@@ -13,50 +13,28 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 from lab import command, packages
 from lab.forest import Forest
 from lab.samba import Samba, described
 
 from . import ad_work, machine
-from .rows import Line, short
+from .promises import Line, Promise, limit_of, report
+from .rows import short
 from .sizes import size_of
 
 MEMBERS = 5000
 SEED = Path(__file__).with_name("ad_seed.py")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One promise."""
-
-    name: str
-    text: str
-    allowed: float
-    least: bool = False
-    """`allowed` is the least, not the most."""
-    unit: str = ""
-
-    def line(self, size: int, values: Sequence[float], allowed: float) -> Line:
-        """What was measured of it."""
-        return Line(row=self.name, text=self.text, size=short(size), measured=median(values), allowed=allowed, unit=self.unit)
-
-    def over(self, line: Line) -> bool:
-        """Is it not kept?"""
-        assert line.allowed is not None
-        return line.measured < line.allowed if self.least else line.over
-
-
 ROWS = (
-    Row(name="import", text="full import of people with 30 attributes / ldapsearch into a file", allowed=2.0),
-    Row(name="delta", text="delta import of 20 changes, beyond one DirSync answer", allowed=0.5, unit="s"),
-    Row(name="delta-cpu", text="CPU of that delta / of the same with a tenth of the people", allowed=1.5),
-    Row(name="joiner", text="values written for one joiner in a group of 5,000", allowed=1),
-    Row(name="joiner-delta", text="members that the next delta tells of", allowed=1),
-    Row(name="creates", text="rate of creates within an export / of the same adds by plain ldap3", allowed=0.85, least=True),
+    Promise(name="import", text="full import of people with 30 attributes / ldapsearch into a file", allowed=2.0),
+    Promise(name="delta", text="delta import of 20 changes, beyond one DirSync answer", allowed=0.5, unit="s"),
+    Promise(name="delta-cpu", text="CPU of that delta / of the same with a tenth of the people", allowed=1.5),
+    Promise(name="joiner", text="values written for one joiner in a group of 5,000", allowed=1),
+    Promise(name="joiner-delta", text="members that the next delta tells of", allowed=1),
+    Promise(name="creates", text="rate of creates within an export / of the same adds by plain ldap3", allowed=0.85, least=True),
 )
 
 
@@ -84,30 +62,21 @@ def main(root: Path, arguments: list[str]) -> int:
                 if {*names} & {*only}:
                     _say(f"{text}, turn {turn + 1}")
                     work()
-    rows = [row for row in ROWS if row.name in only and row.name in found]
-    lines = [
-        (row, row.line(creates if row.name == "creates" else size, found[row.name], allowed.get(row.name, row.allowed))) for row in rows
-    ]
+    sizes = {"creates": creates}
+    lines = [row.line(short(sizes.get(row.name, size)), found[row.name], allowed) for row in ROWS if row.name in only and row.name in found]
     text = _report(root, arguments, lines, found)
     print(text)
     if options.write:
         (root / "bench/RESULTS-ad.md").write_text(text, encoding="utf-8")
-    return 1 if any(row.over(line) for row, line in lines) else 0
+    return 1 if any(line.over for line in lines) else 0
 
 
-def _report(root: Path, arguments: Sequence[str], lines: Sequence[tuple[Row, Line]], found: ad_work.Found) -> str:
+def _report(root: Path, arguments: Sequence[str], lines: Sequence[Line], found: ad_work.Found) -> str:
     about = [f"asked for: script/bench ad {' '.join(arguments)}".rstrip(), *machine.described(root)]
-    table = ["| what | of | measured | allowed | |", "|---|---|---|---|---|"]
-    for row, line in lines:
-        unit = f" {line.unit}" if line.unit else ""
-        bound = f"at {'least' if row.least else 'most'} {line.allowed:g}{unit}"
-        table.append(f"| {line.text} | {line.size} | {line.measured:.3g}{unit} | {bound} | {'OVER' if row.over(line) else 'ok'} |")
+    method = "Written by `script/bench ad`. " + (__doc__ or "").split("\n\n")[1]
     names = {row.name for row in ROWS}
-    costs = ["| step | seconds of each turn |", "|---|---|"]
-    costs += [f"| {name} | {', '.join(f'{value:.2f}' for value in values)} |" for name, values in found.items() if name not in names]
-    parts = ["# Results: Active Directory", "", "Written by `script/bench ad`. " + " ".join((__doc__ or "").split("\n\n")[1].split()), ""]
-    parts += [*(f"- {one}" for one in about), "", *table, "", "What they are made of:", "", *costs]
-    return "\n".join(parts) + "\n"
+    costs = {name: values for name, values in found.items() if name not in names}
+    return report("Results: Active Directory", method, about, lines, costs, "step | seconds of each turn", ".2f")
 
 
 @contextmanager
@@ -141,16 +110,11 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--creates", type=size_of, help="how many accounts are created on each side (300)")
     parser.add_argument("--turns", type=int, choices=range(1, 10), default=3, help="how often each is measured (3)")
     parser.add_argument("--only", nargs="+", metavar="ROW", choices=[row.name for row in ROWS], help="only these rows: %(choices)s")
-    parser.add_argument("--allow", nargs="+", type=_limit, metavar="ROW=LIMIT", help="other limits than those promised")
+    parser.add_argument(
+        "--allow", nargs="+", type=limit_of([row.name for row in ROWS]), metavar="ROW=LIMIT", help="other limits than those promised"
+    )
     parser.add_argument("--no-write", dest="write", action="store_false", help="leave bench/RESULTS-ad.md as it is")
     return parser.parse_args(arguments)
-
-
-def _limit(text: str) -> tuple[str, float]:
-    name, _, limit = text.partition("=")
-    if name not in {row.name for row in ROWS}:
-        raise argparse.ArgumentTypeError(f"{text!r} is no row with a number, such as import=2")
-    return name, float(limit)
 
 
 def _say(text: str) -> None:

@@ -18,9 +18,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 from lab.postgres import Cluster, why_not
 
@@ -29,6 +27,7 @@ from metasync_entra.lab.remote import process
 
 from . import machine
 from .measuring import server_for
+from .promises import Line, Promise, limit_of, report
 from .rows import short
 from .sizes import size_of
 
@@ -39,43 +38,21 @@ Found = dict[str, list[float]]
 """Step -> seconds (or a number) of each turn."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One promise."""
-
-    name: str
-    text: str
-    allowed: float
-    least: bool = False
-    """`allowed` is the least, not the most."""
-    unit: str = ""
-    worst: bool = False
-    """The worst turn counts, not the median."""
-    creates: bool = False
-    """It is about creates, not about who is read."""
-
-    def measured(self, values: Sequence[float]) -> float:
-        """Of all turns."""
-        return max(values) if self.worst else median(values)
-
-    def over(self, measured: float, allowed: float) -> bool:
-        """Is it not kept?"""
-        return measured < allowed if self.least else measured > allowed
-
-
 ROWS = (
-    Row(name="import", text="rate of a full import into SQLite / of a bare loop that counts, wall", allowed=0.4, least=True),
-    Row(name="import-postgresql", text="rate of a full import into PostgreSQL / of that loop, wall", allowed=0.4, least=True),
-    Row(
+    Promise(name="import", text="rate of a full import into SQLite / of a bare loop that counts, wall", allowed=0.4, least=True),
+    Promise(name="import-postgresql", text="rate of a full import into PostgreSQL / of that loop, wall", allowed=0.4, least=True),
+    Promise(
         name="requests",
         text="batches that create, in an export by the whole engine / a twentieth of the creates",
         allowed=1.1,
-        creates=True,
     ),
-    Row(name="memory", text="peak memory of the client, import or export", allowed=300, unit="MB", worst=True),
-    Row(name="quota", text="creates on the tenant's clock / what the published quota leaves", allowed=1.05, creates=True),
-    Row(name="early", text="requests sent before the time that a refusal named", allowed=0, worst=True, creates=True),
+    Promise(name="memory", text="peak memory of the client, import or export", allowed=300, unit="MB", worst=True),
+    Promise(name="quota", text="creates on the tenant's clock / what the published quota leaves", allowed=1.05),
+    Promise(name="early", text="requests sent before the time that a refusal named", allowed=0, worst=True),
 )
+
+OF_READING = ("import", "import-postgresql", "memory")
+"""Rows that are about who is read; the others are about creates."""
 
 
 def main(root: Path, arguments: list[str]) -> int:
@@ -90,22 +67,19 @@ def main(root: Path, arguments: list[str]) -> int:
     found: Found = {}
     with _stores(stores) as servers:
         bench = Bench(root, found, options)
-        if {"import", "import-postgresql", "memory"} & {*only}:
+        if {*OF_READING} & {*only}:
             bench.reading({name: server for name, server in servers.items() if name == "sqlite" or "import-postgresql" in only})
         if {"requests", "memory"} & {*only}:
             bench.creating()
         if {"quota", "early"} & {*only}:
             bench.quota()
-    lines = []
-    for row in ROWS:
-        if row.name in only and row.name in found:
-            measured, limit = row.measured(found[row.name]), allowed.get(row.name, row.allowed)
-            lines.append((row, short(options.creates if row.creates else options.users), measured, limit))
+    sizes = {row.name: options.users if row.name in OF_READING else options.creates for row in ROWS}
+    lines = [row.line(short(sizes[row.name]), found[row.name], allowed) for row in ROWS if row.name in only and row.name in found]
     text = _report(root, arguments, lines, found, [before, machine.free()])
     print(text)
     if options.write:
         (root / "bench/RESULTS-entra.md").write_text(text, encoding="utf-8")
-    return 1 if any(row.over(measured, limit) for row, _, measured, limit in lines) else 0
+    return 1 if any(line.over for line in lines) else 0
 
 
 class Bench:
@@ -156,14 +130,7 @@ class Bench:
                 "folder": folder,
                 "url": server.database("bench_entra") if server else f"sqlite:///{folder}/bench.db",
                 "control": [lab.control_url, lab.control_key, str(lab.ca_file)],
-                "options": {
-                    "tenant": lab.tenant_id,
-                    "application": lab.client_id,
-                    "certificate": str(lab.certificate.pem),
-                    "login": lab.login_url,
-                    "graph": lab.graph_url,
-                    "ca file": str(lab.ca_file),
-                },
+                "options": lab.options,
             }
             command = [sys.executable, "-m", "bench.entra_work", json.dumps(asked)]
             environment = {**os.environ, "METASYNC_DEVELOPMENT": "1"}
@@ -192,24 +159,14 @@ def _stores(names: Sequence[str]) -> Iterator[dict[str, Cluster | None]]:
         yield {name: stack.enter_context(server_for(name)) for name in names}
 
 
-def _report(
-    root: Path, arguments: Sequence[str], lines: Sequence[tuple[Row, str, float, float]], found: Found, free: Sequence[Sequence[float]]
-) -> str:
+def _report(root: Path, arguments: Sequence[str], lines: Sequence[Line], found: Found, free: Sequence[Sequence[float]]) -> str:
     about = [f"asked for: script/bench entra {' '.join(arguments)}".rstrip(), *machine.described(root)]
     for when, (alone, *together) in zip(("before", "after"), free, strict=True):
         about.append(f"free capacity {when}: {alone:.0%} of a core for one process, {' + '.join(f'{one:.0%}' for one in together)} at once")
-    table = ["| what | of | measured | allowed | |", "|---|---|---|---|---|"]
-    for row, size, measured, limit in lines:
-        unit = f" {row.unit}" if row.unit else ""
-        bound = f"at {'least' if row.least else 'most'} {limit:g}{unit}"
-        table.append(f"| {row.text} | {size} | {measured:.3g}{unit} | {bound} | {'OVER' if row.over(measured, limit) else 'ok'} |")
+    method = "Written by `script/bench entra`. " + (__doc__ or "").split("\n\n")[1]
     names = {row.name for row in ROWS}
-    costs = ["| step | seconds, or number, of each turn |", "|---|---|"]
-    costs += [f"| {name} | {', '.join(f'{value:.5g}' for value in values)} |" for name, values in found.items() if name not in names]
-    method = " ".join((__doc__ or "").split("\n\n")[1].split())
-    parts = ["# Results: Entra ID", "", f"Written by `script/bench entra`. {method}", ""]
-    parts += [*(f"- {one}" for one in about), "", *table, "", "What they are made of:", "", *costs]
-    return "\n".join(parts) + "\n"
+    costs = {name: values for name, values in found.items() if name not in names}
+    return report("Results: Entra ID", method, about, lines, costs, "step | seconds, or number, of each turn", ".5g")
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -219,19 +176,11 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--store", choices=[*STORES, "both"], default="sqlite", help="where the database is (sqlite)")
     parser.add_argument("--turns", type=int, choices=range(1, 10), default=3, help="how often what depends on the machine is measured (3)")
     parser.add_argument("--only", nargs="+", metavar="ROW", choices=[row.name for row in ROWS], help="only these rows: %(choices)s")
-    parser.add_argument("--allow", nargs="+", type=_limit, metavar="ROW=LIMIT", help="other limits than those promised")
+    parser.add_argument(
+        "--allow", nargs="+", type=limit_of([row.name for row in ROWS]), metavar="ROW=LIMIT", help="other limits than those promised"
+    )
     parser.add_argument("--no-write", dest="write", action="store_false", help="leave bench/RESULTS-entra.md as it is")
     return parser.parse_args(arguments)
-
-
-def _limit(text: str) -> tuple[str, float]:
-    name, _, limit = text.partition("=")
-    try:
-        if name in {row.name for row in ROWS}:
-            return name, float(limit)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is no row with a number, such as import=0.4")
 
 
 def _say(text: str) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from metasync.store.tables import batch, plan, run
+from metasync.store.tables import batch, change, plan, run
 
 from . import judge
 from .forks import Program, Stable
@@ -101,6 +101,12 @@ class Town(CountingSite):
         """Of all plans, in their order."""
         with self.database() as connection:
             return list(connection.execute(select(plan.c.hash).order_by(plan.c.id)).scalars())
+
+    def change_states(self) -> dict[str, int]:
+        """How many changes are in each state."""
+        with self.database() as connection:
+            rows = connection.execute(select(change.c.state, func.count()).group_by(change.c.state)).all()
+        return {row[0]: row[1] for row in rows}
 
     def open_batches(self) -> list[str]:
         """Batches that are not done."""

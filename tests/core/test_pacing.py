@@ -72,7 +72,7 @@ def test_whoever_is_refused_holds_all_for_as_long_and_what_was_saved_is_gone(bac
     one, other = Pacing(), Pacing()
     assert one.reserve(backend, "entra", QUOTA, 1).wait == other.reserve(backend, "entra", QUOTA, 1).wait == ZERO
     one.refused(backend, "entra", QUOTA, timedelta(seconds=2.128))
-    time.sleep(module.FRESH)
+    time.sleep(module.FRESH)  # the time that is promised: so long the other one need not have heard of it
     turn = other.reserve(backend, "entra", QUOTA, 20)
     assert timedelta(seconds=2.128 - module.FRESH - 2) + timedelta(seconds=1) <= turn.wait
     assert turn.wait.total_seconds() == pytest.approx(2.128 - module.FRESH + 1, abs=0.5)

@@ -68,18 +68,10 @@ class Cloud:
     def __init__(self, forest: Side, lab: Lab, folder: Path) -> None:
         self.forest, self.lab = forest, lab
         self.product = Product(folder, secrets={"forest-bind": forest.samba.service.password})
-        options = {
-            "tenant": lab.tenant_id,
-            "application": lab.client_id,
-            "certificate": str(lab.certificate.pem),
-            "login": lab.login_url,
-            "graph": lab.graph_url,
-            "ca file": str(lab.ca_file),
-        }
         self.product.load(
             'engagement: to-cloud\nplugins: {standard: ">=0.1", ad: ">=0.1", entra: ">=0.1"}\ndirectories:\n'
             + domain(forest.samba, forest.unit, name="forest", password="forest-bind")
-            + f"  cloud: {{connector: entra, options: {json.dumps(options)}, mark: extensionAttribute15}}\n"
+            + f"  cloud: {{connector: entra, options: {json.dumps(lab.options)}, mark: extensionAttribute15}}\n"
             + PROFILES.replace("UNIT", forest.unit)
         )
 

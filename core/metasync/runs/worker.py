@@ -106,7 +106,7 @@ class _Served:
     def _watch(self, stop: threading.Event) -> None:
         """In a child: end when all shall, or when the process is gone that would say so."""
         while not self._leaving[0] and os.getppid() == self._listener:
-            time.sleep(POLL)
+            time.sleep(POLL)  # neither a shared byte nor the end of a parent wakes anybody
         stop.set()
 
 
@@ -146,7 +146,7 @@ def listen(settings: Sequence[Settings], processes: int, *, parent: int | None =
 def _until_gone(parent: int) -> None:
     """The dispatcher has its own way to end, which SIGTERM begins."""
     while os.getppid() == parent:
-        time.sleep(POLL)
+        time.sleep(POLL)  # the end of a parent wakes nobody
     os.kill(os.getpid(), signal.SIGTERM)
 
 

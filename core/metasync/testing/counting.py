@@ -75,7 +75,7 @@ def _let_many_in(connection: sqlite3.Connection) -> None:
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > until:
                 raise
-        time.sleep(0.01)
+        time.sleep(0.01)  # a file tells nobody that it is free again
 
 
 class CountingOptions(Options):

@@ -23,15 +23,7 @@ ROLES = EVERYTHING
 
 def options_for(lab: Lab, **more: Any) -> dict[str, Any]:
     """Options of the document, for this tenant."""
-    plain = {
-        "tenant": lab.tenant_id,
-        "application": lab.client_id,
-        "certificate": str(lab.certificate.pem),
-        "login": lab.login_url,
-        "graph": lab.graph_url,
-        "ca file": str(lab.ca_file),
-    }
-    return {name: value for name, value in {**plain, **more}.items() if value is not None}
+    return {name: value for name, value in {**lab.options, **more}.items() if value is not None}
 
 
 @pytest.fixture

@@ -293,15 +293,7 @@ def connected(options: Mapping[str, Any]) -> Iterator[EntraID]:
 
 def play_lab(lab: Lab, say: Callable[[str], None] = print) -> None:
     """The scenario in a lab tenant."""
-    options = {
-        "tenant": lab.tenant_id,
-        "application": lab.client_id,
-        "certificate": str(lab.certificate.pem),
-        "login": lab.login_url,
-        "graph": lab.graph_url,
-        "ca file": str(lab.ca_file),
-    }
-    with connected(options) as connector:
+    with connected(lab.options) as connector:
         Scenario(connector=connector, domain=lab.domains[-1], say=say).play()
 
 

@@ -52,7 +52,7 @@ sys.stdin.read(1)
 while True:
     assert connector.session.ask(one).status == 200
     assert all(answer.status == 200 for answer in connector.session.batched([one, one]))
-    time.sleep(0.05)
+    time.sleep(0.05)  # far from any limit
 """
 
 
@@ -92,7 +92,7 @@ def until(found: Any, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not found():
         assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks at the record of another process
 
 
 def both(lab: Lab, after: float) -> bool:

@@ -60,6 +60,18 @@ class Lab:
         """For msal."""
         return f"{self.login_url}/{self.tenant_id}"
 
+    @property
+    def options(self) -> dict[str, str]:
+        """Of a document's `connector: entra`, for this tenant."""
+        return {
+            "tenant": self.tenant_id,
+            "application": self.client_id,
+            "certificate": str(self.certificate.pem),
+            "login": self.login_url,
+            "graph": self.graph_url,
+            "ca file": str(self.ca_file),
+        }
+
     def facts(self) -> dict[str, Any]:
         """All that another process needs, for JSON."""
         return {
