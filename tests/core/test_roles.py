@@ -20,7 +20,7 @@ from metasync.store import audit, queue
 from metasync.store import runs as rows
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
-from metasync.testing.staff import BASE, DOCUMENT, STAFF, person
+from metasync.testing.staff import BASE, DOCUMENT, STAFF, person, target
 from metasync.workspace import Workspace
 
 ROLES = "\nroles: {engineer: [anna, ben], operator: otto, approver: [clara]}\n"
@@ -28,9 +28,7 @@ ROLES = "\nroles: {engineer: [anna, ben], operator: otto, approver: [clara]}\n"
 
 @pytest.fixture
 def ad() -> MemoryDirectory:
-    directory = MemoryDirectory()
-    directory.add(Kind.CONTAINER, name="People", path=BASE)
-    return directory
+    return target()
 
 
 @pytest.fixture

@@ -49,6 +49,13 @@ STAFF = f"""
 """
 
 
+def target(**more: Any) -> MemoryDirectory:
+    """A directory that holds nothing but the container `PEOPLE`. `more`: of the memory directory itself."""
+    directory = MemoryDirectory(**more)
+    directory.add(Kind.CONTAINER, name="People", path=BASE)
+    return directory
+
+
 def person(directory: MemoryDirectory, name: str, mail: str | None = None, **more: object) -> str:
     values = {"displayName": name, "mail": mail or f"{name.lower().replace(' ', '.')}@x.test", "enabled": True, **more}
     return directory.add(Kind.USER, name=f"{name} {mail or ''}".strip(), path=BASE, **values)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from metasync.contract import Kind
 from metasync.host import Host
 from metasync.testing.memory import MemoryDirectory, MemoryPlugin
 from metasync.testing.small import SmallPlugin
-from metasync.testing.staff import BASE, DOCUMENT, STAFF, person
+from metasync.testing.staff import BASE, DOCUMENT, STAFF, person, target
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,7 @@ def hr() -> MemoryDirectory:
 
 @pytest.fixture
 def ad() -> MemoryDirectory:
-    directory = MemoryDirectory()
-    directory.add(Kind.CONTAINER, name="People", path=BASE)
-    return directory
+    return target()
 
 
 @pytest.fixture

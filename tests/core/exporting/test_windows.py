@@ -16,7 +16,7 @@ from metasync.runs import run as running
 from metasync.runs.outcome import Waits
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
-from metasync.testing.staff import BASE, DOCUMENT, STAFF, person
+from metasync.testing.staff import DOCUMENT, STAFF, person, target
 
 NIGHT = "Mon-Fri 20:00-06:00 Europe/Berlin"
 
@@ -66,9 +66,7 @@ def test_without_windows_it_may_always_be_written_and_of_several_the_next_counts
 
 @pytest.fixture
 def ad() -> MemoryDirectory:
-    directory = MemoryDirectory()
-    directory.add(Kind.CONTAINER, name="People", path=BASE)
-    return directory
+    return target()
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from metasync.contract import Kind
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
-from metasync.testing.staff import BASE, DOCUMENT, STAFF
+from metasync.testing.staff import DOCUMENT, STAFF, target
 
 MakeEngine = Callable[..., Engine]
 
@@ -22,9 +21,7 @@ def hr() -> MemoryDirectory:
 
 @pytest.fixture
 def ad() -> MemoryDirectory:
-    directory = MemoryDirectory()
-    directory.add(Kind.CONTAINER, name="People", path=BASE)
-    return directory
+    return target()
 
 
 @pytest.fixture

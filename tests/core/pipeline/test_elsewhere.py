@@ -18,7 +18,7 @@ from metasync.synchronising.needs import directory_needs
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
 from metasync.testing.memory.schema import memory_schema
-from metasync.testing.staff import BASE, person, profile
+from metasync.testing.staff import BASE, person, profile, target
 
 DOCUMENT = """
 engagement: guests
@@ -59,9 +59,7 @@ def hr() -> MemoryDirectory:
 
 @pytest.fixture
 def ad() -> MemoryDirectory:
-    directory = MemoryDirectory(schema=with_guests())
-    directory.add(Kind.CONTAINER, name="People", path=BASE)
-    return directory
+    return target(schema=with_guests())
 
 
 def guest(*numbers: str) -> tuple[Reference, ...]:

@@ -35,7 +35,7 @@ from metasync.store.errors import StoreError
 from metasync.synchronising import partitions
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryConnector, MemoryDirectory
-from metasync.testing.staff import BASE, DOCUMENT, STAFF, person
+from metasync.testing.staff import BASE, DOCUMENT, STAFF, person, target
 from metasync.workspace import Workspace
 
 APART = """
@@ -66,9 +66,7 @@ def hr() -> MemoryDirectory:
 
 @pytest.fixture
 def ad() -> MemoryDirectory:
-    directory = MemoryDirectory()
-    directory.add(Kind.CONTAINER, name="People", path=BASE)
-    return directory
+    return target()
 
 
 @pytest.fixture

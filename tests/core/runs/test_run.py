@@ -18,7 +18,7 @@ from metasync.store import audit
 from metasync.store import runs as rows
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
-from metasync.testing.staff import BASE, STAFF, person
+from metasync.testing.staff import STAFF, person, target
 
 TWO_SOURCES = """
 engagement: two
@@ -60,9 +60,7 @@ def hr() -> MemoryDirectory:
 
 @pytest.fixture
 def ad() -> MemoryDirectory:
-    directory = MemoryDirectory()
-    directory.add(Kind.CONTAINER, name="People", path=BASE)
-    return directory
+    return target()
 
 
 @pytest.fixture

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from metasync.contract import Kind
 from metasync.store import waves
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
-from metasync.testing.staff import BASE, PEOPLE, person
+from metasync.testing.staff import PEOPLE, person, target
 
 DOCUMENT = f"""
 engagement: moving
@@ -54,9 +53,7 @@ def old() -> MemoryDirectory:
 
 @pytest.fixture
 def new() -> MemoryDirectory:
-    directory = MemoryDirectory(seed=2)
-    directory.add(Kind.CONTAINER, name="People", path=BASE)
-    return directory
+    return target(seed=2)
 
 
 @pytest.fixture
