@@ -115,6 +115,7 @@ class Arriving:
 
     def _operations(self, one: Newcomer) -> bytes:
         """What is pending for somebody who is to be created."""
+        assert one.after is not None  # else it would have gone the careful way
         rules = self._rules_of(self.at.programs[one.row.directory_id], one.after)
         return codec.join_frames([codec.Frame(CREATE, EMPTY, codec.encode(one.after), rules)])
 

@@ -51,7 +51,7 @@ class Newcomers:
         """Does nobody else decide along?"""
         at, profile = self.at, self.at.profile
         plain = not profile.merge and not at.hand.pair_keys and not at.loader.reference_attributes
-        return at.alone and plain and profile.action is not Action.UPDATE_ONLY
+        return at.alone and plain
 
     def resume(self) -> None:
         """Whoever was joined in a pass that ended before all newcomers were worked is a newcomer again: one who was not worked then may
@@ -161,10 +161,7 @@ class Newcomers:
         claim = Claim(row.id, sought, unique_values(program, values, place))
         if digest is None or here in at.hand.pairs:
             return claim
-        try:
-            return self._newcomer(row, program, rules, claim, values, place, verdict, digest)
-        except ObjectError:
-            return claim
+        return self._newcomer(row, program, rules, claim, values, place, verdict, digest)
 
     def _newcomer(
         self,
@@ -177,8 +174,8 @@ class Newcomers:
         verdict: Verdict,
         digest: bytes,
     ) -> Newcomer:
-        after = created(program, values, place)
-        label = next((after[name] for name in ("displayName", "name", "mail") if isinstance(after.get(name), str)), row.label)
+        after = self._begins_with(program, values, place)
+        label = next((after[name] for name in ("displayName", "name", "mail") if after and isinstance(after.get(name), str)), row.label)
         enabled = values.get("enabled")
         return Newcomer(
             row=row,
@@ -191,6 +188,15 @@ class Newcomers:
             computed=digest,
             words=verdict.words,
         )
+
+    def _begins_with(self, program: Program, values: Mapping[str, Any], place: str | None) -> Mapping[str, Any] | None:
+        """What a new object would begin with; None where none may be made. Whoever finds a partner needs none."""
+        if self.at.profile.action is Action.UPDATE_ONLY:
+            return None
+        try:
+            return created(program, values, place)
+        except ObjectError:
+            return None
 
     def _claims_of(self, connection: Connection, ids: Sequence[int]) -> list[Claim]:
         """What these look for, and want, who are worked with care."""

@@ -70,7 +70,7 @@ class Refused:
 
 
 class Newcomer(NamedTuple):
-    """One that is in scope and may be created."""
+    """One that is in scope, and may be joined or created."""
 
     row: newcomers.Row
     rules: KeyedLookups
@@ -78,8 +78,8 @@ class Newcomer(NamedTuple):
     claim: Claim
     """The same together, and its unique values."""
     label: str
-    after: Mapping[str, Any]
-    """What a new object for it would begin with."""
+    after: Mapping[str, Any] | None
+    """What a new object for it would begin with; None: none may be made."""
     agreed: bool | None
     values: Mapping[str, Any]
     """What is wanted, unique values given out."""
@@ -142,7 +142,7 @@ class Rivals:
                 partner = self._partner(newcomer, hits)
             own = {partner[0].id} if partner is not None else set()
             disputed = (
-                (mine and partner is None)
+                (partner is None and (mine or newcomer.after is None))
                 or not contested.isdisjoint(claim.sought)
                 or any(
                     unique.key in contested_values

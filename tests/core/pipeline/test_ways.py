@@ -293,6 +293,20 @@ def test_addresses_of_which_each_stands_only_once(ways: Make, seed: int, more: M
     assert company.taken["newcomers"] > 0
 
 
+@pytest.mark.parametrize("more", [{"action": "update only"}, {"place": None}, {}], ids=["update only", "no place", "no name"])
+def test_partners_are_found_in_bulk_where_nobody_can_be_made(ways: Make, more: Mapping[str, Any]) -> None:
+    company = ways(profile(map={key: value for key, value in MAP.items() if key != "cn"}, **more))
+    for number in range(8):
+        company.edit(lambda hr, ad, number=number: [person(one, f"Anna {number}", f"{number}@x.test") for one in (hr, ad)])  # type: ignore[misc]
+    company.edit(lambda hr, ad: person(hr, "Nobody There"))
+    assert not company.settle()
+    assert company.taken["pairs"] == 8
+    for step in range(5):
+        for engine in company.engines:
+            edit(random.Random(step), engine.directories["hr"], engine.directories["ad"])
+        company.settle(export=step != 2)
+
+
 def test_a_mapping_that_means_more_is_looked_at_although_it_yields_the_same(ways: Make) -> None:
     company = ways(profile(map={**MAP, "title": {"from": "source.title", "fill": True}}))
     company.edit(lambda hr, ad: (person(hr, "Anna Bo", title="Clerk"), person(ad, "Anna Bo", title="Boss")))
