@@ -5,7 +5,8 @@
         redis.kill()
         redis.start()
 
-It wants a password, and with `log=True` it writes what it is told to an append-only file, as in production.
+It wants a password, and with `log=True` it writes what it is told to an append-only file, as in production. With a `certificate` (of
+`certificate.make`) it is at `secure_url`, too.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ PATIENCE = 30
 class Broker:
     """One server."""
 
-    def __init__(self, folder: Path, *, log: bool) -> None:
-        self.folder, self.port = folder, 0
+    def __init__(self, folder: Path, *, log: bool, certificate: Path | None = None) -> None:
+        self.folder, self.port, self.secure_port = folder, 0, 0
         self.password = secrets.token_urlsafe(18)
-        self._log = log
+        self._log, self._certificate = log, certificate
         self._server: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,8 +48,13 @@ class Broker:
         """The same with another password, or none."""
         return f"redis://:{password}@127.0.0.1:{self.port}/0" if password else f"redis://127.0.0.1:{self.port}/0"
 
+    def secure_url(self, authorities: Path | None, host: str = "127.0.0.1") -> str:
+        """The same over TLS, for whoever trusts these authorities, or those of the machine."""
+        trusted = f"?ssl_ca_certs={authorities}" if authorities else ""
+        return f"rediss://:{self.password}@{host}:{self.secure_port}/0{trusted}"
+
     def start(self) -> None:
-        """Start it, and wait until it answers; the port stays the same."""
+        """Start it, and wait until it answers; the ports stay the same."""
         self.port = self.port or _free_port()
         settings = self.folder / "redis.conf"  # a password has no place among arguments, which everybody reads
         lines = [
@@ -61,6 +67,10 @@ class Broker:
             'save ""',
             "maxmemory-policy noeviction",
         ]
+        if self._certificate is not None:
+            self.secure_port = self.secure_port or _free_port()
+            lines += [f"tls-port {self.secure_port}", "tls-auth-clients no", "bind 127.0.0.1 127.0.0.2"]
+            lines += [f"tls-cert-file {self._certificate}", f"tls-key-file {self._certificate}"]
         settings.write_text("\n".join(lines) + "\n", encoding="ascii")
         settings.chmod(0o600)
         with (self.folder / "log").open("ab") as said:
@@ -131,10 +141,11 @@ class Broker:
 
 
 @contextmanager
-def broker(*, log: bool = True) -> Iterator[Broker]:
-    """A running server, removed at the end. `log`: with an append-only file. Raises `LabError`."""
+def broker(*, log: bool = True, certificate: Path | None = None) -> Iterator[Broker]:
+    """A running server, removed at the end. `log`: with an append-only file; `certificate`: over TLS, too, by this PEM file of certificate
+    and key. Raises `LabError`."""
     folder = Path(tempfile.mkdtemp(prefix="metasync-redis-"))
-    server = Broker(folder, log=log)
+    server = Broker(folder, log=log, certificate=certificate)
     try:
         server.start()
         yield server

@@ -7,6 +7,8 @@ nobody was told of is told again by the sweep.
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs, urlencode, urlsplit
+
 from celery import Celery
 
 TASK = "metasync.batch"
@@ -21,7 +23,7 @@ CONNECT = 5
 
 def make_app(broker: str) -> Celery:
     """An application for this broker, by an URL such as `redis://127.0.0.1:6379/0` or `rediss://user:password@host:6380/0`."""
-    app = Celery("metasync", broker=broker, set_as_current=False)
+    app = Celery("metasync", broker=verifying(broker), set_as_current=False)
     transport = {
         "visibility_timeout": VISIBILITY,
         # What a dead worker took is looked for each second, not at every tenth turn of every tenth second: 10 s instead of 102.
@@ -69,6 +71,14 @@ def make_app(broker: str) -> Celery:
         task_default_queue="metasync",
     )
     return app
+
+
+def verifying(broker: str) -> str:
+    """The same URL, which says that the certificate is verified, and the name in it: where none says so, kombu encrypts to anybody."""
+    parts = urlsplit(broker)
+    if parts.scheme != "rediss" or "ssl_cert_reqs" in parse_qs(parts.query):
+        return broker
+    return f"{broker}{'&' if parts.query else '?'}{urlencode({'ssl_cert_reqs': 'required'})}"
 
 
 def queue_of(engagement: str) -> str:

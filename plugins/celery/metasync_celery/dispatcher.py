@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl, urlsplit
 
 from celery import Celery
 from celery.signals import worker_shutting_down
@@ -11,6 +12,8 @@ from celery.signals import worker_shutting_down
 from metasync.contract import Dispatcher, MetasyncError, RunBatch, Served
 from metasync_celery.app import TASK, make_app, queue_of
 
+STRICT = {"ssl_cert_reqs": ("required", "cert_required"), "ssl_check_hostname": ("true", "1")}
+"""What a URL may say of how a certificate is verified: only what is done in any case."""
 SCHEMES = ("redis://", "rediss://", "redis+socket://", "sentinel://")
 
 
@@ -26,6 +29,12 @@ class CeleryDispatcher(Dispatcher):
         if not self._broker.startswith(SCHEMES):
             raise MetasyncError(
                 "`--dispatch celery` needs `--broker URL` (or METASYNC_BROKER), such as redis://127.0.0.1:6379/0, or rediss:// for TLS"
+            )
+        lax = {name: value.lower() for name, value in parse_qsl(urlsplit(self._broker).query) if name in STRICT}
+        if any(value not in STRICT[name] for name, value in lax.items()):
+            raise MetasyncError(
+                "the broker's certificate is always verified; take "
+                f"{' and '.join(sorted(lax))} out of its URL, and name the authority's PEM file there as `ssl_ca_certs`"
             )
         self._made: Celery | None = None
 

@@ -11,6 +11,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from kombu import pools
+from kombu.exceptions import OperationalError
+from lab import certificate
+from lab import redis as lab
 from lab.redis import Broker
 
 from metasync.contract import Dispatcher, MetasyncError
@@ -160,6 +164,32 @@ def test_workers_outlive_their_broker_at_their_start_and_later(redis: Broker, li
             if (code := workers.ended(lambda: f"1 {number} again" in workers.told)) is not None:  # noqa: B023
                 pytest.fail(f"ended with {code}: {workers.log}")
         assert redis.password not in workers.log
+
+
+def test_a_line_by_tls_goes_to_a_server_that_is_trusted_and_to_no_other(tmp_path: Path, listen: Listen) -> None:
+    trusted, _ = certificate.make(tmp_path)
+    with lab.broker(certificate=tmp_path / "server.pem") as server:
+        with listen(server.secure_url(trusted)) as workers:
+            dispatcher(server.secure_url(trusted)).nudge(1, 1, "good")
+            workers.until(lambda: workers.told == ["1 1 good"])
+            assert server.password not in workers.log
+        for url, said in (
+            (server.secure_url(None), "certificate verify failed"),
+            (server.secure_url(trusted, "127.0.0.2"), "IP address mismatch"),
+        ):
+            pools.reset()  # kombu's own, of one process: one for each address, whoever is trusted there
+            with pytest.raises(OperationalError, match=said) as refused:
+                dispatcher(url).nudge(1, 2, "nobody")
+            assert server.password not in str(refused.value)
+        pools.reset()
+        assert server.ask("LLEN", "metasync.contoso").strip() == b":0"
+
+
+@pytest.mark.parametrize("lax", ["ssl_cert_reqs=none", "ssl_cert_reqs=CERT_OPTIONAL", "ssl_ca_certs=x&ssl_check_hostname=false"])
+def test_a_line_by_tls_to_whoever_answers_is_refused(lax: str) -> None:
+    with pytest.raises(MetasyncError, match=r"verified.*`ssl_ca_certs`") as refused:
+        dispatcher(f"rediss://:geheim@127.0.0.1:1/0?{lax}")
+    assert "geheim" not in str(refused.value)
 
 
 def test_a_user_with_the_rights_that_the_readme_names_is_enough(redis: Broker, listen: Listen) -> None:
