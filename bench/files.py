@@ -31,7 +31,7 @@ def limit(meter: Meter, engine: Engine, url: str) -> None:
     with meter.step("raw rows of file to frozen plan"):
         raw.store(fresh, directory_id, raw.CREATES, batches)
         with fresh.write() as connection:
-            objects.build_anchor_index(connection, directory_id)
+            objects.build_indexes(connection, directory_id)
     fresh.close()
 
 

@@ -55,7 +55,7 @@ def _paged(backend: Backend, tables: Sequence[Table], every: dict[str, list[tupl
 def store(backend: Backend, directory_id: int, tables: Sequence[Table], batches: Batches) -> None:
     """Store them, with nothing of ours in between but the transaction."""
     with backend.write() as connection:
-        objects.drop_anchor_index(connection, directory_id)
+        objects.drop_indexes(connection, directory_id)
     for page in batches:
         with backend.write() as connection:
             for table, rows in zip(tables, page, strict=True):

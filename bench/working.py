@@ -97,7 +97,7 @@ def limits(meter: Meter, engine: Engine, urls: Sequence[str], company: Company) 
             raw.store(fresh, directory_id, tables, batches)
             if len(tables) > 1:
                 with fresh.write() as connection:
-                    objects.build_anchor_index(connection, directory_id)
+                    objects.build_indexes(connection, directory_id)
         fresh.close()
         del batches
     fresh = open_store(urls[2])
@@ -113,7 +113,7 @@ def object_rows(meter: Meter, fresh: Backend, engine: Engine, directory_id: int,
     order = [[column.name for column in object_.columns].index(name) for name in objects.COLUMNS]
     made = [[row[at] for at in order] for row in rows]
     with fresh.write() as connection:
-        objects.drop_anchor_index(connection, directory_id)
+        objects.drop_indexes(connection, directory_id)
     for start in range(0, len(made), PAGE):
         entries = [company.entry(number) for number in range(start, min(start + PAGE, company.size))]
         with meter.step("object rows with digest"), fresh.write() as connection:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from metasync.contract import Kind, MetasyncError
-from metasync.store import audit, dirty, joins, looking, objects, waits
+from metasync.store import audit, dirty, joins, looking, match_keys, waits
 from metasync.store.looking import Seen
 from metasync.synchronising.needs import profiles_by_source
 from metasync.workspace import Workspace
@@ -106,7 +106,7 @@ def _mark(workspace: Workspace, connection: Connection, seen: Sequence[Seen]) ->
     """They are looked at again, and so is whoever waits for one of them as a partner."""
     profiles = profiles_by_source(workspace.engagement)
     rows = [(profile, one.id, dirty.WHOLE) for one in seen for profile in profiles.get((one.directory, Kind(one.kind)), ())]
-    keys = objects.keys_of(connection, [one.id for one in seen])
+    keys = match_keys.of_objects(connection, [one.id for one in seen])
     sought = [(workspace.directory_ids[one.directory], name, value) for one in seen for name, value in keys.get(one.id, ())]
     rows += [(profile, object_id, dirty.WHOLE) for profile, object_id in waits.on_keys(connection, sought)]
     dirty.mark(workspace.backend, connection, workspace.engagement_id, rows)

@@ -87,7 +87,7 @@ class Resumed:
         return self._town.written_so_far >= len(self._town.people)
 
     def tell(self) -> None:
-        """For whoever measures (pytest -s or -rP)."""
+        """For whoever measures; script/chaos shows it."""
         found = sorted(self.seconds) or [0.0]
         middle, most = found[len(found) // 2], found[-1]
         print(f"behind {self._what}: resumed {len(found)} times, after {middle:.1f} s at the median, {most:.1f} s at most")
@@ -102,6 +102,9 @@ def ended_whole(town: Town, ordered: Program, workers: Workers, tmp_path: Path) 
     """The same, but for the states of what was written, which are returned."""
     until(lambda: ordered.wait(0), "the run ends", meanwhile=workers.look)
     answer = town.heard(ordered)
+    written = town.counts.by_label()
+    lost, twice = sum(one not in written for one in town.people), sum(number > 1 for number in written.values())
+    print(f"{len(town.people):,} people: {lost} lost, {twice} written twice; processes that ended and were begun anew: {len(workers.ends)}")
     assert (answer.code, answer.json["state"]) == (0, "done"), answer
     assert town.wrong() == []
     people, hashes, _ = as_inline(tmp_path / "inline", town.stable, len(town.people))

@@ -18,7 +18,7 @@ from metasync.importing.pack import Batch, Packed, batches, stored_version, work
 from metasync.importing.request import Request
 from metasync.importing.seen import Seen
 from metasync.importing.write import Changed, Writer
-from metasync.store import codec, objects, problems
+from metasync.store import codec, match_keys, objects, problems
 from metasync.store import links as link_rows
 from metasync.store.backend import Backend
 from metasync.store.normalise import storable
@@ -124,7 +124,7 @@ class Comparison:
         touched = Touched(whole=dict(rows))
         objects.set_state(self._backend, connection, rows, state, self._run_id)
         self.counts[state.value] += len(rows)
-        for keys in objects.keys_of(connection, rows).values():
+        for keys in match_keys.of_objects(connection, rows).values():
             touched.keys |= keys
         self._touch_holders(connection, rows, touched)
         self._marks.write(connection, touched)

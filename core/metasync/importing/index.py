@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from metasync.importing.references import resolve_all
 from metasync.importing.request import MARK, Request
-from metasync.store import codec, directories, objects
+from metasync.store import codec, directories, match_keys, objects
 from metasync.store.backend import Backend
 from metasync.store.rows import DirectoryRow
 
@@ -20,7 +20,7 @@ def rebuild(backend: Backend, directory: DirectoryRow, request: Request) -> None
     stale = {name for name in before if name not in wanted or before[name] != wanted[name]}
     names = {name for name in wanted if name not in before or before[name] != wanted[name]}
     with backend.write() as connection:
-        objects.clear_keys(connection, directory.id, names | stale)
+        match_keys.clear(connection, directory.id, names | stale)
         directories.set_keys(connection, directory.id, {name: kinds for name, kinds in before.items() if name not in stale})
     facts = MARK in names | stale
     names.discard(MARK)
@@ -48,5 +48,6 @@ def _fill(backend: Backend, directory_id: int, request: Request, names: frozense
             if facts:
                 read.append((*request.facts(kind, anchor, plain), object_id))
         with backend.write() as connection:
-            objects.insert_keys(backend, connection, keys)
+            # In this order, as imports write and as a directory's indexes are built: those lock both tables of a server.
             objects.set_facts(backend, connection, read)
+            match_keys.insert(backend, connection, keys)

@@ -218,7 +218,7 @@ class _Import:
                 objects.forget_seen(connection, self.id)
                 if first:
                     directories.not_complete(connection, self.id)
-                    objects.drop_anchor_index(connection, self.id)
+                    objects.drop_indexes(connection, self.id)
         comparison = self.comparison(request, generation=generation, earlier=earlier, full=True, first=first)
         if resumed:
             comparison.seen.fresh = []
@@ -259,7 +259,7 @@ class _Import:
         """After a first load: make anchors unique, and believe neither of two objects that share one."""
         try:
             with self.backend.write() as connection:
-                objects.build_anchor_index(connection, self.id)
+                objects.build_indexes(connection, self.id)
             return
         except IntegrityError:
             pass  # looked into below
@@ -275,7 +275,7 @@ class _Import:
                 if comparison is not None:
                     comparison.seen.discard(object_id for object_id, _ in others)
                     comparison.counts["added"] -= len(others)
-            objects.build_anchor_index(connection, self.id)
+            objects.build_indexes(connection, self.id)
 
     def learn_keys(self, request: Request, comparison: Comparison) -> None:
         """References by an attribute that was not looked up before: make it a match key, then find what they mean."""

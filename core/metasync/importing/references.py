@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from metasync.contract import ELSEWHERE, Kind, Patch, Reference
 from metasync.importing.marks import Marks, Touched
-from metasync.store import directories, links, objects
+from metasync.store import directories, links, match_keys, objects
 from metasync.store.backend import Backend
 from metasync.store.links import Link
 from metasync.store.rows import LinkRow, State
@@ -30,7 +30,7 @@ def find(connection: Connection, directory_id: int, references: Iterable[tuple[s
         if key == ANCHOR:
             ids = objects.ids_by_anchor(connection, directory_id, values)
         else:
-            ids = objects.ids_by_key(connection, [directory_id], key, values)
+            ids = match_keys.bearer_of_each(connection, [directory_id], key, values)
         found.update(((key, value), object_id) for value, object_id in ids.items())
     return found
 
@@ -56,7 +56,7 @@ def reconnect(
         rows = links.to(connection, directory_id, name, values)
         if not rows:
             continue
-        now = objects.ids_by_key(connection, [directory_id], name, values)
+        now = match_keys.bearer_of_each(connection, [directory_id], name, values)
         for row in rows:
             if row.target_id != now.get(row.value):
                 changed.append(_meaning(row, now.get(row.value)))
@@ -106,8 +106,8 @@ def _elsewhere(connection: Connection, directory_id: int, others: Collection[int
         if key.startswith(ELSEWHERE):
             rows = links.by_key(connection, directory_id, key)
             values = {row.value for row in rows}
-            now = objects.ids_by_key(connection, [*others, *left], key, values) if left else {}
-            now.update(objects.ids_by_key(connection, others, key, values))
+            now = match_keys.bearer_of_each(connection, [*others, *left], key, values) if left else {}
+            now.update(match_keys.bearer_of_each(connection, others, key, values))
             yield from (_meaning(row, now.get(row.value)) for row in rows if row.target_id != now.get(row.value))
 
 

@@ -14,7 +14,7 @@ from metasync.importing.marks import MEMBERS, Marks, Touched
 from metasync.importing.pack import Packed
 from metasync.importing.request import Request
 from metasync.importing.seen import Seen
-from metasync.store import codec, objects, waits
+from metasync.store import codec, match_keys, objects, waits
 from metasync.store import links as link_rows
 from metasync.store.backend import Backend
 from metasync.store.links import Link
@@ -63,7 +63,7 @@ class Writer:
         # Before the first synchronisation of a directory that is loaded for the first time there is nobody to be told.
         quiet = self.first and self.marks.idle
         moved: set[tuple[str, str]] = set() if quiet else {(name, value) for _, _, name, value in keys}
-        old_keys = objects.keys_of(connection, [one.known.id for one in changed]) if changed else {}
+        old_keys = match_keys.of_objects(connection, [one.known.id for one in changed]) if changed else {}
         for one in changed:
             now = self.request.match_keys(one.image.kind, one.image.plain).keys()
             before = old_keys.get(one.known.id, set())
@@ -76,8 +76,8 @@ class Writer:
         if not quiet:
             touched.keys |= moved | {(waits.ANCHOR, normalise(anchor)) for anchor in arrived}
         self._update(connection, changed)
-        objects.delete_keys(self.backend, connection, lost_keys)
-        objects.insert_keys(self.backend, connection, keys)
+        match_keys.remove(self.backend, connection, lost_keys)
+        match_keys.insert(self.backend, connection, keys)
         self._link(connection, ids, new, changed, touched)
         if not quiet:
             touched.whole.update(zip(ids, (entry.kind for entry in new), strict=True))

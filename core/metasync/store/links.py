@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, func, select, update
 
 from metasync.contract import ELSEWHERE
+from metasync.store import match_keys
 from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.rows import LinkRow, State
@@ -170,7 +171,7 @@ def resolve(connection: Connection, directory_id: int, holders: range, *, by_anc
             select(func.min(match_key.c.object_id))
             .join(object_, object_.c.id == match_key.c.object_id)
             .where(
-                match_key.c.directory_id == directory_id,
+                match_keys.of_directory(directory_id),
                 match_key.c.name == link.c.key,
                 match_key.c.value == link.c.value,
                 object_.c.state != State.GONE,

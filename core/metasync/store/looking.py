@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal_column, or_, select, tuple_
 
 from metasync.contract import Reference
-from metasync.store import codec
+from metasync.store import codec, match_keys
 from metasync.store.labels import any_case, is_called
 from metasync.store.normalise import normalise
 from metasync.store.problems import AREAS
@@ -180,7 +180,7 @@ def by_key(
     if attribute not in (connection.execute(known).scalar() or ()):
         return None
     ids = select(match_key.c.object_id).where(
-        match_key.c.directory_id == directory_id, match_key.c.name == attribute, match_key.c.value == normalise(value)
+        match_keys.of_directory(directory_id), match_key.c.name == attribute, match_key.c.value == normalise(value)
     )
     query = _objects(engagement_id).where(object_.c.id.in_(ids)).order_by(object_.c.id).limit(limit)
     return [_seen(row) for row in connection.execute(query)]

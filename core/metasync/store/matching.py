@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from metasync.contract import Kind
+from metasync.store import match_keys
 from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.tables import match_key, object_
@@ -30,9 +31,7 @@ def look_up(connection: Connection, directory_id: int, name: str, values: Collec
         query = (
             select(match_key.c.value, object_.c.id, object_.c.kind, object_.c.anchor, object_.c.label, object_.c.privileged)
             .join(object_, object_.c.id == match_key.c.object_id)
-            .where(
-                match_key.c.directory_id == directory_id, match_key.c.name == name, match_key.c.value.in_(part), object_.c.state != "gone"
-            )
+            .where(match_keys.of_directory(directory_id), match_key.c.name == name, match_key.c.value.in_(part), object_.c.state != "gone")
             .order_by(object_.c.anchor)
         )
         for row in connection.execute(query):
@@ -52,12 +51,10 @@ def by_name(keys: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 def held(backend: Backend, connection: Connection, directory_id: int, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
     """Those of these keys (name, value) that an object has, or had before it was deleted."""
-    if not backend.any(connection, "SELECT 1 FROM match_key WHERE directory_id = ?", directory_id):
+    if not match_keys.any_of(backend, connection, directory_id):
         return set()
-    query = "SELECT value FROM match_key WHERE directory_id = ? AND name = ? AND value IN ?"
-    return {
-        (name, row[0]) for name, values in by_name(keys).items() for row in backend.fetch(connection, query, directory_id, name, values)
-    }
+    query = f"SELECT value FROM match_key WHERE directory_id = {int(directory_id)} AND name = ? AND value IN ?"
+    return {(name, row[0]) for name, values in by_name(keys).items() for row in backend.fetch(connection, query, name, values)}
 
 
 def by_anchor(connection: Connection, directory_id: int, anchor: str) -> list[Candidate]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from metasync.store import match_keys
 from metasync.store.backend import Backend
 from metasync.store.dirty import WHOLE, mark
 from metasync.store.portions import PORTION
@@ -44,7 +45,7 @@ SELECT match_key.value, object.id, object.kind, object.anchor, object.state, obj
 FROM match_key
 JOIN object ON object.id = match_key.object_id
 LEFT JOIN "join" AS own ON own.object_id = object.id
-WHERE match_key.directory_id = ? AND match_key.name = ? AND match_key.value IN ?"""
+WHERE match_key.directory_id = {directory} AND match_key.name = ? AND match_key.value IN ?"""
 
 
 def candidates(
@@ -52,10 +53,11 @@ def candidates(
 ) -> dict[tuple[str, str], list[Candidate]]:
     """(key name, value) -> the objects that have it, tombstones too; `values`: key name -> values."""
     found: dict[tuple[str, str], list[Candidate]] = {}
-    if not backend.any(connection, "SELECT 1 FROM match_key WHERE directory_id = ?", directory_id):
+    if not match_keys.any_of(backend, connection, directory_id):
         return found
+    query = CANDIDATES.format(directory=int(directory_id))
     for name, folded in values.items():
-        for value, *rest in backend.fetch(connection, CANDIDATES, directory_id, name, folded):
+        for value, *rest in backend.fetch(connection, query, name, folded):
             found.setdefault((name, value), []).append(Candidate._make(rest))
     return found
 

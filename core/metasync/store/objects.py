@@ -1,4 +1,4 @@
-"""Queries of objects and their match keys: what an import compares with and writes. Their references are in `links`.
+"""Queries of objects: what an import compares with and writes. Their references are in `links`, their keys in `match_keys`.
 
 The hot paths go through `Backend.insert`, `update` and `delete`. A directory's anchors are unique by a partial index of its own, built
 after its first load: a live one makes loads grow faster than their size.
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import Connection, delete, func, select, text
 
 from metasync.contract import Kind
-from metasync.store import labels
+from metasync.store import labels, match_keys
 from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.rows import ObjectRow, State
@@ -73,25 +73,6 @@ def ids_by_anchor(connection: Connection, directory_id: int, anchors: Collection
         )
         found.update((anchor, object_id) for anchor, object_id in connection.execute(query))
     return found
-
-
-def ids_by_key(connection: Connection, directory_ids: Collection[int], name: str, values: Collection[str]) -> dict[str, int]:
-    """normalised value -> the one object that has it; several or none: absent."""
-    found: dict[str, int | None] = {}
-    for part in portions(values):
-        query = (
-            select(match_key.c.value, match_key.c.object_id)
-            .join(object_, object_.c.id == match_key.c.object_id)
-            .where(
-                match_key.c.directory_id.in_(directory_ids),
-                match_key.c.name == name,
-                match_key.c.value.in_(part),
-                object_.c.state != State.GONE,
-            )
-        )
-        for value, object_id in connection.execute(query):
-            found[value] = None if found.get(value, object_id) != object_id else object_id
-    return {value: object_id for value, object_id in found.items() if object_id is not None}
 
 
 def get(connection: Connection, object_ids: Collection[int]) -> dict[int, ObjectRow]:
@@ -162,32 +143,7 @@ def total(connection: Connection, directory_id: int) -> int:
     return int(connection.execute(select(func.count()).where(object_.c.directory_id == directory_id)).scalar_one())
 
 
-def keys_of(connection: Connection, object_ids: Collection[int]) -> dict[int, set[tuple[str, str]]]:
-    """object id -> its (name, value) match keys."""
-    found: dict[int, set[tuple[str, str]]] = {}
-    for part in portions(object_ids):
-        query = select(match_key.c.object_id, match_key.c.name, match_key.c.value).where(match_key.c.object_id.in_(part))
-        for object_id, name, value in connection.execute(query):
-            found.setdefault(object_id, set()).add((name, value))
-    return found
-
-
 # --- writing ---------------------------------------------------------------------------------------------------------------------------
-
-
-def insert_keys(backend: Backend, connection: Connection, rows: Iterable[tuple[int, int, str, str]]) -> None:
-    """New match keys: (directory id, object id, name, value)."""
-    backend.insert(connection, match_key, ("directory_id", "object_id", "name", "value"), rows)
-
-
-def delete_keys(backend: Backend, connection: Connection, rows: Iterable[tuple[int, str, str]]) -> None:
-    """Match keys that an object has no more: (object id, name, value)."""
-    backend.delete(connection, match_key, ("object_id", "name", "value"), rows)
-
-
-def clear_keys(connection: Connection, directory_id: int, names: Collection[str]) -> None:
-    """Forget these match keys of a directory, whatever object has them."""
-    connection.execute(delete(match_key).where(match_key.c.directory_id == directory_id, match_key.c.name.in_(sorted(names))))
 
 
 def set_state(backend: Backend, connection: Connection, object_ids: Iterable[int], state: State, run_id: int | None) -> None:
@@ -226,20 +182,22 @@ def has_anchor_index(connection: Connection, directory_id: int) -> bool:
     return connection.execute(known, {"name": _anchor_index(directory_id)}).first() is not None
 
 
-def build_anchor_index(connection: Connection, directory_id: int) -> None:
-    """Make anchors unique from now on. Raises `IntegrityError` where they are not.
+def build_indexes(connection: Connection, directory_id: int) -> None:
+    """Make anchors unique from now on, and find objects by them, by labels and by keys. Raises `IntegrityError` where they are not unique.
 
     `directory_id` stands in it although it is the same everywhere: SQLite would read each row to see that it is.
     """
     name, number = _anchor_index(directory_id), int(directory_id)
     connection.execute(text(f"CREATE UNIQUE INDEX {name} ON object (anchor, directory_id) WHERE directory_id = {number}"))
     labels.build_index(connection, directory_id)
+    match_keys.build_index(connection, directory_id)
 
 
-def drop_anchor_index(connection: Connection, directory_id: int) -> None:
+def drop_indexes(connection: Connection, directory_id: int) -> None:
     """A first load begins."""
     connection.execute(text(f"DROP INDEX IF EXISTS {_anchor_index(directory_id)}"))
     labels.drop_index(connection, directory_id)
+    match_keys.drop_index(connection, directory_id)
 
 
 def repeated_anchors(connection: Connection, directory_id: int) -> dict[str, list[tuple[int, bytes]]]:

@@ -112,10 +112,10 @@ def images(backend: Backend, connection: Connection, object_ids: Sequence[int]) 
 
 def bearers(backend: Backend, connection: Connection, directory_id: int, values: dict[str, list[str]]) -> dict[tuple[str, str], set[int]]:
     """(key name, value) -> every object that has it, or had before it was deleted."""
-    query = "SELECT value, object_id FROM match_key WHERE directory_id = ? AND name = ? AND value IN ?"
+    query = f"SELECT value, object_id FROM match_key WHERE directory_id = {int(directory_id)} AND name = ? AND value IN ?"
     found: dict[tuple[str, str], set[int]] = {}
     for name, folded in values.items():
-        for value, object_id in backend.fetch(connection, query, directory_id, name, folded):
+        for value, object_id in backend.fetch(connection, query, name, folded):
             found.setdefault((name, value), set()).add(object_id)
     return found
 

@@ -209,9 +209,8 @@ match_key = Table(
     _directory(),
     Column("object_id", Id, nullable=False),
     Column("name", Text, nullable=False, comment="an attribute, or `=` and an expression"),
-    Column("value", Text, nullable=False, comment="normalised"),
-    PrimaryKeyConstraint("directory_id", "name", "value", "object_id"),
-    Index("ix_match_key_object", "object_id"),
+    Column("value", Text, nullable=False, comment="normalised; found by a partial index per directory, built after its first load"),
+    PrimaryKeyConstraint("object_id", "name", "value"),
     sqlite_with_rowid=False,
 )
 

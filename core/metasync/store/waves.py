@@ -149,7 +149,7 @@ SELECT match_key.value, object.id, object.directory_id, object.kind, object.anch
 FROM match_key
 JOIN object ON object.id = match_key.object_id
 LEFT JOIN "join" AS own ON own.object_id = object.id
-WHERE match_key.directory_id = ? AND match_key.name = ? AND match_key.value IN ? AND object.kind IN ?"""
+WHERE match_key.directory_id = {directory} AND match_key.name = ? AND match_key.value IN ? AND object.kind IN ?"""
 
 
 def holders(
@@ -158,7 +158,8 @@ def holders(
     """key -> the objects of these directories that have it, in the order of the directories; tombstones too."""
     found: dict[str, list[Holder]] = {}
     for directory_id in directory_ids:
-        rows = backend.fetch(connection, HOLDERS, directory_id, name, list(keys), list(kinds)) if keys else []
+        query = HOLDERS.format(directory=int(directory_id))
+        rows = backend.fetch(connection, query, name, list(keys), list(kinds)) if keys else []
         for value, *rest in sorted(rows):
             found.setdefault(value, []).append(Holder._make(rest))
     return found

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from metasync.blame import blamed
 from metasync.contract import AttributeSchema, Taken
-from metasync.store import joins, matching, newcomers, pairs, reservations, waits
+from metasync.store import joins, match_keys, matching, newcomers, pairs, reservations, waits
 from metasync.store.normalise import normalise
 from metasync.store.rows import State
 from metasync.synchronising.match import KeyedLookups
@@ -119,7 +119,7 @@ class Rivals:
         found = {one.id: {candidate for key in one.sought for candidate in hits.get(key, ())} for one in claims} if hits else {}
         times = Counter(candidate.id for some in found.values() for candidate in some)
         waiting = waits.wanted_by(backend, connection, name, target, sought)
-        filled = backend.any(connection, "SELECT 1 FROM match_key WHERE directory_id = ?", target)
+        filled = match_keys.any_of(backend, connection, target)
         bearers = pairs.bearers(backend, connection, target, matching.by_name(stand)) if filled else {}
         kept: dict[str, list[str]] = {}
         for one in claims:

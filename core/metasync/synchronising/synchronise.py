@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from metasync import garbage
 from metasync.contract import Kind, MetasyncError, Schema, Taken
 from metasync.engagement.model import Profile
-from metasync.store import codec, directories, dirty, joins, objects, problems, replaced, waits
+from metasync.store import codec, directories, dirty, joins, match_keys, problems, replaced, waits
 from metasync.store.rows import State
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.joining import Joining
@@ -321,7 +321,7 @@ class MainPass:
                     except ObjectError:
                         continue
                 # Whoever was made anew under another anchor may take the place of the deleted one.
-                sought |= {(self.at.target_id, *key) for of_object in objects.keys_of(connection, left).values() for key in of_object}
+                sought |= {(self.at.target_id, *key) for of_object in match_keys.of_objects(connection, left).values() for key in of_object}
                 hits = self.at.matching.find(connection, [keys for _, keys in found])
                 for unit, keys in found:
                     here, target = (unit.source.directory, unit.source.anchor), self.at.profile.target

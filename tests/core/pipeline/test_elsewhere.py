@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from metasync.contract import ELSEWHERE, READ_ONLY, AttributeSchema, Kind, Operation, Reference, Schema, Type
 from metasync.importing import references
-from metasync.store import objects
+from metasync.store import match_keys
 from metasync.store.rows import LinkRow
 from metasync.store.tables import link, object_
 from metasync.synchronising.needs import directory_needs
@@ -326,7 +326,7 @@ def test_whom_another_import_brings_meanwhile_is_seen(
                 berta = reading.execute(select(object_.c.id, object_.c.directory_id).where(object_.c.label == "Berta")).one()
             with engine.backend.write() as writing:
                 key = (berta.directory_id, berta.id, f"{ELSEWHERE}employeeID", "s-1")
-                objects.insert_keys(engine.backend, writing, [key])
+                match_keys.insert(engine.backend, writing, [key])
         return iter(found)
 
     monkeypatch.setattr(references, "_elsewhere", looks)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, ForeignKeyConstraint, create_engine
+from sqlalchemy import Connection, ForeignKeyConstraint, create_engine, insert, inspect, select
 
-from metasync.store import errors, migrations, open_store
-from metasync.store.tables import BULK, metadata
+from metasync.store import Backend, directories, errors, match_keys, migrations, open_store
+from metasync.store.tables import BULK, engagement, match_key, metadata
 
 
 def test_a_migrated_database_has_exactly_the_tables_columns_and_indexes_of_the_metadata(database: str) -> None:
@@ -70,6 +71,36 @@ def test_the_known_revisions_are_those_that_alembic_finds_in_their_order() -> No
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     found = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
     assert tuple(reversed(found)) == migrations.REVISIONS
+
+
+def made_by(revision: str, database: str) -> Backend:
+    """A database as this revision's version made it."""
+
+    def upgrade(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrations, "HEAD", revision)
+        patch.setattr(migrations, "upgrade", upgrade)
+        return open_store(database)
+
+
+def test_match_keys_of_an_older_database_are_kept_and_found_by_the_index_of_their_directory(database: str) -> None:
+    former = made_by("0007", database)
+    with former.write() as connection:
+        connection.execute(insert(engagement).values(name="contoso", created=former.now(connection)))
+        directories.ensure(connection, 1, {"one": "csv", "two": "csv"})
+        match_keys.insert(former, connection, [(1 + number % 2, number, "mail", f"a{number}") for number in range(20)])
+    former.close()
+    backend = open_store(database, upgrade=True)
+    with backend.read() as connection:
+        found = connection.execute(select(match_key.c.directory_id, match_key.c.object_id, match_key.c.name, match_key.c.value)).all()
+        assert sorted(tuple(row) for row in found) == sorted((1 + number % 2, number, "mail", f"a{number}") for number in range(20))
+        assert {one["name"] for one in inspect(connection).get_indexes("match_key")} == {"ix_match_key_1", "ix_match_key_2"}
+    backend.close()
 
 
 def test_a_failed_migration_leaves_nothing_behind(database: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from metasync.store import Backend, codec, directories, objects, open_store
+from metasync.store import Backend, codec, directories, match_keys, objects, open_store
 from metasync.store.rows import State
 from metasync.store.tables import engagement, object_
 
@@ -53,7 +53,7 @@ def test_a_directorys_own_objects_are_found_before_and_after_each_index_is_built
     for built in (None, 1, 2, 3):
         if built:
             with backend.write() as connection:
-                objects.build_anchor_index(connection, built)
+                objects.build_indexes(connection, built)
         for directory_id in (1, 2, 3, 2, 1):
             expected = {f"a{directory_id}", f"b{directory_id}", "shared"}
             assert seen_by_all_queries(backend, directory_id) == [expected] * 4
@@ -65,7 +65,7 @@ def test_a_directorys_own_objects_are_found_before_and_after_each_index_is_built
 def test_anchors_are_unique_once_the_index_is_built(backend: Backend) -> None:
     with backend.write() as connection:
         assert not objects.has_anchor_index(connection, 2)
-        objects.build_anchor_index(connection, 2)
+        objects.build_indexes(connection, 2)
         assert objects.has_anchor_index(connection, 2) and not objects.has_anchor_index(connection, 1)
     with pytest.raises(IntegrityError), backend.write() as connection:
         add(backend, connection, 2, "a2")
@@ -73,13 +73,13 @@ def test_anchors_are_unique_once_the_index_is_built(backend: Backend) -> None:
         add(backend, connection, 1, "a1")
         assert [len(found) for found in objects.repeated_anchors(connection, 1).values()] == [2]
     with pytest.raises(IntegrityError), backend.write() as connection:
-        objects.build_anchor_index(connection, 1)
+        objects.build_indexes(connection, 1)
 
 
 def test_an_identity_is_named_by_a_key_only_where_it_is_the_only_one(backend: Backend) -> None:
     with backend.write() as connection:
         keys = [(1, 1, "mail", "a"), (1, 1, "mail", "b"), (1, 2, "mail", "b"), (2, 4, "mail", "c")]
-        objects.insert_keys(backend, connection, keys)
-        assert objects.ids_by_key(connection, [1], "mail", ["a", "b", "c"]) == {"a": 1}
+        match_keys.insert(backend, connection, keys)
+        assert match_keys.bearer_of_each(connection, [1], "mail", ["a", "b", "c"]) == {"a": 1}
         objects.set_state(backend, connection, [2], State.GONE, None)
-        assert objects.ids_by_key(connection, [1], "mail", ["a", "b", "c"]) == {"a": 1, "b": 1}
+        assert match_keys.bearer_of_each(connection, [1], "mail", ["a", "b", "c"]) == {"a": 1, "b": 1}

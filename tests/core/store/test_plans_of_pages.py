@@ -55,7 +55,7 @@ def filled(url: str, size: int) -> Backend:
             columns = [*objects.COLUMNS]
             rows = (_object(directory_id, number, size) for number in range(size))
             backend.insert(connection, t.object_, columns, rows)
-            objects.build_anchor_index(connection, directory_id)
+            objects.build_indexes(connection, directory_id)
         freezing.add(backend, connection, [_change(number) for number in range(size)])
         connection.execute(insert(t.problem), [_problem(number) for number in range(size)])
     return backend

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from metasync.store import holders, matching, newcomers, open_store, references, reservations, waits
+from metasync.store import holders, matching, newcomers, objects, open_store, pairs, references, reservations, waits, waves
 from metasync.store.backend import Backend
 
 
@@ -29,6 +29,8 @@ class Steps:
 
 def test_every_query_of_a_synchronisation_finds_its_rows_by_an_index(tmp_path: Path) -> None:
     backend = open_store(f"sqlite:///{tmp_path / 'metasync.db'}")
+    with backend.write() as connection:
+        objects.build_indexes(connection, 2)  # as after its first load
     with backend.read() as connection:
         steps: Any = Steps(backend, connection)
         list(references.followed(steps, connection, [1, 2, 3], "manager", 2))
@@ -39,6 +41,9 @@ def test_every_query_of_a_synchronisation_finds_its_rows_by_an_index(tmp_path: P
         newcomers.without_history(steps, connection, "people", [1], [1, 2, 3])
         newcomers.rows(steps, connection, [1, 2, 3])
         matching.held(steps, connection, 2, [("mail", "a@x.test")])
+        newcomers.candidates(steps, connection, 2, {"mail": ["a@x.test"]})
+        pairs.bearers(steps, connection, 2, {"mail": ["a@x.test"]})
+        waves.holders(steps, connection, [2], "mail", ["a@x.test"], ["user"])
         waits.wanted_by(steps, connection, "people", 2, [("mail", "a@x.test")])
         waits.creating_by_reservation(steps, connection, [(2, "mail", "a@x.test"), (2, "name@path", "a")])
         reservations.held(steps, connection, 2, {"mail": ["a@x.test"]})
