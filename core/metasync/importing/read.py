@@ -197,7 +197,7 @@ class _Import:
         with self.backend.read() as connection:
             progress = Progress(request=request.digest, runs=runs, began=self.backend.now(connection).isoformat())
             first = not objects.any_objects(connection, self.id)
-            earlier = Seen(objects.get_seen(connection, self.id)) if resumed else Seen()
+            earlier = Seen(objects.get_seen(connection, self.id, row.generation)) if resumed else Seen()
             self.total = objects.total(connection, self.id) or None
         self.done = len(earlier)
         if resumed:

@@ -12,7 +12,7 @@ class Seen:
         self._bits = bytearray()
         self._count = 0
         self.fresh: list[int] | None = None
-        """What came since it was last kept in the database; None: nothing is kept."""
+        """What came since it was last kept in the database, and is not told by its own row; None: nothing is kept."""
         for one in ids:
             self.add(one)
 
@@ -28,10 +28,12 @@ class Seen:
     def __len__(self) -> int:
         return self._count
 
-    def update(self, object_ids: Sequence[int]) -> None:
-        """The import has seen these."""
+    def wrote(self, object_ids: Sequence[int]) -> None:
+        """The import has seen these, and made a row of each, which tells so: they are not kept beside it."""
+        fresh, self.fresh = self.fresh, None
         for one in object_ids:
             self.add(one)
+        self.fresh = fresh
 
     def discard(self, object_ids: Iterable[int]) -> None:
         """These are not there any more."""

@@ -98,7 +98,7 @@ class Writer:
             facts_ = (word, anchor, label, "live", digest, blob, generation, mark, privileged, run_id, version)
             rows.append((object_id, engagement_id, directory_id, *facts_))
             keys += [(directory_id, object_id, name, value) for name, value in match_keys(kind, plain)]
-        self.seen.update(ids)
+        self.seen.wrote(ids)
         self.backend.insert(connection, object_, objects.VERSIONED, rows)
         self.counts["added"] += len(rows)
 

@@ -231,9 +231,11 @@ def add_seen(backend: Backend, connection: Connection, directory_id: int, object
     backend.insert(connection, seen, ("directory_id", "object_id"), ((directory_id, one) for one in object_ids), ignore=True)
 
 
-def get_seen(connection: Connection, directory_id: int) -> Iterator[int]:
-    """What the interrupted import has seen."""
+def get_seen(connection: Connection, directory_id: int, generation: int) -> Iterator[int]:
+    """What the interrupted import of this generation has seen: what it kept, and what it wrote."""
     yield from connection.execute(select(seen.c.object_id).where(seen.c.directory_id == directory_id)).scalars()
+    written = select(object_.c.id).where(object_.c.directory_id == directory_id, object_.c.generation == generation)
+    yield from connection.execute(written).scalars()
 
 
 def adopt(backend: Backend, connection: Connection, directory_id: int, ids_by_anchor: Mapping[str, int]) -> None:

@@ -711,9 +711,10 @@ audit = Table(
     Column("hash", String(64), nullable=False),
 )
 
-BULK = (identity, join, wanted, sync_state, dirty, pending, pending_member, change, problem, reserved)
-"""Where a synchronisation and a plan write rows in thousands. PostgreSQL looks each of them up again for each foreign key, which was a
-third of what both cost: there, only what may be deleted keeps them. On SQLite, where they cost nothing, the same code is held to all."""
+BULK = (object_, match_key, link, seen, identity, join, wanted, sync_state, dirty, pending, pending_member, change, problem, reserved)
+"""Where an import, a synchronisation and a plan write rows in thousands. PostgreSQL looks each of them up again for each foreign key, which
+was a third and more of what they cost: there, only what may be deleted keeps them. On SQLite, where they cost nothing, the same code is
+held to all."""
 
 for _table in BULK:
     for _key in _table.foreign_key_constraints:

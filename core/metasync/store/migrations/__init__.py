@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from metasync.store import errors
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every revision, oldest first. Stands here so that opening a database need not load Alembic."""
 
 HEAD = REVISIONS[-1]
