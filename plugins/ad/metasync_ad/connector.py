@@ -88,10 +88,10 @@ class ActiveDirectory(Connector):
         session, settings = domain.session, domain.settings
         with _Explained(self, "reading"):
             follower = Follower(session, self.codec, settings, self.context, request)
-            cursor, why = cursors.begin(session, settings, bool(follower.mirrored))
-        if why:
-            self.context.logger.warning("%s: the next import reads everything again: %s", self.context.directory, why)
-        yield from Reader(domain.lines, self.codec, settings, self.context, request).read(cursor, follower.follow)
+            cursor, why = cursors.begin(session, settings, self.codec.schema, bool(follower.mirrored))
+            if why:
+                self.context.logger.warning("%s: the next import reads everything again: %s", self.context.directory, why)
+            yield from Reader(domain.lines, self.codec, settings, self.context, request).read(cursor, follower.follow)
 
     def follow(self, request: ReadRequest, cursor: str) -> Iterator[Page]:
         """What changed since then, as the controller of the cursor tells. See `Follower`."""
@@ -104,7 +104,7 @@ class ActiveDirectory(Connector):
         session, settings = domain.session, domain.settings
         session.prefer(known.controller)
         with _Explained(self, "asking for changes"):
-            cursors.check(session, settings, known)
+            cursors.check(session, settings, self.codec.schema, known)
             yield from Follower(session, self.codec, settings, self.context, request).follow(known)
 
     def _within(self, request: ReadRequest) -> ReadRequest:
