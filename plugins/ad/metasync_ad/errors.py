@@ -66,8 +66,8 @@ _TABLE: dict[tuple[int, int | None], tuple[Outcome, str]] = {
     (4, None): (Outcome.RETRY, "a size limit of the domain controller was exceeded"),
     (10, None): (
         Outcome.REJECTED,
-        "the domain controller refers to another one: what it is about lies in another domain, or this is a read-only controller and it was "
-        "to be changed; name one in `servers` that holds it and can be written",
+        "the domain controller refers to another one: what it is about lies in another domain, or this is a read-only controller and it "
+        "was to be changed; name one in `servers` that holds it and can be written",
     ),
     (11, None): (Outcome.REJECTED, "a limit of the directory was exceeded, such as that of values in one attribute; take some away"),
     (1, 0x2010): (Outcome.RETRY, NO_NUMBERS),
