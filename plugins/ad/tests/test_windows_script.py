@@ -13,24 +13,29 @@ import pytest
 from lab.scripted import BUSY_NOW, REFERRAL, SIZE_LIMIT, UNAVAILABLE_NOW, Cut, Refer, Refuse, ScriptedController, ScriptedDomain, Stall
 
 from metasync.contract import (
+    Change,
     CursorExpired,
     Entry,
     ImportIncomplete,
     Kind,
     NotTrusted,
+    Operation,
     Page,
+    Presence,
     ReadRequest,
     Reference,
     SignInRefused,
     Unavailable,
 )
 from metasync.testing.context import TestContext
-from metasync_ad import controllers, schema, values
+from metasync_ad import controllers, readback, schema, values
 from metasync_ad.connector import ActiveDirectory
+from metasync_ad.cursor import Cursor
 from metasync_ad.following import Follower
 from metasync_ad.options import ADOptions
 from metasync_ad.rights import READ_ONLY
 from metasync_ad.schema import Syntax
+from metasync_ad.session import RawEntry, Session
 
 from .certificates import authority
 
@@ -215,6 +220,45 @@ def test_where_nobody_can_tell_who_was_moved_meanwhile_the_import_is_incomplete(
     with pytest.raises(ImportIncomplete, match="its place is not seen; nothing was deleted"):
         found.extend(directory.read(request()))
     assert not any(one.complete for one in found)
+    directory.close()
+
+
+def test_an_import_that_is_told_to_stop_while_it_looks_for_the_moved_is_not_complete(
+    domain: ScriptedDomain, controller: ScriptedController
+) -> None:
+    numbered(domain)
+    for number in range(3):
+        domain.objects[person(number)[0]]["uSNChanged"] = [b"1002"]
+    directory = connector(domain, controller)
+    follow, pages = Follower.follow, []
+
+    def stopping(follower: Follower, cursor: Cursor) -> Iterator[Page]:
+        directory.context.ask_to_stop()  # type: ignore[attr-defined]
+        yield from follow(follower, cursor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Follower, "follow", stopping)
+        pages += directory.read(request())
+    assert len(anchors(pages)) == 25 and not any(page.complete for page in pages)
+    directory.close()
+
+
+def test_what_cannot_be_read_back_is_unknown_and_stops_none_of_the_others(
+    domain: ScriptedDomain, controller: ScriptedController, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changing(_: Session, entry: RawEntry) -> RawEntry:
+        if entry.guid == str(guid(1)):
+            raise ImportIncomplete("it changed again and again")
+        return entry
+
+    monkeypatch.setattr(readback, "complete_ranges", changing)
+    directory = connector(domain, controller)
+    changes = [
+        Change(id=str(number), operation=Operation.UPDATE, kind=Kind.USER, anchor=str(guid(number)), label="x", tag="t")
+        for number in (1, 2)
+    ]
+    found = list(directory.find(changes))
+    assert [one.presence for one in found] == [Presence.UNKNOWN, Presence.PRESENT] and "again and again" in found[0].detail
     directory.close()
 
 
