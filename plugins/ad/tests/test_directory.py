@@ -119,6 +119,30 @@ def test_an_account_name_that_a_computer_has_is_a_conflict_that_names_the_cause(
     assert len(directory.read()) == 1  # the unit: computers are not imported
 
 
+def test_names_of_whom_no_import_shows_are_taken_and_those_of_all_others_are_the_engines(
+    directory: Any, connect: Any, samba: Any, account: str
+) -> None:
+    other, hidden = f"{account}o", f"{account}h"
+    directory.make("Jane", sAMAccountName=account)
+    directory.make("Hidden", sAMAccountName=hidden, info="hidden")
+    directory.make("In", kind=Kind.CONTAINER)
+    directory.make("Inside", sAMAccountName=other, path=f"OU=In,{directory.unit}")
+    with samba.connect() as hands:
+        hands.add(f"CN={account}c,{directory.unit}", ["computer"], {"sAMAccountName": f"{account}c"})
+    asked = [account, other, hidden, f"{account}C", "(*)", " x ", *(f"{account}{number}" for number in range(60))]
+    narrow = connect(under=[f"OU=In,{directory.unit}"], filter="(!(info=hidden))")
+    assert directory.connector.taken("sAMAccountName", asked) == {f"{account}C"}
+    assert narrow.taken("sAMAccountName", asked) == {f"{account}C", account, hidden}
+    assert [narrow.taken("sAMAccountName", [one]) for one in (account, other)] == [{account}, frozenset()]
+    assert narrow.taken("cn", ["Jane"]) == frozenset(), "it stands once within its container alone"
+
+
+def test_where_nobody_can_be_asked_nothing_is_taken_and_it_is_said_once(connect: Any) -> None:
+    silent = connect(servers=["127.0.0.77"], **{"connect timeout": 1})
+    assert [silent.taken("sAMAccountName", ["jane"]) for _ in range(3)] == [frozenset()] * 3
+    assert sum("who else has a name" in line for line in silent.context.logged) == 1
+
+
 def test_an_expiry_is_a_time_and_clearing_it_means_never(directory: Any, samba: Any, account: str) -> None:
     from datetime import UTC, datetime
 
@@ -184,7 +208,7 @@ def test_one_bad_member_stops_none_of_the_others(directory: Any) -> None:
     assert set(directory.one(group, "members")["members"]) == {Reference(value=good), Reference(value=there)}
 
 
-def test_a_group_of_two_thousand_is_read_whole(directory: Any, samba: Any) -> None:
+def test_members_whom_somebody_else_put_in_are_read_all(directory: Any, samba: Any) -> None:
     group = directory.make("Large", kind=Kind.GROUP)
     with samba.connect() as hands:
         people = [f"CN=m{number},{directory.unit}" for number in range(60)]
