@@ -181,7 +181,7 @@ class Writer:
         return Result(
             id=change.id,
             outcome=Outcome.CONFLICT,
-            detail=f"{change.label} does not exist any more in {self.context.directory}; import again",
+            detail=f"{change.label} does not exist any more in {self.context.directory}, or the account may not see it; import again",
         )
 
     def _already(self, one: Standing, change: Change) -> bool:
@@ -190,8 +190,7 @@ class Writer:
             raise Refusal(
                 Outcome.REJECTED,
                 f"{change.label} is privileged (adminCount, member of an administrative group, well-known account or critical system "
-                "object) and is left alone; "
-                "name it in `allow privileged:` if it is meant",
+                "object) and is left alone; name it in `allow privileged:` if it is meant",
             )
         if change.operation in MEMBERS:
             return False
