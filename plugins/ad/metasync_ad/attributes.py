@@ -252,7 +252,7 @@ def encode_value(attribute: Attribute, value: Value) -> bytes:
             return _from_text(attribute, value)
         case str() if syntax is Syntax.SID:
             return values.sid_bytes(value)
-    return _refuse(attribute.name, f"takes a {syntax.value}, not {type(value).__name__}")
+    return _refuse(attribute.name, f"must be of the type {syntax.value}, not {type(value).__name__}")
 
 
 def _lone(text: str) -> bool:
@@ -268,7 +268,7 @@ def _from_text(attribute: Attribute, text: str) -> bytes:
         return text.upper().encode()
     if attribute.syntax is Syntax.INTEGER and text.strip().lstrip("+-").isdecimal() and text.isascii():
         return str(int(text)).encode()
-    return _refuse(attribute.name, f"is not a {attribute.syntax.value}")
+    return _refuse(attribute.name, f"is no {attribute.syntax.value}")
 
 
 def encode_reference(reference: Reference) -> str:
