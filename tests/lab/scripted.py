@@ -93,7 +93,9 @@ class ScriptedController:
 
     def __init__(self, domain: ScriptedDomain, address: str, port: int, host: str) -> None:
         self.domain, self.address, self.host = domain, address, host
-        self.invocation = uuid.uuid4()
+        self.invocation: uuid.UUID | None = uuid.uuid4()
+        """None: it does not show it."""
+        self.capabilities: Sequence[bytes] = ()
         self.searches: list[str] = []
         """The bases of the searches that came, in order."""
         self.bound: list[str] = []
@@ -202,7 +204,8 @@ class ScriptedController:
             "dsServiceName": [service.encode()],
             "highestCommittedUSN": [b"1000"],
         }
-        return {"": root, service: {"invocationId": [self.invocation.bytes_le]}, **self.domain.objects}
+        own = {"invocationId": [self.invocation.bytes_le]} if self.invocation else {}
+        return {"": {**root, "supportedCapabilities": self.capabilities}, service: own, **self.domain.objects}
 
     def _found(self, request: Part) -> Iterator[tuple[str, Object]]:
         base, scope, query = request.parts[0].text, request.parts[1].number, request.parts[6]

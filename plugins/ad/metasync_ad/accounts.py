@@ -5,16 +5,18 @@ from __future__ import annotations
 ACCOUNT_DISABLED = 0x2
 NORMAL_ACCOUNT = 0x200
 INTERDOMAIN_TRUST = 0x800
+PASSWORD_NOT_REQUIRED = 0x20
+SMARTCARD_REQUIRED = 0x40000
 
 FLAGS = {
     "accountDisabled": 0x2,
     "homeDirectoryRequired": 0x8,
-    "passwordNotRequired": 0x20,
+    "passwordNotRequired": PASSWORD_NOT_REQUIRED,
     "passwordCannotChange": 0x40,
     "reversibleEncryption": 0x80,
     "normalAccount": 0x200,
     "passwordNeverExpires": 0x10000,
-    "smartcardRequired": 0x40000,
+    "smartcardRequired": SMARTCARD_REQUIRED,
     "trustedForDelegation": 0x80000,
     "notDelegated": 0x100000,
     "useDesKeyOnly": 0x200000,
@@ -27,11 +29,21 @@ SECURITY_ENABLED = 0x80000000
 SCOPES = {"Global": 0x2, "DomainLocal": 0x4, "Universal": 0x8}
 CATEGORIES = ("Security", "Distribution")
 
-PRIVILEGED_RIDS = frozenset({500, 501, 502, 512, 516, 517, 518, 519, 520, 521, 522, 525, 526, 527, 553, 571, 572})
+PRIVILEGED_RIDS = frozenset({498, 500, 501, 502, 503, 512, 516, 517, 518, 519, 520, 521, 522, 525, 526, 527, 553, 571, 572})
 """Administrator, Guest, krbtgt; the groups of administrators, controllers, certificate publishers, RAS servers and password replication."""
+PROTECTED_GROUPS = (512, 516, 518, 519, 521, 526, 527)
+PROTECTED_BUILTIN = (544, 548, 549, 550, 551, 552)
+"""The groups whose members AdminSDHolder protects, also those in groups within them (MS-ADTS 3.1.1.6.1.2): of the domain, and built in."""
 ADMINISTRATORS = {512: "Domain Admins", 518: "Schema Admins", 519: "Enterprise Admins"}
 BUILTIN = "S-1-5-32-"
 BUILTIN_ADMINISTRATORS = "S-1-5-32-544"
+
+
+def may_lack_password(control: int, last_set: int | None, signed_in: bool) -> bool:
+    """True where nothing shows that an account ever had a password, and the domain would let it be enabled all the same, open to everybody:
+    its policy does not hold for whom no password is required of. pwdLastSet alone proves nothing: "must change" makes it 0, too. Where a
+    smart card is required the domain makes a password of its own; and whoever has signed in was enabled before."""
+    return bool(control & PASSWORD_NOT_REQUIRED) and not control & SMARTCARD_REQUIRED and not last_set and not signed_in
 
 
 def group_scope(group_type: int) -> str | None:

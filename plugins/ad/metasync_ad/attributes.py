@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from metasync.contract import ELSEWHERE, Kind, Reference, Scalar, Value, Values
+from metasync.contract import ELSEWHERE, Kind, Reference, Value, Values
 from metasync_ad import accounts, values
 from metasync_ad import dn as names
 from metasync_ad.primary import PRIMARY
 from metasync_ad.schema import Attribute, DirectorySchema, Syntax
 from metasync_ad.session import RawEntry
 
-PROTECTION = ("adminCount", "objectSid", "isCriticalSystemObject")
+PROTECTION = ("adminCount", "objectSid", "isCriticalSystemObject", "primaryGroupID")
 """What says whether an object is privileged."""
 IDENTITY = ("objectGUID", "objectClass", "name")
 WIRE_NAMES = {"members": "member"}
@@ -36,7 +36,8 @@ def sid_of(entry: RawEntry) -> str | None:
 
 def privileged(entry: RawEntry) -> bool:
     """Nothing that a synchronisation may touch unasked."""
-    return accounts.is_privileged(sid_of(entry), entry.number("admincount"), entry.one("iscriticalsystemobject") == b"TRUE")
+    critical = entry.one("iscriticalsystemobject") == b"TRUE" or entry.number("primarygroupid") in accounts.PRIVILEGED_RIDS
+    return accounts.is_privileged(sid_of(entry), entry.number("admincount"), critical)
 
 
 def _enabled(entry: RawEntry) -> Values | None:
@@ -162,7 +163,8 @@ class Codec:
                     if only is not None:
                         found[name] = (only,) if attribute.multi else only
                     continue
-                decoded = tuple(dict.fromkeys(value for one in raw if (value := read(one)) is not None))
+                several = raw if attribute.multi else sorted(raw)  # of `description` the same one counts in every import
+                decoded = tuple(dict.fromkeys(value for one in several if (value := read(one)) is not None))
             except (ValueError, UnicodeDecodeError) as error:
                 raise ValueError(f"a value of {attribute.name} is not a valid {attribute.syntax.value}") from error
             if decoded:
@@ -250,7 +252,7 @@ def encode_value(attribute: Attribute, value: Value) -> bytes:
             return _from_text(attribute, value)
         case str() if syntax is Syntax.SID:
             return values.sid_bytes(value)
-    return _refuse(attribute.name, f"takes a {syntax.value}, not {type(value).__name__}")
+    return _refuse(attribute.name, f"must be of the type {syntax.value}, not {type(value).__name__}")
 
 
 def _lone(text: str) -> bool:
@@ -266,7 +268,7 @@ def _from_text(attribute: Attribute, text: str) -> bytes:
         return text.upper().encode()
     if attribute.syntax is Syntax.INTEGER and text.strip().lstrip("+-").isdecimal() and text.isascii():
         return str(int(text)).encode()
-    return _refuse(attribute.name, f"is not a {attribute.syntax.value}")
+    return _refuse(attribute.name, f"is no {attribute.syntax.value}")
 
 
 def encode_reference(reference: Reference) -> str:
@@ -307,12 +309,3 @@ def _plain(value: Value) -> Value:
     if isinstance(value, Reference):
         return Reference(value=value.value.lower(), key=value.key)
     return value
-
-
-def texts(*held: Values | None) -> list[str]:
-    """The strings among these values."""
-    found: list[str] = []
-    for one in held:
-        several: Sequence[Scalar | Reference] = () if one is None else one if isinstance(one, tuple) else (one,)
-        found += [value for value in several if isinstance(value, str)]
-    return found

@@ -12,6 +12,7 @@ from metasync.contract import (
     Connector,
     Context,
     Found,
+    ImportIncomplete,
     Operation,
     Page,
     ReadRequest,
@@ -21,8 +22,8 @@ from metasync.contract import (
     Unavailable,
 )
 from metasync_ad import cursor as cursors
-from metasync_ad import domains, errors, lines, rights, schema
-from metasync_ad.attributes import Codec
+from metasync_ad import domains, errors, lines, rights, schema, taken
+from metasync_ad.attributes import Codec, standard
 from metasync_ad.domains import Domain
 from metasync_ad.errors import Refused
 from metasync_ad.following import Follower
@@ -54,6 +55,8 @@ class ActiveDirectory(Connector):
         self.session: Session = self.domains[0].session
         """Of the document's own domain."""
         self._codec: Codec | None = None
+        self._silent = False
+        """It could not be asked for what is taken, and is not asked again."""
 
     @property
     def codec(self) -> Codec:
@@ -88,10 +91,10 @@ class ActiveDirectory(Connector):
         session, settings = domain.session, domain.settings
         with _Explained(self, "reading"):
             follower = Follower(session, self.codec, settings, self.context, request)
-            cursor, why = cursors.begin(session, settings, bool(follower.mirrored))
-        if why:
-            self.context.logger.warning("%s: the next import reads everything again: %s", self.context.directory, why)
-        yield from Reader(domain.lines, self.codec, settings, self.context, request).read(cursor, follower.follow)
+            cursor, why = cursors.begin(session, settings, self.codec.schema, bool(follower.mirrored))
+            if why:
+                self.context.logger.warning("%s: the next import reads everything again: %s", self.context.directory, why)
+            yield from Reader(domain.lines, self.codec, settings, self.context, request).read(cursor, follower.follow)
 
     def follow(self, request: ReadRequest, cursor: str) -> Iterator[Page]:
         """What changed since then, as the controller of the cursor tells. See `Follower`."""
@@ -104,7 +107,7 @@ class ActiveDirectory(Connector):
         session, settings = domain.session, domain.settings
         session.prefer(known.controller)
         with _Explained(self, "asking for changes"):
-            cursors.check(session, settings, known)
+            cursors.check(session, settings, self.codec.schema, known)
             yield from Follower(session, self.codec, settings, self.context, request).follow(known)
 
     def _within(self, request: ReadRequest) -> ReadRequest:
@@ -128,6 +131,18 @@ class ActiveDirectory(Connector):
 
     def _routed(self, changes: Sequence[Change]) -> Iterable[tuple[Domain, Sequence[Change]]]:
         return domains.routed(self.domains, changes) if self._several else [(self.domains[0], changes)]
+
+    def taken(self, attribute: str, values: Collection[str]) -> frozenset[str]:
+        """See `taken`. Of names that stand once within their container nothing is said, for the container is not. Where the directory
+        cannot be asked nothing is taken: its own refusal of the write is a conflict then."""
+        found: frozenset[str] = frozenset()
+        for one in () if self._silent or standard(attribute) == "name" else self.domains:
+            try:
+                found |= taken.taken(one.session, one.settings, attribute, values)
+            except (Refused, Unavailable, ImportIncomplete, ValueError) as error:
+                self._silent = True
+                self.context.logger.warning("%s: who else has a name is not known: %s", self.context.directory, error)
+        return found
 
     def restorable(self, anchors: Collection[str]) -> Mapping[str, str]:
         """See `Restorer`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -82,10 +83,15 @@ class Controllers:
         return bool(host) and (host.lower().endswith(f".{domain.lower()}") or self.settings.ca_file is not None)
 
     def _address(self, host: str) -> str:
+        """Where it stands; "" where that is not known: then it does not answer, and the next one is asked."""
         if not self.settings.name_servers:
             return ""
-        addresses = [one for kind in ("A", "AAAA") for one in self._lookup(host, kind)[:1] if isinstance(one, str)]
-        return addresses[0] if addresses else ""
+        for kind in ("A", "AAAA"):
+            with contextlib.suppress(Unavailable):
+                for one in self._lookup(host, kind):
+                    if isinstance(one, str):
+                        return one
+        return ""
 
 
 def in_turn(services: Iterable[Service], draw: Callable[[int], int] = secrets.randbelow) -> list[Service]:

@@ -63,7 +63,7 @@ class Creator:
         except Refused as refused:
             if refused.code == 68 and (ours := self.ours(change)):
                 return Result(id=change.id, outcome=Outcome.APPLIED, anchor=ours, already=True)
-            if refused.code == 32 and refused.win32 is None and lookup.by_dn(self.session, names.parent(dn), ()) is None:
+            if refused.code == 32 and refused.win32 in (None, errors.NO_PLACE) and lookup.by_dn(self.session, names.parent(dn), ()) is None:
                 refused.win32 = 0x2030
             return errors.result(change.id, refused, f"creating {change.label}")
         return Made(change, dn)

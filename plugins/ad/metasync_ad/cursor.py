@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from metasync.contract import CursorExpired
 from metasync_ad import dirsync, errors, usn
 from metasync_ad.errors import Refused
-from metasync_ad.session import LEVEL, SHOW_DELETED, Session
+from metasync_ad.schema import DirectorySchema
+from metasync_ad.scope import untold
+from metasync_ad.session import LEVEL, SHOW_DELETED, UNKNOWN, Session
 from metasync_ad.settings import Settings
 
 VERSION = 1
@@ -61,12 +63,18 @@ class Cursor:
             raise CursorExpired("the place where the last import ended was written by something else") from None
 
 
-def begin(session: Session, settings: Settings, mirrored: bool) -> tuple[Cursor | None, str]:
+def begin(session: Session, settings: Settings, schema: DirectorySchema, mirrored: bool) -> tuple[Cursor | None, str]:
     """A cursor that the next delta starts from, taken before a read, or why there can be none. Raises `Unavailable`."""
     if settings.changes == "full":
         return None, ""
+    if why := untold(settings, schema):
+        return None, why
+    if session.invocation.startswith(UNKNOWN):
+        return None, (
+            f"{session.server} does not show its invocationId, so that nothing would tell its restore from a backup: grant the account to "
+            "read its NTDS Settings in the configuration partition"
+        )
     number = usn.highest(session)
-    why = ""
     for secured in (False, True) if settings.changes in ("auto", "dirsync") else ():
         try:
             cookie = dirsync.start(session, settings.base, secured=secured)
@@ -101,10 +109,12 @@ def sees_deleted(session: Session, base: str, *, numbered: bool = False) -> bool
         return False
 
 
-def check(session: Session, settings: Settings, cursor: Cursor) -> None:
+def check(session: Session, settings: Settings, schema: DirectorySchema, cursor: Cursor) -> None:
     """Raises `CursorExpired` where a delta from there could miss something."""
     if settings.changes not in ("auto", cursor.way):
         raise CursorExpired(f"`changes: {settings.changes}` stands in the document now")
+    if why := untold(settings, schema):
+        raise CursorExpired(why)
     if session.invocation != cursor.invocation:
         if session.server == cursor.controller:
             raise CursorExpired(f"{session.server} is not what it was: it was restored from a backup, or replaced")

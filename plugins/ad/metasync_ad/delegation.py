@@ -5,6 +5,7 @@ The forms of dsacls are those of its own help; they are not tried here, for lack
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 
@@ -33,6 +34,11 @@ NAMES = {
 """Their display names, by which dsacls knows them."""
 
 
+_NOT_PLAIN = re.compile(r"[%$`\u201c-\u201f\x00-\x1f\x7f]")
+"""Even between quotation marks it means something to cmd or to PowerShell, which takes curly ones for such marks; whoever may name an OU
+would have an administrator run what he likes."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trustee:
     """Our account: by name for dsacls, by SID for samba-tool."""
@@ -58,5 +64,7 @@ class Trustee:
 
     def _both(self, dn: str, inherit: str, permission: str, sddl: str) -> tuple[str, ...]:
         windows = " ".join(part for part in ("dsacls", f'"{dn}"', inherit, "/G", f'"{self.name}:{permission}"') if part)
+        if _NOT_PLAIN.search(windows.replace('"', "")) or '"' in dn + self.name:
+            windows = f"(no dsacls command: a shell may read more into the name of {dn}; grant {permission} there by hand)"
         samba = f"samba-tool dsacl set --action=allow {shlex.quote(f'--objectdn={dn}')} {shlex.quote(f'--sddl={sddl}')}"
         return windows, samba

@@ -92,10 +92,14 @@ def read(domains: Sequence[Domain], request: ReadRequest, each: Read, follow: Fo
             return
     for domain, under in parts[:-1]:
         cursor = cursors[domain.base]
+        complete = cursor is None
         for page in follow(domain, replace(request, under=under, resume=None), cursor) if cursor else ():
+            complete = page.complete
             if came := tuple(item for item in page.items if isinstance(item, Entry) and item.anchor not in seen):
                 seen.update(item.anchor for item in came)
                 yield Page(items=came)
+        if not complete:
+            return
     yield Page(complete=True, cursor=joined(cursors))
 
 

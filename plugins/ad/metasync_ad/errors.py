@@ -6,10 +6,13 @@ Codes were observed on Samba; those of Windows that differ fall back to the row 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
-from metasync.contract import Change, MetasyncError, NotTrusted, Outcome, Result, SignInRefused, Unavailable
+from metasync.contract import Change, MetasyncError, NotTrusted, Operation, Outcome, Result, SignInRefused, Unavailable
 
+PAUSE = timedelta(seconds=10)
+"""How long to leave a controller alone that asks for it."""
 _WIN32 = re.compile(r"\b([0-9A-Fa-f]{8})\b: ")
 _SIGN_IN = re.compile(r"\bdata ([0-9a-fA-F]{3,8})\b")
 
@@ -26,6 +29,7 @@ class Refused(MetasyncError):
         self.win32 = int(found[1], 16) if found else None
 
 
+NO_NUMBERS = "the domain controller has no account numbers left until the RID master gives it new ones; see to that controller"
 _TABLE: dict[tuple[int, int | None], tuple[Outcome, str]] = {
     (68, 0x2071): (Outcome.CONFLICT, "another object has this sAMAccountName; free it there, or let `unique:` find another"),
     (68, 0x524): (Outcome.CONFLICT, "another account has this sAMAccountName; free it there, or let `unique:` find another"),
@@ -35,7 +39,11 @@ _TABLE: dict[tuple[int, int | None], tuple[Outcome, str]] = {
     (19, 0x21C7): (Outcome.CONFLICT, "another object has this servicePrincipalName; free it there"),
     (19, 0x21C8): (Outcome.CONFLICT, "another object has this userPrincipalName; free it there, or let `unique:` find another"),
     (19, 0x52D): (Outcome.REJECTED, "the domain's password policy refused the new password; raise the length in `new passwords:`"),
-    (53, 0x52D): (Outcome.REJECTED, "the account has no password that the domain's policy allows; set one, then enable it"),
+    (53, 0x52D): (
+        Outcome.REJECTED,
+        "the domain's password policy refused the new password, or the account has none yet; raise the length in `new passwords:`, or set "
+        "one, then enable it",
+    ),
     (19, None): (Outcome.REJECTED, "a value breaks a rule of the directory"),
     (16, None): (
         Outcome.CONFLICT,
@@ -56,7 +64,15 @@ _TABLE: dict[tuple[int, int | None], tuple[Outcome, str]] = {
     (52, None): (Outcome.RETRY, "the domain controller is not available now"),
     (3, None): (Outcome.RETRY, "the domain controller's time limit was exceeded"),
     (4, None): (Outcome.RETRY, "a size limit of the domain controller was exceeded"),
-    (11, None): (Outcome.RETRY, "a limit of the domain controller was exceeded"),
+    (10, None): (
+        Outcome.REJECTED,
+        "the domain controller refers to another one: what it is about lies in another domain, or this is a read-only controller and it "
+        "was to be changed; name one in `servers` that holds it and can be written",
+    ),
+    (11, None): (Outcome.REJECTED, "a limit of the directory was exceeded, such as that of values in one attribute; take some away"),
+    (1, 0x2010): (Outcome.RETRY, NO_NUMBERS),
+    (53, 0x2010): (Outcome.RETRY, NO_NUMBERS),
+    (80, 0x2010): (Outcome.RETRY, NO_NUMBERS),
     (1, None): (Outcome.REJECTED, "the domain controller reported an operations error"),
     (53, 0x2035): (Outcome.REJECTED, "the directory computes or protects this attribute or object; remove it from the mapping"),
     (53, 0x2141): (Outcome.REJECTED, "the group cannot have this scope; Global and DomainLocal change into each other by way of Universal"),
@@ -67,7 +83,10 @@ _TABLE: dict[tuple[int, int | None], tuple[Outcome, str]] = {
     (53, 0x2148): (Outcome.REJECTED, "a DomainLocal group of another domain cannot be a member; take it out, or choose another groupScope"),
     (53, 0x2149): (Outcome.REJECTED, "it is the primary group of an account; give that another one first"),
     (53, None): (Outcome.REJECTED, "the directory will not do this"),
-    (64, None): (Outcome.REJECTED, "the name is not allowed for this kind of object; correct it in the mapping"),
+    (64, None): (
+        Outcome.REJECTED,
+        "the name is not allowed for this kind of object, or the kind not in this container; correct the mapping of the name, or `place:`",
+    ),
     (65, None): (Outcome.REJECTED, "the object lacks a required attribute, or has one that its class does not allow"),
     (66, None): (Outcome.REJECTED, "it holds other objects; delete or move those first"),
     (67, None): (Outcome.REJECTED, "the attribute is part of the name; rename the object instead"),
@@ -76,6 +95,11 @@ _TABLE: dict[tuple[int, int | None], tuple[Outcome, str]] = {
     (80, 0x2095): (Outcome.REJECTED, "its new container does not exist; create that first, or correct `place:`"),
     (80, None): (Outcome.REJECTED, "the domain controller reported an internal error"),
 }
+
+NO_RIGHT = 50
+"""insufficientAccessRights (RFC 4511, A.2)."""
+NO_PLACE = 0x208D
+"""ERROR_DS_OBJ_NOT_FOUND: with a create it may be the container, or whom a value names."""
 
 _SIGN_IN_WORDS = {
     0x525: "there is no such account",
@@ -88,6 +112,7 @@ _SIGN_IN_WORDS = {
     0x701: "the account has expired",
     0x773: "the account must change its password first",
     0x775: "the account is locked",
+    0x80090346: "what encrypts the line is not the controller itself (channel binding)",
 }
 
 
@@ -102,14 +127,17 @@ def outcome(refused: Refused, doing: str) -> tuple[Outcome, str]:
 def result(change_id: str, refused: Refused, doing: str) -> Result:
     """A refusal as the result of a change."""
     kind, detail = outcome(refused, doing)
-    return Result(id=change_id, outcome=kind, detail=detail, retry_after=timedelta(seconds=10) if kind is Outcome.RETRY else None)
+    return Result(id=change_id, outcome=kind, detail=detail, retry_after=PAUSE if kind is Outcome.RETRY else None)
 
 
 def failed(change: Change, error: Refused | ValueError) -> Result:
     """What came of a change that was refused, by the directory or before it was asked."""
     doing = f"{change.label}: {change.operation.value}"
     if isinstance(error, Refused):
-        return result(change.id, error, doing)
+        found = result(change.id, error, doing)
+        if error.code == NO_RIGHT and change.operation in (Operation.DELETE, Operation.MOVE):
+            return replace(found, detail=f"{found.detail}; where it is protected from accidental deletion, take that away first")
+        return found
     return Result(id=change.id, outcome=Outcome.REJECTED, detail=f"{doing}: {error}")
 
 
@@ -122,14 +150,23 @@ def sign_in(text: str, who: str, server: str) -> SignInRefused:
         if code is not None
         else "the name or the password is wrong"
     )
-    what = {0x52E: "correct `bind` or set the secret again", 0x525: "correct `bind`", 0x775: "unlock it", 0x533: "enable it"}.get(
-        code or 0, "see to the account"
-    )
+    what = {
+        0x52E: "correct `bind` or set the secret again",
+        0x525: "correct `bind`",
+        0x775: "unlock it",
+        0x533: "enable it",
+        0x80090346: "connect to the controller itself, and to no proxy or load balancer that ends TLS before it",
+    }.get(code or 0, "see to the account")
     return SignInRefused(f"{server} refused the sign-in of {who}: {words}; {what}, then run again")
 
 
 LATER = frozenset({51, 52})
 """Busy, unavailable (RFC 4511, A.2): whatever was asked can be asked again."""
+
+
+def is_later(error: Refused | ValueError) -> bool:
+    """Whether the controller was busy or unavailable: whatever else it is asked at this moment, it would say the same."""
+    return isinstance(error, Refused) and error.code in LATER
 
 
 def later(server: str, words: str) -> Unavailable:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from metasync.contract import Context, CursorExpired, Gone, Item, Kind, Page, Patch, ReadRequest, Reference, Reject
-from metasync_ad import dirsync, lookup, primary, usn, values
+from metasync_ad import dirsync, lookup, primary, usn
 from metasync_ad import dn as names
 from metasync_ad.attributes import COMPUTED, IDENTITY, WIRE_NAMES, Codec, is_foreign, kind_of, standard
 from metasync_ad.cursor import Cursor
@@ -132,9 +132,8 @@ class Follower:
     def _read(self, guids: Collection[str], attributes: Sequence[str]) -> Iterator[RawEntry]:
         if not guids or not self.query:
             return
-        these = "".join(f"(objectGUID={values.guid_filter(guid)})" for guid in guids)
         for place in self.places:
-            yield from self._search(place, f"(&(|{these}){self.query})", attributes)
+            yield from self._search(place, f"(&(|{lookup.these(guids)}){self.query})", attributes)
 
     def _read_all(self, place: str) -> Iterator[RawEntry]:
         return self._joined(self._search(place, self.query, self.wire)) if self.query else iter(())
@@ -227,8 +226,8 @@ class Follower:
     def _moved_containers(self, moved: Sequence[Touched]) -> Iterator[str]:
         """The present names of containers whose own name or place is another: the controller tells of them, not of what is in them."""
         for portion in _portions(moved):
-            these = "".join(f"(objectGUID={values.guid_filter(one.guid)})" for one in portion)
-            seen = {entry.guid: entry for entry in self._search(self.settings.base, f"(|{these})", ["objectGUID", "objectClass"])}
+            these = f"(|{lookup.these(one.guid for one in portion)})"
+            seen = {entry.guid: entry for entry in self._search(self.settings.base, these, ["objectGUID", "objectClass"])}
             lost = [one.guid for one in portion if one.guid not in seen]
             deleted = lookup.deleted(self.session, self.settings.base, lost, ())
             for one in portion:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from ldap3.utils.conv import escape_filter_chars
-
 from metasync_ad import values
 from metasync_ad.errors import Refused
 from metasync_ad.session import BASE, DOMAIN_SCOPE, EVERYTHING, EXTENDED_DN, SHOW_DELETED, RawEntry, Session
@@ -16,8 +14,8 @@ _ABSENT = (32, 34)
 
 
 def portions(anchors: Iterable[str]) -> Iterator[list[str]]:
-    """At most 50 at a time."""
-    every = list(dict.fromkeys(anchors))
+    """Those that can be anchors at all, at most 50 at a time."""
+    every = [anchor for anchor in dict.fromkeys(anchors) if is_anchor(anchor)]
     for at in range(0, len(every), PORTION):
         yield every[at : at + PORTION]
 
@@ -31,17 +29,22 @@ def is_anchor(text: str) -> bool:
     return True
 
 
+def these(anchors: Iterable[str]) -> str:
+    """Filters for the objects of these anchors, to stand in an "or"."""
+    return "".join(f"(objectGUID={values.guid_filter(anchor)})" for anchor in anchors)
+
+
 def equals(attribute: str, value: str) -> str:
-    """A filter that finds exactly this value, whatever it holds."""
-    return f"({attribute}={escape_filter_chars(value)})"
+    """A filter that finds exactly this value, whatever it holds: every byte is escaped, for ldap3 takes spaces away at both ends. Raises
+    `ValueError` for text that has no UTF-8."""
+    return f"({attribute}={values.bytes_filter(value.encode())})"
 
 
 def by_anchor(session: Session, base: str, anchors: Iterable[str], attributes: Collection[str]) -> dict[str, RawEntry]:
     """The objects that are there, by anchor."""
     found: dict[str, RawEntry] = {}
-    for portion in portions(anchor for anchor in anchors if is_anchor(anchor)):
-        query = "".join(f"(objectGUID={values.guid_filter(anchor)})" for anchor in portion)
-        for entry in session.search(base, f"(|{query})", ["objectGUID", *attributes]):
+    for portion in portions(anchors):
+        for entry in session.search(base, f"(|{these(portion)})", ["objectGUID", *attributes]):
             if entry.guid is not None:
                 found[entry.guid] = entry
     return found
@@ -66,10 +69,9 @@ def by_value(session: Session, base: str, attribute: str, value: str, attributes
 def deleted(session: Session, base: str, anchors: Iterable[str], attributes: Collection[str]) -> dict[str, RawEntry]:
     """Deleted objects that are still kept, by anchor. Seeing them takes a right that few accounts have."""
     found: dict[str, RawEntry] = {}
-    for portion in portions(anchor for anchor in anchors if is_anchor(anchor)):
-        query = "".join(f"(objectGUID={values.guid_filter(anchor)})" for anchor in portion)
+    for portion in portions(anchors):
         controls = (EXTENDED_DN, DOMAIN_SCOPE, SHOW_DELETED)
-        for entry in session.search(base, f"(&(isDeleted=TRUE)(|{query}))", ["objectGUID", *attributes], controls=controls):
+        for entry in session.search(base, f"(&(isDeleted=TRUE)(|{these(portion)}))", ["objectGUID", *attributes], controls=controls):
             if entry.guid is not None:
                 found[entry.guid] = entry
     return found

@@ -35,6 +35,9 @@ class Membership:
             if usable:
                 self._request(address, usable)
         except Refused as refused:
+            if errors.is_later(refused):
+                yield from (errors.failed(change, refused) for change in usable)
+                return
             for change in usable:
                 yield self._one(address, group, change, refused if len(usable) == 1 else None)
             return
@@ -57,6 +60,8 @@ class Membership:
                 return Result(id=change.id, outcome=Outcome.APPLIED, anchor=change.anchor)
             except Refused as error:
                 refused = error
+        if refused.code == errors.NO_RIGHT:  # nor, maybe, the right to see who is there
+            return errors.failed(change, refused)
         assert change.member is not None  # checked by write
         member = lookup.by_dn(self.session, encode_reference(change.member), ["primaryGroupID"])
         removing = change.operation is Operation.MEMBER_REMOVE

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ldap3.core.exceptions import LDAPException
+from ldap3.operation.search import compile_filter, parse_filter
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from metasync.contract import Options, Secret, option
@@ -21,8 +23,12 @@ def _is_dn(text: str) -> None:
 
 
 def _is_filter(text: str) -> None:
-    if not (text.startswith("(") and text.endswith(")") and text.count("(") == text.count(")")):
-        raise ValidationError("write an LDAP filter in parentheses, such as (employeeID=*)")
+    """As it will be sent: what ldap3 cannot take apart would look like a line that broke."""
+    try:
+        (only,) = parse_filter(text, None, True, True, None, False).elements  # type: ignore[no-untyped-call]
+        compile_filter(only)  # type: ignore[no-untyped-call]
+    except (LDAPException, AttributeError, IndexError, ValueError):  # of parentheses that match in number alone it says the second
+        raise ValidationError("write one LDAP filter in parentheses, such as (employeeID=*)") from None
 
 
 def _is_domain(text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from metasync.contract import Change, Context, Found, Operation, Presence
+from metasync.contract import Change, Context, Found, ImportIncomplete, Operation, Presence
 from metasync_ad import errors, lookup
 from metasync_ad.attributes import Codec, encode_reference, standard
 from metasync_ad.creating import planned_dn
@@ -37,7 +37,7 @@ class Finder:
                     yield Found(id=change.id, presence=Presence.ABSENT) if entry is None else self._present(change, entry)
             except Refused as refused:
                 yield Found(id=change.id, presence=Presence.UNKNOWN, detail=errors.outcome(refused, f"looking for {change.label}")[1])
-            except ValueError as error:
+            except (ValueError, ImportIncomplete) as error:
                 yield Found(id=change.id, presence=Presence.UNKNOWN, detail=f"{change.label}: {error}")
 
     def _created(self, change: Change, wire: Sequence[str]) -> Found:

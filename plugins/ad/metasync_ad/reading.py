@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from threading import Lock
 
-from metasync.contract import Context, Entry, ImportIncomplete, Kind, Page, ReadRequest, Reject, SignInRefused, Unavailable
+from metasync.contract import Context, CursorExpired, Entry, ImportIncomplete, Kind, Page, ReadRequest, Reject, SignInRefused, Unavailable
 from metasync_ad import primary
 from metasync_ad.attributes import IDENTITY, Codec, kind_of
 from metasync_ad.cursor import Cursor
@@ -88,8 +88,10 @@ class Reader:
             yield Page(items=items, resume=self._resume(places.done, cursor))
             if self.context.stop.is_set():
                 return  # without having said `complete`, so that nothing counts as gone
-        if cursor is not None and len(self.places) > 1 and not done:
-            yield from self._moved_meanwhile(follow(cursor))
+        if cursor is not None and not done:
+            whole = yield from self._moved_meanwhile(follow(cursor))
+            if not whole:
+                return
         if numbered and self.unnumbered:
             self.context.logger.warning(
                 "%s: the next import reads everything again: of %d objects uSNChanged may not be read; grant that, or Get-Changes on the "
@@ -98,13 +100,23 @@ class Reader:
             cursor = None
         yield Page(complete=True, cursor=cursor.text() if cursor else None)
 
-    def _moved_meanwhile(self, changes: Iterable[Page]) -> Iterator[Page]:
-        """Who was moved from a place that was still to be read into one that had been read stood in neither."""
-        for page in changes:
-            came = tuple(item for item in page.items if isinstance(item, Entry) and item.anchor not in self.seen)
-            self.seen.update(item.anchor for item in came)
-            if came:
-                yield Page(items=came)
+    def _moved_meanwhile(self, changes: Iterable[Page]) -> Generator[Page, None, bool]:
+        """Who was moved from where was still to be read to where had been read was met in neither: from one place to another, or within
+        one, for what Windows reads next hangs on where things stand (MS-ADTS 3.1.1.3.4.1.1 promises no picture of one moment). False: it
+        was told to stop."""
+        whole = False
+        try:
+            for page in changes:
+                came = tuple(item for item in page.items if isinstance(item, Entry) and item.anchor not in self.seen)
+                self.seen.update(item.anchor for item in came)
+                if came:
+                    yield Page(items=came)
+                whole = page.complete
+        except CursorExpired as expired:
+            raise ImportIncomplete(
+                f"who was moved meanwhile cannot be told: {expired}; nothing was deleted. Run the import again"
+            ) from None
+        return whole
 
     # -- lines that break --------------------------------------------------------------------------------------------------------------
 

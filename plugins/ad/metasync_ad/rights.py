@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from metasync.contract import Check, Purpose, Right, Unavailable
-from metasync_ad import accounts, lookup, values
+from metasync_ad import accounts, lookup, schema, values
 from metasync_ad import descriptor as acl
 from metasync_ad import dn as names
 from metasync_ad.cursor import begin
@@ -31,6 +31,8 @@ from metasync_ad.settings import Settings
 
 SECURITY: Control = ("1.2.840.113556.1.4.801", True, b"\x30\x03\x02\x01\x04")
 """Of nTSecurityDescriptor only the discretionary list, which takes no more than the right to read it (MS-ADTS 3.1.1.3.4.1.11)."""
+READ_ONLY = "1.2.840.113556.1.4.1920"
+"""Capability of a read-only domain controller (MS-ADTS 3.1.1.3.4.3)."""
 _SHOWN = 5
 _EVERYBODY = frozenset({"S-1-1-0", "S-1-5-11"})
 """Everyone, and Authenticated Users."""
@@ -51,7 +53,9 @@ def check(session: Session, settings: Settings, mark: str | None) -> Check:
             "the directory has no `mark:`, so objects made by Metasync are not known as such once the database is lost; "
             "adminDescription is a good one"
         )
-    cursor, why = begin(session, settings, mirrored=False)
+    if READ_ONLY in session.root.every("supportedcapabilities"):
+        warnings.append(f"{session.server} is a read-only domain controller, so that nothing can be written; name another one in `servers`")
+    cursor, why = begin(session, settings, schema.load(session), mirrored=False)
     granted = ["read the domain"]
     if cursor is not None:
         granted.append("follow changes by uSNChanged" if cursor.way == "usn" else "follow changes by DirSync")
@@ -80,7 +84,7 @@ def check_further(session: Session, settings: Settings, mark: str | None) -> Che
         )
     if head.one("objectsid") is not None:
         return check(session, settings, mark)
-    cursor, why = begin(session, settings, mirrored=False)
+    cursor, why = begin(session, settings, schema.load(session), mirrored=False)
     warnings = (f"every import reads everything of {settings.base}: {why}",) if cursor is None and why else ()
     return Check(identity="", warnings=warnings, rights=(Right(purpose=Purpose.IMPORT, right=f"read {settings.base}", granted=True),))
 

@@ -69,10 +69,13 @@ _SECRETS = frozenset(
         "mssfu30password", "msds-managedpassword",
     }
 )  # fmt: skip
+_IN_USE = "(!(isDefunct=TRUE))"
+"""One that is defunct cannot be written, and another may have its name (MS-ADTS 3.1.1.2.5)."""
 _ONE_VALUE = frozenset({"description"})
 """Several values by the schema, one on every account (MS-SAMR 3.1.1.8.6) and by every tool."""
 _CONFIDENTIAL = 0x80
-_CONSTRUCTED = 0x4
+_NOT_REPLICATED, _CONSTRUCTED = 0x1, 0x4
+"""Of systemFlags (MS-ADTS 2.2.10)."""
 _READ_ONLY = frozenset(
     {
         "objectclass", "objectcategory", "samaccounttype", "iscriticalsystemobject", "admincount", "useraccountcontrol",
@@ -114,6 +117,8 @@ class Attribute:
     multi: bool
     max_length: int | None
     writable: bool
+    replicated: bool = True
+    """Otherwise each controller has a value of its own, and no change tells of it."""
     link: int = 0
     """linkID: even for a link, the odd number above it for its other end (MS-ADTS 3.1.1.1.6); 0: no link."""
 
@@ -172,7 +177,7 @@ def read(session: Session) -> DirectorySchema:
     base = session.root.text("schemanamingcontext") or ""
     wanted = ["lDAPDisplayName", "isSingleValued", "rangeUpper", "attributeSyntax", "systemOnly", "linkID", "searchFlags", "systemFlags"]
     attributes: dict[str, Attribute] = {}
-    for page in session.pages(base, "(objectClass=attributeSchema)", wanted, 1000):
+    for page in session.pages(base, f"(&(objectClass=attributeSchema){_IN_USE})", wanted, 1000):
         for entry in page:
             attribute = _attribute(entry)
             if attribute is not None:
@@ -180,7 +185,7 @@ def read(session: Session) -> DirectorySchema:
     parts = ["mayContain", "mustContain", "systemMayContain", "systemMustContain"]
     links = ["subClassOf", "auxiliaryClass", "systemAuxiliaryClass"]
     classes: dict[str, tuple[set[str], set[str]]] = {}
-    for page in session.pages(base, "(objectClass=classSchema)", ["lDAPDisplayName", *parts, *links], 1000):
+    for page in session.pages(base, f"(&(objectClass=classSchema){_IN_USE})", ["lDAPDisplayName", *parts, *links], 1000):
         for entry in page:
             own = {name.lower() for part in parts for name in entry.every(part.lower())}
             above = {name.lower() for link in links for name in entry.every(link.lower())}
@@ -210,6 +215,7 @@ def _attribute(entry: RawEntry) -> Attribute | None:
         multi=entry.text("issinglevalued") != "TRUE" and low not in _ONE_VALUE,
         max_length=upper if upper and 0 < upper < 1 << 31 else None,
         writable=not (entry.text("systemonly") == "TRUE" or link % 2 == 1 or low in _READ_ONLY),
+        replicated=not system_flags & _NOT_REPLICATED,
         link=link,
     )
 
@@ -242,7 +248,7 @@ def _described(kind: Kind, schema: DirectorySchema) -> dict[str, AttributeSchema
         attribute = schema.attributes[low]
         special = _special(kind, attribute)
         found[attribute.name] = special
-    for known in _computed(kind):
+    for known in _computed(kind, schema):
         found[known.name] = known
     return found
 
@@ -288,12 +294,14 @@ def _special(kind: Kind, attribute: Attribute) -> AttributeSchema:
     )
 
 
-def _computed(kind: Kind) -> Iterable[AttributeSchema]:
+def _computed(kind: Kind, schema: DirectorySchema) -> Iterable[AttributeSchema]:
     """What stands under a standard name, or is made from other attributes."""
     first = "ou" if kind is Kind.CONTAINER else "cn"
+    known = schema.get(first)
     yield AttributeSchema(
-        name=first, alias="name", role=Role.NAME, unique=Unique.PARENT, max_length=64, allow=_NO_CLEAR, help="The relative name."
-    )
+        name=first, alias="name", role=Role.NAME, unique=Unique.PARENT, max_length=known.max_length if known else None, allow=_NO_CLEAR,
+        help="The relative name.",
+    )  # fmt: skip
     yield AttributeSchema(
         name="path", role=Role.PATH, equality=Equality.DN, allow=_NO_CLEAR, help="The distinguished name of the container."
     )

@@ -9,7 +9,8 @@ from metasync.contract import ImportIncomplete, Kind
 from metasync_ad import accounts, errors
 from metasync_ad import dn as names
 from metasync_ad.errors import Refused
-from metasync_ad.session import BASE, EVERYTHING, Session
+from metasync_ad.schema import DirectorySchema
+from metasync_ad.session import BASE, EVERYTHING, NO_SUCH_OBJECT, Session
 from metasync_ad.settings import Settings
 
 _PEOPLE = "(objectCategory=person)"
@@ -41,8 +42,24 @@ def kind_filter(kinds: Collection[Kind], settings: Settings) -> str:
 
 def decisive(settings: Settings) -> frozenset[str]:
     """The attributes that `kind_filter` looks at, in lower case: where one of them changes, an object may come into the scope or leave."""
-    named = {found.lower() for found in _NAMED.findall(settings.filter or "")}
-    return frozenset(named | {"useraccountcontrol", "objectcategory", "showinadvancedviewonly"})
+    return frozenset(_filtered(settings) | {"useraccountcontrol", "objectcategory", "showinadvancedviewonly"})
+
+
+def _filtered(settings: Settings) -> frozenset[str]:
+    return frozenset(found.lower() for found in _NAMED.findall(settings.filter or ""))
+
+
+def untold(settings: Settings, schema: DirectorySchema) -> str:
+    """Why no delta tells who comes into the scope, or leaves it; empty: each does. Links change with what is at their other end, values
+    that are not replicated without anybody's knowledge, and what the schema does not have (`anr`) stands for several others."""
+    for name in sorted(_filtered(settings)):
+        attribute = schema.get(name)
+        if attribute is None or attribute.link or not attribute.replicated:
+            return (
+                f"`filter` looks at {attribute.name if attribute else name}, and no change of an object tells when that changes; let it "
+                "look at what each object holds itself, so that changes can be followed"
+            )
+    return ""
 
 
 def bases(settings: Settings, under: Sequence[str]) -> list[str]:
@@ -61,10 +78,16 @@ def bases(settings: Settings, under: Sequence[str]) -> list[str]:
 def must_exist(session: Session, place: str) -> None:
     """A scope that was renamed away must not look like everybody having left. Raises `ImportIncomplete`, `Unavailable`."""
     try:
-        session.search(place, EVERYTHING, ["objectGUID"], BASE)
+        found = session.search(place, EVERYTHING, ["objectGUID"], BASE)
     except Refused as refused:
         if refused.code in errors.LATER:
             session.close()
             raise errors.later(session.server, errors.outcome(refused, f"reading {place}")[1]) from None
-        why = "does not exist, or the account may not see it" if refused.code == 32 else errors.outcome(refused, "search")[1]
-        raise ImportIncomplete(f"{place} cannot be read: it {why}; correct the scope, or grant the right. Nothing was deleted") from None
+        if refused.code != NO_SUCH_OBJECT:
+            raise ImportIncomplete(f"{errors.outcome(refused, f'reading {place}')[1]}. Nothing was deleted") from None
+        found = []
+    if not found:  # also where it is there, and nothing of it may be read
+        raise ImportIncomplete(
+            f"{place} cannot be read: it does not exist, or the account may not see it; correct the scope, or grant the right. "
+            "Nothing was deleted"
+        )

@@ -34,6 +34,9 @@ SIZE_LIMIT = 4
 NO_SUCH_OBJECT = 32
 """The result where the base of a search is not there (RFC 4511, 4.1.9)."""
 
+UNKNOWN = "unknown"
+"""How the invocationId of a controller begins that does not show it: good for one line, and for no cursor."""
+
 BASE, LEVEL, SUBTREE = "BASE", "LEVEL", "SUBTREE"
 EVERYTHING = "(objectClass=*)"
 
@@ -144,10 +147,10 @@ class Session:
         for controller in self.controllers.in_order():
             try:
                 connection = connect(controller, self.settings, self.context)
-            except (SignInRefused, NotTrusted):
+            except SignInRefused:
                 raise  # another controller would refuse as well, and count the failure towards the lock-out
-            except Unavailable as error:
-                trouble = error
+            except Unavailable as error:  # also where its certificate is not trusted: the password was not sent, and the next may be
+                trouble = error if trouble is None or not isinstance(trouble, NotTrusted) else trouble
                 self.context.logger.warning("%s: %s", self.context.directory, error)
                 continue
             self.server = controller.host
@@ -162,8 +165,8 @@ class Session:
     def root(self) -> RawEntry:
         """The rootDSE."""
         if self._root is None:
-            wanted = ["defaultNamingContext", "configurationNamingContext", "schemaNamingContext", "dnsHostName", "dsServiceName"]
-            wanted += ["highestCommittedUSN", "domainFunctionality", "supportedCapabilities", "vendorName"]
+            wanted = ["configurationNamingContext", "schemaNamingContext", "dsServiceName", "highestCommittedUSN"]
+            wanted += ["domainFunctionality", "supportedCapabilities"]
             self._root = self.fresh_root(wanted)
         return self._root
 
@@ -185,7 +188,7 @@ class Session:
             except Refused:
                 found = []
             raw = found[0].one("invocationid") if found else None
-            self._invocation = values.guid(raw) if raw else f"unknown to {self.settings.bind} at {self.server}"
+            self._invocation = values.guid(raw) if raw else f"{UNKNOWN} at {self.server}"
         return self._invocation
 
     def search(
@@ -249,7 +252,11 @@ class Session:
     def changes(self, base: str, query: str, attributes: Sequence[str], control: Control) -> tuple[list[RawEntry], Mapping[str, Any]]:
         """One answer of DirSync: what changed (an attribute without values was cleared), and the value of the control that came back.
         Raises `Refused`."""
-        self._ask(lambda connection: connection.search(base, query, SUBTREE, attributes=list(attributes), controls=[control, EXTENDED_DN]))
+        self._ask(
+            lambda connection: connection.search(
+                base, query, SUBTREE, attributes=list(attributes), controls=[control, EXTENDED_DN, DOMAIN_SCOPE]
+            )
+        )
         answered = (self._connection.result.get("controls") or {}).get(control[0])
         if answered is None:
             raise ImportIncomplete(f"{self.server} answered without saying how far its answer reaches; nothing was deleted")

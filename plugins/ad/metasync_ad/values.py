@@ -65,8 +65,11 @@ def from_filetime(ticks: int) -> datetime | None:
 
 
 def to_filetime(time: datetime) -> int:
-    """The way back, exact to the microsecond. Raises `ValueError`."""
-    return (_aware(time) - _EPOCH) // timedelta(microseconds=1) * 10
+    """The way back, exact to the microsecond. Raises `ValueError`, also for what would be read back as no time."""
+    ticks = (_aware(time) - _EPOCH) // timedelta(microseconds=1) * 10
+    if ticks <= 0:
+        raise ValueError("a time after the year 1601 is needed; leave it empty in the mapping for never")
+    return ticks
 
 
 def from_generalized(raw: bytes) -> datetime | None:
@@ -97,7 +100,9 @@ def from_generalized(raw: bytes) -> datetime | None:
 
 def to_generalized(time: datetime) -> bytes:
     """Whole seconds, as the directory stores them. Raises `ValueError` for what it would not give back as it is."""
-    if _aware(time).microsecond:
+    if _aware(time) == _EPOCH:
+        raise ValueError("a time other than the beginning of 1601 is needed, which stands for none; leave it empty in the mapping")
+    if time.microsecond:
         raise ValueError("a time of whole seconds is needed; cut it in the mapping")
     utc = time.astimezone(UTC)
     return f"{utc.year:04}{utc:%m%d%H%M%S}.0Z".encode()

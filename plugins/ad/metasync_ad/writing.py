@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from metasync.contract import Change, Context, Operation, Outcome, Result, Values
-from metasync_ad import accounts, errors, groups, lookup
+from metasync.contract import Change, Context, ImportIncomplete, Operation, Outcome, Result, Values
+from metasync_ad import accounts, errors, groups, lookup, protected
 from metasync_ad import dn as names
 from metasync_ad.attributes import IDENTITY, PROTECTION, Codec, check_length, privileged, same, standard
 from metasync_ad.creating import Creator, Made, check_name
@@ -25,6 +25,8 @@ PLACES = frozenset({Operation.RENAME, Operation.MOVE})
 SWITCHES = frozenset({Operation.ENABLE, Operation.DISABLE})
 AT_ONCE = 20
 """Creates that are read back together: so many have no result yet where the line breaks, and are read back by their marks."""
+STATE = ("userAccountControl", "pwdLastSet", "lastLogonTimestamp")
+"""What is known of an account's state before it is switched."""
 _ROUNDS = (VALUES, PLACES, SWITCHES, MEMBERS)
 
 
@@ -36,10 +38,16 @@ class Refusal(Exception):
         self.outcome = outcome
 
 
+def refused(change: Change, refusal: Refusal) -> Result:
+    """Its result."""
+    later = errors.PAUSE if refusal.outcome is Outcome.RETRY else None
+    return Result(id=change.id, outcome=refusal.outcome, detail=str(refusal), retry_after=later)
+
+
 class Standing:
     """One object during a call: as it was read, and what was written since."""
 
-    def __init__(self, entry: RawEntry, attributes: dict[str, Values]) -> None:
+    def __init__(self, entry: RawEntry, attributes: dict[str, Values], *, protected: bool = False) -> None:
         self.entry = entry
         self.dn = entry.dn
         """Where it was when it was read: for messages, and to compare with. Its containers may be renamed meanwhile."""
@@ -47,13 +55,21 @@ class Standing:
         """What requests name, renames excepted: whoever has its name by now is not meant (MS-ADTS 3.1.1.3.1.2.4)."""
         self.attributes = attributes
         self.control = entry.number("useraccountcontrol")
-        self.privileged = privileged(entry)
+        self.privileged = protected or privileged(entry)
+        last, signed_in = entry.number("pwdlastset"), "lastlogontimestamp" in entry.attributes
+        self.may_lack_password = self.control is not None and accounts.may_lack_password(self.control, last, signed_in)
         self.group_type: int | None = None
         """As it was written last."""
+        self._written: set[str] = set()
+
+    def further(self, name: str) -> Sequence[bytes]:
+        """Values of an attribute that were there and count for nothing, until it was written."""
+        return () if name.lower() in self._written else self.entry.attributes.get(name.lower(), ())
 
     def take(self, after: Mapping[str, Values | None]) -> None:
         """Remember what was written."""
         for name, value in after.items():
+            self._written.add(name.lower())
             if value is None:
                 self.attributes.pop(standard(name), None)
             else:
@@ -96,8 +112,8 @@ class Writer:
                     yield from self._apply(standing, key, together)
         yield from self.creator.anchors(made)
 
-    def _standing(self, changes: Sequence[Change]) -> dict[str, Standing]:
-        """What the directory holds now, of all objects that these changes concern."""
+    def _standing(self, changes: Sequence[Change]) -> dict[str, Standing | Refusal]:
+        """What the directory holds now, of all objects that these changes concern; or why that cannot be told of one."""
         asked: dict[str, set[str]] = {}
         for change in changes:
             if change.anchor is not None and change.operation not in (Operation.CREATE, Operation.RESTORE):
@@ -106,17 +122,26 @@ class Writer:
                     named.discard("members")  # of a large group; the request itself says whether it was there
                 asked.setdefault(change.anchor.lower(), set()).update(named)
         wanted = set().union(*asked.values()) if asked else set()
-        wire = [*IDENTITY, *PROTECTION, "userAccountControl", *self.codec.wire(sorted(wanted))]
-        found: dict[str, Standing] = {}
+        wire = [*IDENTITY, *PROTECTION, *STATE, *self.codec.wire(sorted(wanted))]
+        protected_ones = protected.among(self.session, self.base, asked)
+        found: dict[str, Standing | Refusal] = {}
         for anchor, entry in lookup.by_anchor(self.session, self.base, asked, dict.fromkeys(wire)).items():
-            found[anchor] = Standing(entry, self.codec.decode(complete_ranges(self.session, entry), asked[anchor]))
+            try:
+                decoded = self.codec.decode(complete_ranges(self.session, entry), asked[anchor])
+                found[anchor] = Standing(entry, decoded, protected=anchor in protected_ones)
+            except (ValueError, ImportIncomplete) as error:  # of one object, and so no matter of the others
+                outcome = Outcome.RETRY if isinstance(error, ImportIncomplete) else Outcome.REJECTED
+                found[anchor] = Refusal(outcome, f"{entry.dn} cannot be compared with the plan: {error}")
         return found
 
     # -- one object --------------------------------------------------------------------------------------------------------------------
 
-    def _apply(self, standing: dict[str, Standing], key: str, changes: Sequence[Change]) -> Iterator[Result]:
+    def _apply(self, standing: dict[str, Standing | Refusal], key: str, changes: Sequence[Change]) -> Iterator[Result]:
         anchor = key.lower()
         one = standing.get(anchor)
+        if isinstance(one, Refusal):
+            yield from (refused(change, one) for change in changes)
+            return
         ready: list[Change] = []
         for change in changes:
             try:
@@ -127,7 +152,7 @@ class Writer:
                 else:
                     ready.append(change)
             except Refusal as refusal:
-                yield Result(id=change.id, outcome=refusal.outcome, detail=str(refusal))
+                yield refused(change, refusal)
         if one is None or not ready:
             return
         operation = ready[0].operation
@@ -156,7 +181,7 @@ class Writer:
         return Result(
             id=change.id,
             outcome=Outcome.CONFLICT,
-            detail=f"{change.label} does not exist any more in {self.context.directory}; import again",
+            detail=f"{change.label} does not exist any more in {self.context.directory}, or the account may not see it; import again",
         )
 
     def _already(self, one: Standing, change: Change) -> bool:
@@ -164,8 +189,8 @@ class Writer:
         if one.privileged and not self._allowed(one, change):
             raise Refusal(
                 Outcome.REJECTED,
-                f"{change.label} is privileged (adminCount, well-known account or critical system object) and is left alone; "
-                "name it in `allow privileged:` if it is meant",
+                f"{change.label} is privileged (adminCount, member of an administrative group, well-known account or critical system "
+                "object) and is left alone; name it in `allow privileged:` if it is meant",
             )
         if change.operation in MEMBERS:
             return False
@@ -180,6 +205,12 @@ class Writer:
             raise Refusal(
                 Outcome.CONFLICT,
                 f"{change.label}: {', '.join(sorted(drifted))} changed since it was planned; import again and look at the new plan",
+            )
+        if change.operation is Operation.ENABLE and one.may_lack_password:
+            raise Refusal(
+                Outcome.REJECTED,
+                f"{change.label} may have no password, and could be used without one: none is required of it (userAccountControl 0x20), "
+                "and nobody ever signed in with it. Give it a password, or require one, then it is enabled",
             )
         return False
 
@@ -208,12 +239,15 @@ class Writer:
         """One request for all; refused, one for each."""
         try:
             request(one, changes)
+        except Refusal as refusal:
+            yield from (refused(change, refusal) for change in changes)
+            return
         except (Refused, ValueError) as error:
-            if len(changes) > 1:
+            if len(changes) > 1 and not errors.is_later(error):
                 for change in changes:
                     yield from self._together(one, [change], request)
                 return
-            yield errors.failed(changes[0], error)
+            yield from (errors.failed(change, error) for change in changes)
             return
         for change in changes:
             one.take(change.after)
@@ -251,9 +285,11 @@ class Writer:
         old = one.attributes.get(standard(name))
         if attribute.name.lower() == "accountexpires" and value is None:
             return [(REPLACE, [b"0"])]
-        if attribute.syntax not in (Syntax.TEXT, Syntax.DN) or (attribute.syntax is Syntax.DN and not attribute.multi):
+        if attribute.syntax is not Syntax.TEXT and not attribute.multi:
             return [(REPLACE, [] if value is None else list(self.codec.encode(name, value)))]
         before = [] if old is None else self.codec.encode(name, old)
+        if not attribute.multi:  # `description` may hold more than the one that counts; what is left would come up again
+            before = list(dict.fromkeys([*before, *one.further(attribute.name)]))
         after = [] if value is None else self.codec.encode(name, value)
         gone = [held for held in before if held not in after]
         come = [held for held in after if held not in before]
@@ -281,6 +317,8 @@ class Writer:
         # Samba answers a rename of <GUID=...> with noSuchObject (32), so that its name is asked for as late as can be.
         there = lookup.by_dn(self.session, one.address, ())
         dn = there.dn if there is not None else one.dn
+        if names.leaf(dn) != names.leaf(one.dn):
+            raise Refusal(Outcome.CONFLICT, f"{one.dn} was renamed to {names.leaf(dn)[1]} meanwhile; import again and look at the new plan")
         self.session.rename(dn, relative, superior)
         one.dn = f"{relative},{superior or names.parent(dn)}"
 

@@ -62,6 +62,11 @@ def test_references_are_anchors_and_deleted_objects_are_left_out() -> None:
     assert found == {"members": (Reference(value=GUID), Reference(value="CN=elsewhere,DC=y", key="dn"))}
 
 
+def test_of_several_values_where_one_counts_it_is_the_same_in_every_import() -> None:
+    for held in ([b"b", b"a"], [b"a", b"b"]):
+        assert CODEC.decode(entry(sn=held), ["sn"]) == {"sn": "a"}
+
+
 def test_an_account_that_never_expires_has_no_expiry() -> None:
     assert CODEC.decode(entry(accountExpires=[b"9223372036854775807"]), ["accountExpires"]) == {}
     assert CODEC.decode(entry(accountExpires=[b"133485408000000000"]), ["accountExpires"]) == {
@@ -98,11 +103,11 @@ def test_values_are_encoded_by_their_syntax() -> None:
     ("name", "value", "why"),
     [
         ("sn", ("a", "b"), "holds one value"),
-        ("sn", True, "takes a text, not bool"),
+        ("sn", True, "must be of the type text, not bool"),
         ("sn", "half \ud83d", "lone surrogate"),
-        ("countryCode", "many", "is not a integer"),
-        ("countryCode", True, "takes a integer, not bool"),
-        ("manager", "CN=a,DC=x", "takes a distinguished name"),
+        ("countryCode", "many", "is no integer"),
+        ("countryCode", True, "must be of the type integer, not bool"),
+        ("manager", "CN=a,DC=x", "must be of the type distinguished name"),
         ("manager", Reference(value="jane@x", key="mail"), "takes an anchor or a dn"),
         ("manager", Reference(value="HR/17", key="created for"), "takes an anchor or a dn"),
         ("whenCreated", datetime(2024, 1, 1, tzinfo=UTC), "does not let whenCreated be written"),
@@ -155,6 +160,24 @@ def test_kinds_are_told_by_class_and_machines_are_none(classes: list[str], kind:
 )
 def test_privileged_objects_are_known(sid: str | None, admin_count: int | None, critical: bool, is_privileged: bool) -> None:
     assert accounts.is_privileged(sid, admin_count, critical) is is_privileged
+
+
+@pytest.mark.parametrize(
+    ("control", "last_set", "signed_in", "may_lack"),
+    [
+        (0x222, 0, False, True),
+        (0x222, None, False, True),
+        (0x202, 0, False, False),
+        (0x222, 133485408000000000, False, False),
+        (0x222, 0, True, False),
+        (0x40222, 0, False, False),
+    ],
+    ids=["as made by hand", "nothing set", "policy holds", "had one", "signed in, must change", "smart card"],
+)
+def test_an_account_that_may_lack_a_password_is_told_from_one_that_must_change_it(
+    control: int, last_set: int | None, signed_in: bool, may_lack: bool
+) -> None:
+    assert accounts.may_lack_password(control, last_set, signed_in) is may_lack
 
 
 def test_privilege_is_read_from_the_entry() -> None:

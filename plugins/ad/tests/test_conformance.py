@@ -126,6 +126,13 @@ class SambaHarness(Harness):
         }
         self.hands.session.modify(f"<GUID={anchor}>", steps)
 
+    def reserve(self, value: str) -> None:
+        """A computer has it: nobody imports those."""
+        name = f"c{uuid.uuid4().hex[:12]}"
+        self.hands.session.add(
+            f"CN={name},{self.unit}", {"objectClass": ["computer"], "sAMAccountName": [f"{name}$"], "userPrincipalName": [value]}
+        )
+
     def delete(self, anchor: str) -> None:
         self.hands.session.delete(f"<GUID={anchor}>")
 

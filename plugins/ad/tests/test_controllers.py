@@ -66,6 +66,16 @@ def test_named_dns_servers_also_give_the_address() -> None:
     assert found == [Controller(host="dc1.contoso.test", address="192.0.2.1")]
 
 
+def test_a_controller_whose_address_nobody_tells_does_not_keep_from_the_others() -> None:
+    def lookup(name: str, kind: str) -> Sequence[Service | str]:
+        if name.startswith("dc1."):
+            raise Unavailable("no answer")
+        return {(ALL, "SRV"): [dc(1), dc(2, priority=1)], ("dc2.contoso.test", "AAAA"): ["2001:db8::2"]}.get((name, kind), [])
+
+    found = Controllers(settings(**{"name servers": ["192.0.2.53"]}), lookup).in_order()
+    assert [one.address for one in found] == ["", "2001:db8::2"]
+
+
 def test_a_host_outside_of_the_domain_counts_only_where_the_authority_is_pinned() -> None:
     records: Records = {(ALL, "SRV"): [dc(1), Service(priority=0, weight=0, host="dc.rogue.example")]}
     assert hosts(Controllers(settings(), dns(records)).in_order()) == ["dc1"]

@@ -22,6 +22,7 @@ from metasync.contract import (
     Type,
 )
 from metasync_ad import schema
+from metasync_ad.errors import Refused
 from metasync_ad.session import ADD
 
 PERSON = {"sn": "Doe", "givenName": "Jane", "displayName": "Jane Doe"}
@@ -80,6 +81,34 @@ def test_enabling_touches_only_its_bit(directory: Any, samba: Any, account: str)
     assert (found["enabled"], found["passwordNeverExpires"], found["accountDisabled"]) == (True, True, False)
 
 
+def by_hand(samba: Any, directory: Any, control: int, **more: Any) -> str:
+    """The anchor of an account that somebody else made."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    with samba.connect() as hands:
+        hands.add(f"CN={name},{directory.unit}", ["user"], {"sAMAccountName": name, "userAccountControl": str(control), **more})
+    (anchor,) = [anchor for anchor, one in directory.read().items() if one.attributes["name"] == name]
+    return str(anchor)
+
+
+def test_an_account_of_which_no_password_is_required_and_that_never_had_one_is_not_enabled(directory: Any, samba: Any) -> None:
+    """Without a password, and disabled, as many tools make it: the domain itself would let it be enabled, open to everybody."""
+    anchor = by_hand(samba, directory, 0x222)
+    (result,) = directory.write(directory.change(Operation.ENABLE, anchor, before={"enabled": False}, after={"enabled": True}))
+    assert result.outcome is Outcome.REJECTED and "may have no password" in result.detail
+    assert directory.one(anchor, "enabled")["enabled"] is False
+
+
+@pytest.mark.parametrize("control", [0x202, 0x222], ids=["required", "not required"])
+def test_an_account_that_somebody_else_gave_a_password_is_enabled(directory: Any, samba: Any, control: int) -> None:
+    anchor = by_hand(samba, directory, control, unicodePwd='"Lab-Passw0rd!9Z"'.encode("utf-16-le"))
+    if control == 0x202:
+        with samba.connect() as hands:
+            hands.modify(f"<GUID={anchor}>", {"pwdLastSet": [("MODIFY_REPLACE", ["0"])]})  # must change it
+    (result,) = directory.write(directory.change(Operation.ENABLE, anchor, before={"enabled": False}, after={"enabled": True}))
+    assert result.outcome is Outcome.APPLIED, result.detail
+    assert directory.one(anchor, "enabled")["enabled"] is True
+
+
 def test_an_account_name_that_a_computer_has_is_a_conflict_that_names_the_cause(directory: Any, samba: Any, account: str) -> None:
     with samba.connect() as hands:
         hands.add(f"CN={account},{directory.unit}", ["computer"], {"sAMAccountName": account})
@@ -88,6 +117,30 @@ def test_an_account_name_that_a_computer_has_is_a_conflict_that_names_the_cause(
     )
     assert result.outcome is Outcome.CONFLICT and "sAMAccountName" in result.detail
     assert len(directory.read()) == 1  # the unit: computers are not imported
+
+
+def test_names_of_whom_no_import_shows_are_taken_and_those_of_all_others_are_the_engines(
+    directory: Any, connect: Any, samba: Any, account: str
+) -> None:
+    other, hidden = f"{account}o", f"{account}h"
+    directory.make("Jane", sAMAccountName=account)
+    directory.make("Hidden", sAMAccountName=hidden, info="hidden")
+    directory.make("In", kind=Kind.CONTAINER)
+    directory.make("Inside", sAMAccountName=other, path=f"OU=In,{directory.unit}")
+    with samba.connect() as hands:
+        hands.add(f"CN={account}c,{directory.unit}", ["computer"], {"sAMAccountName": f"{account}c"})
+    asked = [account, other, hidden, f"{account}C", "(*)", " x ", *(f"{account}{number}" for number in range(60))]
+    narrow = connect(under=[f"OU=In,{directory.unit}"], filter="(!(info=hidden))")
+    assert directory.connector.taken("sAMAccountName", asked) == {f"{account}C"}
+    assert narrow.taken("sAMAccountName", asked) == {f"{account}C", account, hidden}
+    assert [narrow.taken("sAMAccountName", [one]) for one in (account, other)] == [{account}, frozenset()]
+    assert narrow.taken("cn", ["Jane"]) == frozenset(), "it stands once within its container alone"
+
+
+def test_where_nobody_can_be_asked_nothing_is_taken_and_it_is_said_once(connect: Any) -> None:
+    silent = connect(servers=["127.0.0.77"], **{"connect timeout": 1})
+    assert [silent.taken("sAMAccountName", ["jane"]) for _ in range(3)] == [frozenset()] * 3
+    assert sum("who else has a name" in line for line in silent.context.logged) == 1
 
 
 def test_an_expiry_is_a_time_and_clearing_it_means_never(directory: Any, samba: Any, account: str) -> None:
@@ -155,7 +208,7 @@ def test_one_bad_member_stops_none_of_the_others(directory: Any) -> None:
     assert set(directory.one(group, "members")["members"]) == {Reference(value=good), Reference(value=there)}
 
 
-def test_a_group_of_two_thousand_is_read_whole(directory: Any, samba: Any) -> None:
+def test_members_whom_somebody_else_put_in_are_read_all(directory: Any, samba: Any) -> None:
     group = directory.make("Large", kind=Kind.GROUP)
     with samba.connect() as hands:
         people = [f"CN=m{number},{directory.unit}" for number in range(60)]
@@ -225,6 +278,24 @@ def test_whoever_took_the_name_meanwhile_is_not_meant(directory: Any, samba: Any
     assert (found[ours].attributes["enabled"], found[theirs].attributes["enabled"]) == (False, True)
 
 
+def test_whoever_is_renamed_by_hand_behind_our_look_keeps_that_name(directory: Any, samba: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = directory.make("First", kind=Kind.CONTACT), directory.make("Second", kind=Kind.CONTACT)
+    modify = directory.connector.session.modify
+
+    def late(*given: Any) -> None:
+        with samba.connect() as hands:
+            hands.modify_dn(f"CN=Second,{directory.unit}", "CN=By hand")
+        modify(*given)
+
+    monkeypatch.setattr(directory.connector.session, "modify", late)
+    _, result = directory.write(
+        directory.change(Operation.UPDATE, first, kind=Kind.CONTACT, after={"title": "x"}),
+        directory.change(Operation.RENAME, second, kind=Kind.CONTACT, before={"name": "Second"}, after={"name": "Ours"}),
+    )
+    assert result.outcome is Outcome.CONFLICT and "By hand" in result.detail
+    assert directory.one(second)["name"] == "By hand"
+
+
 def test_a_rename_may_change_case_alone(directory: Any) -> None:
     anchor = directory.make("mcdonald", kind=Kind.CONTACT)
     (result,) = directory.write(
@@ -287,6 +358,92 @@ def test_a_value_that_changes_between_look_and_write_is_not_overwritten(
     assert directory.one(anchor, "title")["title"] == "theirs"
 
 
+def test_a_certificate_that_comes_between_look_and_write_stays(directory: Any, samba: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    anchor = directory.make("Jane", kind=Kind.CONTACT, userCertificate=(b"one",))
+    modify = directory.connector.session.modify
+
+    def late(*given: Any) -> None:
+        with samba.connect() as hands:
+            hands.modify(f"<GUID={anchor}>", {"userCertificate": [("MODIFY_ADD", [b"theirs"])]})
+        modify(*given)
+
+    monkeypatch.setattr(directory.connector.session, "modify", late)
+    before, after = {"userCertificate": (b"one",)}, {"userCertificate": (b"two",)}
+    (result,) = directory.write(directory.change(Operation.UPDATE, anchor, kind=Kind.CONTACT, before=before, after=after))
+    assert result.outcome is Outcome.APPLIED, result.detail
+    assert set(directory.one(anchor, "userCertificate")["userCertificate"]) == {b"two", b"theirs"}
+
+
+def test_of_several_descriptions_none_is_left_to_come_up_again(directory: Any, samba: Any) -> None:
+    anchor = directory.make("Unit", kind=Kind.CONTAINER)
+    with samba.connect() as hands:
+        hands.modify(f"<GUID={anchor}>", {"description": [("MODIFY_ADD", ["second", "first"])]})
+    assert directory.one(anchor, "description")["description"] == "first"
+    change = directory.change(
+        Operation.UPDATE, anchor, kind=Kind.CONTAINER, before={"description": "first"}, after={"description": "second"}
+    )
+    (result,) = directory.write(change)
+    assert result.outcome is Outcome.APPLIED, result.detail
+    assert raw(samba, f"OU=Unit,{directory.unit}", "description") == {"description": [b"second"]}
+
+
+def test_an_object_that_cannot_be_read_stops_none_of_the_others(directory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, whole = directory.make("Broken", kind=Kind.CONTACT), directory.make("Whole", kind=Kind.CONTACT)
+    codec = directory.connector.codec
+    decode = codec.decode
+
+    def decoding(entry: Any, names: Any) -> Any:
+        if entry.guid == broken:
+            raise ValueError("a value of title is not a valid text")
+        return decode(entry, names)
+
+    monkeypatch.setattr(codec, "decode", decoding)
+    results = directory.write(
+        *[directory.change(Operation.UPDATE, one, kind=Kind.CONTACT, after={"title": "x"}) for one in (broken, whole)]
+    )
+    assert [one.outcome for one in results] == [Outcome.REJECTED, Outcome.APPLIED]
+    assert "CN=Broken" in results[0].detail and "not a valid text" in results[0].detail
+
+
+def test_a_busy_controller_is_not_asked_once_more_for_each_change(directory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    anchor, group = directory.make("Jane", kind=Kind.CONTACT), directory.make("Group", kind=Kind.GROUP)
+    asked: list[object] = []
+
+    def busy(*given: Any) -> None:
+        asked.append(given)
+        raise Refused(51, "busy", "0000200E: SvcErr: DSID-02080490, problem 5001 (BUSY), data 0")
+
+    monkeypatch.setattr(directory.connector.session, "modify", busy)
+    values = [directory.change(Operation.UPDATE, anchor, kind=Kind.CONTACT, after={name: "x"}) for name in ("title", "department")]
+    people = [directory.change(Operation.MEMBER_ADD, group, kind=Kind.GROUP, member=Reference(value=one)) for one in (anchor, group)]
+    results = directory.write(*values, *people)
+    assert [(one.outcome, one.retry_after is not None) for one in results] == [(Outcome.RETRY, True)] * 4 and len(asked) == 2
+
+
+def test_a_member_whom_we_may_not_take_out_is_not_taken_for_gone(directory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever lost the right to write may have lost that to read, too."""
+    member, group = directory.make("Jane", kind=Kind.CONTACT), directory.make("Group", kind=Kind.GROUP)
+
+    def refuse(*_: Any) -> None:
+        raise Refused(50, "insufficientAccessRights", "00000005: SecErr: DSID-03152612, problem 4003 (INSUFF_ACCESS_RIGHTS), data 0")
+
+    monkeypatch.setattr(directory.connector.session, "modify", refuse)
+    (result,) = directory.write(directory.change(Operation.MEMBER_REMOVE, group, kind=Kind.GROUP, member=Reference(value=member)))
+    assert result.outcome is Outcome.REJECTED and "lacks the right" in result.detail
+
+
+def test_a_container_that_is_missing_is_named_in_windows_words_too(directory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise Refused(32, "noSuchObject", "0000208D: NameErr: DSID-03100288, problem 2001 (NO_OBJECT), data 0, best match of: 'DC=x'")
+
+    monkeypatch.setattr(directory.connector.session, "add", refuse)
+    places = (f"OU=Missing,{directory.unit}", directory.unit)
+    changes = [directory.change(Operation.CREATE, kind=Kind.CONTACT, after={"name": "Jane", "path": place}) for place in places]
+    missing, other = directory.write(*changes)
+    assert missing.outcome is Outcome.REJECTED and "container does not exist" in missing.detail
+    assert other.outcome is Outcome.CONFLICT
+
+
 def test_one_bad_value_stops_none_of_the_others(directory: Any) -> None:
     anchor = directory.make("Jane", kind=Kind.CONTACT)
     results = directory.write(
@@ -324,6 +481,34 @@ def test_privileged_objects_are_known_and_left_alone(connect: Any, samba: Any) -
     )
     assert [result.outcome for result in results] == [Outcome.REJECTED] * 2
     assert all("privileged" in result.detail for result in results)
+
+
+@pytest.mark.parametrize("way", ["member", "through a group", "primary group"])
+def test_whoever_administers_is_left_alone_before_admin_count_says_so(connect: Any, samba: Any, samba_unit: str, way: str) -> None:
+    """Windows marks them once an hour, Samba never; until then the membership alone tells."""
+    from .conftest import Directory
+
+    directory = Directory(connect(samba.administrator), samba_unit)
+    anchor, inner = directory.make("Jane", sAMAccountName=f"t{uuid.uuid4().hex[:12]}"), directory.make("Inner", kind=Kind.GROUP)
+    admins = f"CN=Domain Admins,CN=Users,{samba.base}"
+    member = f"CN=Inner,{samba_unit}" if way == "through a group" else f"CN=Jane,{samba_unit}"
+    with samba.connect() as hands:
+        hands.modify(admins, {"member": [("MODIFY_ADD", [member])]})
+        if way == "through a group":
+            hands.modify(member, {"member": [("MODIFY_ADD", [f"CN=Jane,{samba_unit}"])]})
+        if way == "primary group":
+            hands.modify(member, {"primaryGroupID": [("MODIFY_REPLACE", ["512"])]})
+    assert "adminCount" not in directory.one(anchor, "adminCount")
+    changes = [directory.change(Operation.UPDATE, anchor, after={"title": "x"}), directory.change(Operation.DELETE, anchor)]
+    if way == "through a group":
+        changes.append(directory.change(Operation.MEMBER_ADD, inner, kind=Kind.GROUP, member=Reference(value=inner)))
+    results = directory.write(*changes)
+    assert all(result.outcome is Outcome.REJECTED and "administrative group" in result.detail for result in results), results
+    with samba.connect() as hands:
+        if way == "primary group":
+            hands.modify(member, {"primaryGroupID": [("MODIFY_REPLACE", ["513"])]})
+        hands.modify(admins, {"member": [("MODIFY_DELETE", [member])]})
+    assert [result.outcome for result in directory.write(changes[0])] == [Outcome.APPLIED]
 
 
 def test_a_privileged_object_that_the_document_names_is_written(connect: Any, samba: Any) -> None:

@@ -214,6 +214,14 @@ def test_further_domains_that_make_no_sense_are_refused(more: dict[str, Any], wo
         ADOptions().load(options)
 
 
+def test_a_read_that_is_told_to_stop_while_it_looks_for_the_moved_is_not_complete(connect: Any, samba: Any) -> None:
+    first, second = connect(**{"further domains": {f"CN=Configuration,{samba.base}": []}}).domains
+    whole, cut = [Page(complete=True, cursor="c")], [Page(items=())]
+    for told, complete in ((whole, True), (cut, False), ([], False)):
+        pages = list(domains.read([first, second], request(), lambda *_: iter(whole), lambda *_: iter(told)))  # noqa: B023
+        assert any(page.complete for page in pages) is complete
+
+
 def test_a_place_belongs_to_the_nearest_base_and_an_empty_list_means_the_same_controllers() -> None:
     base, child, away = "DC=contoso,DC=test", "DC=eu,DC=contoso,DC=test", "DC=fabrikam,DC=test"
     plain = {"base": base, "bind": "svc", "password": {"secret": "p"}, "further domains": {child: [], away: ["dc9"]}}

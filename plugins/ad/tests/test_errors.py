@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from metasync.contract import NotTrusted, Outcome, Unavailable
+from metasync.contract import Change, Kind, NotTrusted, Operation, Outcome, Unavailable
 from metasync_ad import errors
 from metasync_ad.errors import Refused
 
@@ -24,6 +24,11 @@ from metasync_ad.errors import Refused
         (66, "00002015: subtree_delete", Outcome.REJECTED, "delete or move those first"),
         (32, "00002030: No such object", Outcome.REJECTED, "container does not exist"),
         (32, "00000525: specified dn doesn't exist", Outcome.CONFLICT, "does not exist"),
+        (53, "00002010: SvcErr: DSID-031A1202, problem 5003 (WILL_NOT_PERFORM), data 0", Outcome.RETRY, "RID master"),
+        (11, "00002024: SvcErr: DSID-02050BBD, problem 5008 (ADMIN_LIMIT_EXCEEDED), data -1026", Outcome.REJECTED, "values in one"),
+        (10, "0000202B: RefErr: DSID-0310082F, data 0, 1 access points", Outcome.REJECTED, "read-only controller"),
+        (53, "0000052D: SvcErr: DSID-031A12D2, problem 5003 (WILL_NOT_PERFORM), data 0", Outcome.REJECTED, "`new passwords:`"),
+        (64, "00002099: NameErr: DSID-0305109C, problem 2005 (NAMING_VIOLATION)", Outcome.REJECTED, "`place:`"),
         (99, "what is this", Outcome.REJECTED, "refused"),
     ],
 )
@@ -35,6 +40,13 @@ def test_a_refusal_is_classified_by_ldap_and_win32_code(code: int, text: str, ou
 
 def test_an_unknown_win32_code_falls_back_to_the_ldap_code() -> None:
     assert errors.outcome(Refused(68, "entryAlreadyExists", "0000ABCD: new in the next Windows"), "x")[0] is Outcome.CONFLICT
+
+
+@pytest.mark.parametrize(("operation", "said"), [(Operation.DELETE, True), (Operation.MOVE, True), (Operation.UPDATE, False)])
+def test_what_is_protected_from_accidental_deletion_is_thought_of(operation: Operation, said: bool) -> None:
+    change = Change(id="1", operation=operation, kind=Kind.CONTAINER, anchor="x", label="OU", tag="t")
+    found = errors.failed(change, Refused(50, "insufficientAccessRights", "00000005: SecErr: DSID-03152612, problem 4003"))
+    assert found.outcome is Outcome.REJECTED and ("accidental deletion" in found.detail) is said
 
 
 def test_a_retry_says_when() -> None:
@@ -52,6 +64,7 @@ def test_a_retry_says_when() -> None:
         ("701", "account has expired"),
         ("773", "must change"),
         ("775", "locked"),
+        ("80090346", "load balancer"),
     ],
 )
 def test_a_refused_sign_in_says_why(code: str, words: str) -> None:

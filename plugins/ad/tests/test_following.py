@@ -313,6 +313,32 @@ def test_an_account_that_sees_no_deleted_objects_gets_no_cursor_for_it_would_mis
     assert any("Deleted Objects" in line for line in connector.context.logged)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("(memberOf=CN=g,{unit})", "memberOf"),
+        ("(&(objectClass=*)(memberof:1.2.840.113556.1.4.1941:=CN=g,{unit}))", "memberOf"),
+        ("(!(manager=*))", "manager"),
+        ("(lastLogon>=1)", "lastLogon"),
+        ("(anr=jane)", "anr"),
+    ],
+)
+def test_a_filter_by_what_changes_without_the_object_is_followed_by_no_cursor(
+    by_dirsync: Callable[..., Followed], connect: Connect, text: str, named: str
+) -> None:
+    """Whoever joins the group would come into the scope, and nothing of him changes."""
+    followed = by_dirsync()
+    followed.start()
+    filtered = connect(filter=text.format(unit=followed.unit))
+    *_, last = filtered.read(followed.request())
+    assert last.complete and last.cursor is None
+    said = f"`filter` looks at {named}"
+    assert any(said in line for line in filtered.context.logged)  # type: ignore[attr-defined]
+    assert any(said in warning for warning in filtered.check().warnings)
+    with pytest.raises(CursorExpired, match=said):
+        list(filtered.follow(followed.request(), followed.cursor))
+
+
 def test_changes_full_reads_everything_and_takes_no_older_cursor(by_dirsync: Callable[..., Followed], connect: Connect) -> None:
     followed = by_dirsync()
     followed.start()

@@ -24,6 +24,11 @@ def test_the_least_that_is_needed_means_ldaps_with_a_verified_certificate() -> N
     assert (settings.port, settings.starttls, settings.page_size, settings.ca_file) == (636, False, 1000, "ca.pem")
 
 
+@pytest.mark.parametrize("text", ["(employeeID=*)", "(&(a=b)(!(c>=1)))", "(userAccountControl:1.2.840.113556.1.4.803:=2)", "(cn=\\28x)"])
+def test_a_filter_is_taken_as_it_stands(text: str) -> None:
+    assert Settings.of(ADOptions().load({**GOOD, "filter": text})).filter == text
+
+
 def test_starttls_has_its_own_port() -> None:
     assert Settings.of(ADOptions().load({**GOOD, "tls": "starttls"})).port == 389
 
@@ -37,6 +42,10 @@ def test_starttls_has_its_own_port() -> None:
         ({"base": "contoso.test"}, "base"),
         ({"under": ["OU=x,DC=elsewhere"]}, "under"),
         ({"filter": "(|(a=b)"}, "filter"),
+        ({"filter": "(a=b)(c=d)"}, "filter"),
+        ({"filter": "(a=b))(|(c=d)"}, "filter"),
+        ({"filter": "((a=b))"}, "filter"),
+        ({"filter": "(nonsense)"}, "filter"),
         ({"container kinds": ["printQueue"]}, "container kinds"),
         ({"verify": False}, "verify"),
         ({"domain": "contoso.test"}, "servers"),

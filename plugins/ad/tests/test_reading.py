@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 from lab import ber
+from ldap3.operation.search import parse_filter
+from ldap3.protocol.convert import prepare_filter_for_sending
 
 from metasync.contract import ImportIncomplete, Kind, Unavailable
 from metasync.testing.context import TestContext
+from metasync_ad import lookup
+from metasync_ad.dirsync import control
 from metasync_ad.options import ADOptions
 from metasync_ad.ranges import complete_ranges
-from metasync_ad.scope import bases, kind_filter
-from metasync_ad.session import PAGED, RawEntry, Session
+from metasync_ad.scope import bases, kind_filter, must_exist
+from metasync_ad.session import DOMAIN_SCOPE, PAGED, RawEntry, Session
 from metasync_ad.settings import Settings
 
 BASE = "DC=contoso,DC=test"
@@ -76,7 +80,7 @@ def test_pages_end_when_the_server_says_that_nothing_is_left() -> None:
     [
         ((4, b"", [entry(2)]), "limit"),
         ((3, b"", []), "limit"),
-        ((10, b"", []), "refused"),
+        ((10, b"", []), "in another domain"),
         ((0, None, [entry(2)]), "did not say"),
         ((0, b"", [{"type": "searchResRef", "uri": ["ldap://rogue"]}]), "refers to another server"),
     ],
@@ -84,6 +88,14 @@ def test_pages_end_when_the_server_says_that_nothing_is_left() -> None:
 def test_a_read_that_ends_in_any_other_way_is_incomplete(last: tuple[int, bytes | None, list[dict[str, Any]]], words: str) -> None:
     with pytest.raises(ImportIncomplete, match=words):
         list(session((0, b"more", [entry(1)]), last).pages(BASE, "(a=b)", ["cn"], 1))
+
+
+def test_changes_are_asked_for_without_references_to_other_contexts() -> None:
+    """Of the head of a forest there are always some, to its configuration (MS-ADTS 3.1.1.4.7): no delta could ever be whole."""
+    line = session((0, None, []))
+    with pytest.raises(ImportIncomplete, match="how far"):
+        line.changes(BASE, "(a=b)", ["cn"], control(b"", secured=False))
+    assert DOMAIN_SCOPE in line._connection.asked[0]["controls"]
 
 
 def test_a_line_that_breaks_between_two_pages_is_unavailable_and_is_not_asked_again() -> None:
@@ -107,16 +119,48 @@ def test_a_line_that_breaks_between_two_pages_is_unavailable_and_is_not_asked_ag
 
 def test_the_rest_of_a_large_group_is_fetched_range_by_range() -> None:
     first = RawEntry(dn="CN=g", guid=GUID, attributes={"member;range=0-1": [b"a", b"b"], "cn": [b"g"]})
-    line = session((0, None, [entry(1, **{"member;range=2-3": [b"c", b"d"]})]), (0, None, [entry(1, **{"member;range=4-*": [b"e"]})]))
+    line = session(
+        (0, None, [entry(1, **{"member;range=1-3": [b"b", b"c", b"d"]})]), (0, None, [entry(1, **{"member;range=3-*": [b"d", b"e"]})])
+    )
     assert complete_ranges(line, first).attributes == {"cn": [b"g"], "member": [b"a", b"b", b"c", b"d", b"e"]}
-    assert [asked["attributes"] for asked in line._connection.asked] == [["member;range=2-*"], ["member;range=4-*"]]
+    assert [asked["attributes"] for asked in line._connection.asked] == [["member;range=1-*"], ["member;range=3-*"]]
 
 
 def test_a_range_that_does_not_continue_is_incomplete() -> None:
     first = RawEntry(dn="CN=g", guid=GUID, attributes={"member;range=0-1": [b"a", b"b"]})
     for answer in ([entry(1)], [], [entry(1, **{"member;range=5-*": [b"x"]})]):
         with pytest.raises(ImportIncomplete):
-            complete_ranges(session((0, None, answer)), first)
+            complete_ranges(session(*[(0, None, answer)] * 20), first)
+
+
+def test_whoever_leaves_a_large_group_while_it_is_read_takes_nobody_along() -> None:
+    """`a` goes after the first range was read: all others move up, and by positions alone `c` would be missed."""
+    first = RawEntry(dn="CN=g", guid=GUID, attributes={"member;range=0-1": [b"a", b"b"]})
+    line = session(
+        (0, None, [entry(1, **{"member;range=1-*": [b"c", b"d"]})]),
+        (0, None, [entry(1, **{"member;range=0-1": [b"b", b"c"]})]),
+        (0, None, [entry(1, **{"member;range=1-*": [b"c", b"d"]})]),
+    )
+    assert complete_ranges(line, first).attributes == {"member": [b"b", b"c", b"d"]}
+
+
+def test_whoever_is_renamed_while_a_large_group_is_read_is_the_same() -> None:
+    old, new = (f"<GUID={GUID}>;<SID=S-1-5-21-1-2-3-4>;CN={name},{BASE}".encode() for name in ("old", "new"))
+    first = RawEntry(dn="CN=g", guid=GUID, attributes={"member;range=0-1": [b"a", old]})
+    line = session((0, None, [entry(1, **{"member;range=1-*": [new, b"c"]})]))
+    assert complete_ranges(line, first).attributes == {"member": [b"a", old, b"c"]}
+
+
+def test_a_place_of_which_nothing_may_be_read_is_not_empty_but_an_incomplete_import() -> None:
+    """The base is there, and no filter matches what may not be read (MS-ADTS 3.1.1.3.1.3.4): not everybody has left."""
+    with pytest.raises(ImportIncomplete, match="grant the right"):
+        must_exist(session((0, None, [])), BASE)
+
+
+@pytest.mark.parametrize("value", [" x", "x ", " ", "\u3000x", "a*(b)\\\0", "é"])
+def test_a_filter_for_a_value_asks_for_all_of_it(value: str) -> None:
+    (found,) = parse_filter(lookup.equals("cn", value), None, True, True, None, False).elements
+    assert prepare_filter_for_sending(found.assertion["value"]) == value.encode()
 
 
 def test_the_documents_filter_bounds_people_and_groups_but_not_containers() -> None:

@@ -95,6 +95,16 @@ def test_names_are_quoted_in_what_is_to_be_run() -> None:
     assert shlex.split(commands[1])[-2:] == ["--objectdn=OU=R&D 'old',DC=contoso,DC=test", f"--sddl=(OA;CI;CCDC;{USER};;{OURS})"]
 
 
+@pytest.mark.parametrize("name", ['x\\" & calc & rem \\"', "$(calc)", "%COMSPEC%", "`calc`", "“ & calc & ”"])
+def test_a_name_that_a_shell_could_take_for_its_own_is_in_no_dsacls_command(name: str) -> None:
+    for commands in (
+        Trustee(name="svc@contoso.test", sid=OURS).create(f"OU={name},DC=contoso,DC=test", "user"),
+        Trustee(name=name, sid=OURS).write("DC=contoso,DC=test", "user"),
+    ):
+        assert commands[0].startswith("(no dsacls command") and "by hand" in commands[0]
+        assert shlex.split(commands[1])[:3] == ["samba-tool", "dsacl", "set"] and len(shlex.split(commands[1])) == 6
+
+
 # --- a real domain ---------------------------------------------------------------------------------------------------------------------
 
 

@@ -80,6 +80,17 @@ def test_a_time_that_would_not_come_back_as_it_is_is_refused(time: datetime) -> 
         values.to_generalized(time)
 
 
+@pytest.mark.parametrize("time", [datetime(1601, 1, 1, tzinfo=UTC), datetime(1500, 7, 1, tzinfo=UTC)])
+def test_what_would_be_read_back_as_never_is_not_written_as_a_filetime(time: datetime) -> None:
+    with pytest.raises(ValueError, match="after the year 1601"):
+        values.to_filetime(time)
+
+
+def test_the_time_that_stands_for_none_is_not_written_as_one() -> None:
+    with pytest.raises(ValueError, match="beginning of 1601"):
+        values.to_generalized(datetime(1601, 1, 1, tzinfo=UTC))
+
+
 def test_a_time_without_an_offset_is_no_filetime() -> None:
     with pytest.raises(ValueError, match="offset"):
         values.to_filetime(datetime(2026, 1, 1))

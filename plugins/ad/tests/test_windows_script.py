@@ -12,11 +12,30 @@ from typing import Any
 import pytest
 from lab.scripted import BUSY_NOW, REFERRAL, SIZE_LIMIT, UNAVAILABLE_NOW, Cut, Refer, Refuse, ScriptedController, ScriptedDomain, Stall
 
-from metasync.contract import Entry, ImportIncomplete, Kind, Page, ReadRequest, Reference, SignInRefused, Unavailable
+from metasync.contract import (
+    Change,
+    CursorExpired,
+    Entry,
+    ImportIncomplete,
+    Kind,
+    NotTrusted,
+    Operation,
+    Page,
+    Presence,
+    ReadRequest,
+    Reference,
+    SignInRefused,
+    Unavailable,
+)
 from metasync.testing.context import TestContext
-from metasync_ad import controllers
+from metasync_ad import controllers, readback, schema, values
 from metasync_ad.connector import ActiveDirectory
+from metasync_ad.cursor import Cursor
+from metasync_ad.following import Follower
 from metasync_ad.options import ADOptions
+from metasync_ad.rights import READ_ONLY
+from metasync_ad.schema import Syntax
+from metasync_ad.session import RawEntry, Session
 
 from .certificates import authority
 
@@ -169,6 +188,124 @@ def test_a_read_of_several_places_goes_on_with_the_place_that_it_stopped_in(doma
     assert under[0] not in controller.searches and under[1] in controller.searches
     assert len({*anchors(stored), *anchors(rest)}) == 40
     assert rest[-1].complete and rest[-1].cursor
+
+
+def test_whoever_is_moved_within_one_place_while_it_is_read_is_not_missed(domain: ScriptedDomain, controller: ScriptedController) -> None:
+    """Pages are no picture of one moment (MS-ADTS 3.1.1.3.4.1.1): who stands before the next page by then was met in none."""
+    numbered(domain)
+    directory = connector(domain, controller)
+    pages = directory.read(request())
+    stored = [next(pages)]  # the next page is asked for already
+    dn, moved = person(24)
+    domain.objects = {dn.replace("OU=Staff", "OU=Guests"): {**moved, "uSNChanged": [b"1002"], "uSNCreated": [b"25"]}, **domain.objects}
+    del domain.objects[dn]
+    stored += pages
+    assert sorted(anchors(stored)) == sorted(str(guid(number)) for number in range(25))
+    assert stored[-1].complete
+    directory.close()
+
+
+def test_where_nobody_can_tell_who_was_moved_meanwhile_the_import_is_incomplete(
+    domain: ScriptedDomain, controller: ScriptedController, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbered(domain)
+    directory = connector(domain, controller)
+
+    def expired(*_: Any) -> Iterator[Page]:
+        raise CursorExpired("its place is not seen")
+        yield
+
+    monkeypatch.setattr(Follower, "follow", expired)
+    found: list[Page] = []
+    with pytest.raises(ImportIncomplete, match="its place is not seen; nothing was deleted"):
+        found.extend(directory.read(request()))
+    assert not any(one.complete for one in found)
+    directory.close()
+
+
+def test_an_import_that_is_told_to_stop_while_it_looks_for_the_moved_is_not_complete(
+    domain: ScriptedDomain, controller: ScriptedController
+) -> None:
+    numbered(domain)
+    for number in range(3):
+        domain.objects[person(number)[0]]["uSNChanged"] = [b"1002"]
+    directory = connector(domain, controller)
+    follow, pages = Follower.follow, []
+
+    def stopping(follower: Follower, cursor: Cursor) -> Iterator[Page]:
+        directory.context.ask_to_stop()  # type: ignore[attr-defined]
+        yield from follow(follower, cursor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Follower, "follow", stopping)
+        pages += directory.read(request())
+    assert len(anchors(pages)) == 25 and not any(page.complete for page in pages)
+    directory.close()
+
+
+def test_what_cannot_be_read_back_is_unknown_and_stops_none_of_the_others(
+    domain: ScriptedDomain, controller: ScriptedController, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changing(_: Session, entry: RawEntry) -> RawEntry:
+        if entry.guid == str(guid(1)):
+            raise ImportIncomplete("it changed again and again")
+        return entry
+
+    monkeypatch.setattr(readback, "complete_ranges", changing)
+    directory = connector(domain, controller)
+    changes = [
+        Change(id=str(number), operation=Operation.UPDATE, kind=Kind.USER, anchor=str(guid(number)), label="x", tag="t")
+        for number in (1, 2)
+    ]
+    found = list(directory.find(changes))
+    assert [one.presence for one in found] == [Presence.UNKNOWN, Presence.PRESENT] and "again and again" in found[0].detail
+    directory.close()
+
+
+def test_a_controller_that_does_not_show_which_it_is_gives_no_cursor(domain: ScriptedDomain, controller: ScriptedController) -> None:
+    """Restored from a backup, it would be taken for what it was."""
+    numbered(domain)
+    controller.invocation = None
+    directory = connector(domain, controller)
+    *_, last = directory.read(request())
+    assert last.complete and last.cursor is None
+    assert any("invocationId" in line for line in directory.context.logged)  # type: ignore[attr-defined]
+    directory.close()
+
+
+def test_a_name_that_a_defunct_attribute_had_means_the_one_that_has_it_now(
+    domain: ScriptedDomain, controller: ScriptedController, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "_loaded", {})
+    now = {"objectClass": [b"attributeSchema"], "lDAPDisplayName": [b"badge"], "attributeSyntax": [b"2.5.5.9"], "isSingleValued": [b"TRUE"]}
+    once = {**now, "attributeSyntax": [b"2.5.5.12"], "isDefunct": [b"TRUE"]}
+    domain.objects |= {f"CN=badge2,{SCHEMA}": now, f"CN=badge,{SCHEMA}": once}
+    directory = connector(domain, controller)
+    known = directory.codec.schema.get("badge")
+    assert known is not None and known.syntax is Syntax.INTEGER
+    directory.close()
+
+
+def test_the_next_controller_is_asked_where_the_certificate_of_one_is_not_trusted(
+    domain: ScriptedDomain, controller: ScriptedController, tmp_path: Path
+) -> None:
+    stranger = ScriptedDomain(certificate=authority("Stranger", host=HOST).write(tmp_path / "stranger.pem"), base=BASE)
+    with stranger.serve("127.0.0.2", controller.port) as other:
+        directory = connector(domain, other, controller)
+        assert len(anchors(read(directory))) == 25
+        assert other.bound == [] and any("certificate of 127.0.0.2" in line for line in directory.context.logged)  # type: ignore[attr-defined]
+        with pytest.raises(NotTrusted, match=r"certificate of 127\.0\.0\.2"):
+            read(connector(domain, other, servers=["127.0.0.2", "127.0.0.3"]))  # where nobody listens
+
+
+def test_a_read_only_controller_is_said(domain: ScriptedDomain, controller: ScriptedController) -> None:
+    domain.objects[BASE]["objectSid"] = [values.sid_bytes("S-1-5-21-1-2-3")]
+    directory = connector(domain, controller)
+    assert not any("read-only" in one for one in directory.check().warnings)
+    controller.capabilities = [READ_ONLY.encode()]
+    directory.close()
+    assert any("read-only" in one for one in directory.check().warnings)
+    directory.close()
 
 
 def test_by_number_a_deletion_is_seen_and_an_object_without_a_readable_number_forbids_the_way(
