@@ -22,7 +22,7 @@ from metasync.store.waves import CUT_OVER, MOVING, WAITING, Holder, StateRow
 from metasync.synchronising.needs import profiles_of_waves
 from metasync.waves import membership
 from metasync.waves.fresh import up_to_date
-from metasync.waves.people import ELSEWHERE, Person, chosen, of_wave, sources
+from metasync.waves.people import ELSEWHERE, Person, chosen, known, of_wave, sources
 from metasync.waves.readiness import all_against
 from metasync.workspace import Workspace
 
@@ -111,6 +111,8 @@ def _go(
     if not reason.strip():
         raise MetasyncError("to move people needs a reason; give one with `--reason TEXT`")
     roles.need(workspace, Role.OPERATOR, f"{word} the wave {name}")
+    with workspace.backend.read() as connection:
+        known(workspace, connection, name)
     with _alone(workspace, name, word) as not_ready:
         with workspace.backend.read() as connection:
             everybody = of_wave(workspace, connection, name)
@@ -195,14 +197,14 @@ def _set(workspace: Workspace, connection: Connection, name: str, people: Sequen
 
 def _identities(workspace: Workspace, connection: Connection, people: Sequence[Person]) -> list[int]:
     """Everybody's identity; who was never in scope has none yet, and is given one."""
-    known = {at: _identity(one) for at, one in enumerate(people)}
-    without = [at for at, identity in known.items() if identity is None]
+    numbers = {at: _identity(one) for at, one in enumerate(people)}
+    without = [at for at, identity in numbers.items() if identity is None]
     made = joins.new_identities(connection, workspace.engagement_id, [people[at].source.kind for at in without])  # type: ignore[union-attr]
     rows = []
     for at, identity in zip(without, made, strict=True):
         source = people[at].source
         assert source is not None
-        known[at] = identity
+        numbers[at] = identity
         rows.append(
             {
                 "engagement_id": workspace.engagement_id,
@@ -219,7 +221,7 @@ def _identities(workspace: Workspace, connection: Connection, people: Sequence[P
             }
         )
     joins.add(connection, rows)
-    return [identity for identity in known.values() if identity is not None]
+    return [identity for identity in numbers.values() if identity is not None]
 
 
 def _identity(person: Person) -> int | None:
