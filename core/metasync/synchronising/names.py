@@ -92,8 +92,8 @@ def _expressions(profile: Profile) -> Iterator[tuple[str, str]]:
         yield "place", profile.place.expression
     for cause, steps in profile.leaving.items():
         for step in steps:
-            if step.place:
-                yield f"leaving.{cause.value}", step.place
+            for text in step.texts:
+                yield f"leaving.{cause.value}", text
 
 
 def _arguments(engagement: Engagement, host: Host, text: str) -> tuple[tuple[str, str], ...]:
