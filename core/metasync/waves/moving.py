@@ -17,6 +17,7 @@ from metasync.contract import MetasyncError
 from metasync.engagement.model import Role
 from metasync.runs.lease import EngineLease
 from metasync.store import audit, joins, waves
+from metasync.store import written as written_rows
 from metasync.store.joins import SOURCE
 from metasync.store.waves import CUT_OVER, MOVING, WAITING, Holder, StateRow
 from metasync.synchronising.needs import profiles_of_waves
@@ -134,7 +135,7 @@ def _go(
             )
             if not moved.done:
                 return moved
-            concerned = _set(workspace, connection, name, able, to, reason.strip())
+            concerned = _set(workspace, connection, name, able, to, reason.strip(), reading)
             membership.mark(workspace, connection, concerned)
             text = f"the wave {name} went on: who it is about is {to} now; plan again"
             sent_back = waves.send_back(connection, reading, {one.id for one in concerned}, text) if reading else 0
@@ -168,15 +169,20 @@ def _may_leave(person: Person, wave: str, states: Collection[str], *, back: bool
     return person.state in states or person.code == ELSEWHERE
 
 
-def _set(workspace: Workspace, connection: Connection, name: str, people: Sequence[Person], to: str, reason: str) -> list[Holder]:
-    """Write how far they are; all objects that stand for them."""
+def _set(
+    workspace: Workspace, connection: Connection, name: str, people: Sequence[Person], to: str, reason: str, reading: Collection[str]
+) -> list[Holder]:
+    """Write how far they are; all objects that stand for them. `reading`: the profiles that read `wave`."""
     now = workspace.backend.now(connection)
+    waited = {one.row.identity_id: (one.row.began, one.row.at) for one in people if one.row is not None and one.state == WAITING}
+    # Whoever moves again, and of whom nothing was taken back meanwhile, still has the same beginning to go back to.
+    goes_on = written_rows.standing(connection, workspace.engagement_id, reading, waited)
     numbers = _identities(workspace, connection, people)
     rows = []
     for one, identity in zip(people, numbers, strict=True):
         assert one.source is not None or one.row is not None
         source_id = one.source.id if one.source is not None else one.row.object_id if one.row is not None else 0
-        begins = one.row is None or (one.state == WAITING and to == MOVING)
+        begins = one.row is None or (one.state == WAITING and to == MOVING and one.row.identity_id not in goes_on)
         rows.append(
             StateRow(
                 identity_id=identity,
