@@ -169,7 +169,15 @@ def holders(
 
 def objects_of(connection: Connection, identity_ids: Collection[int], object_ids: Collection[int]) -> list[Holder]:
     """All imported objects of these identities, and these objects."""
-    columns = (object_.c.id, object_.c.directory_id, object_.c.kind, object_.c.anchor, object_.c.label, object_.c.state, join.c.identity_id)
+    columns: tuple[Any, ...] = (
+        object_.c.id,
+        object_.c.directory_id,
+        object_.c.kind,
+        object_.c.anchor,
+        object_.c.label,
+        object_.c.state,
+        join.c.identity_id,
+    )
     columns = (*columns, or_(object_.c.mark.is_not(None), join.c.created).label("ours"))
     query = select(*columns).select_from(object_.outerjoin(join, join.c.object_id == object_.c.id)).order_by(object_.c.id)
     found: dict[int, Holder] = {}
@@ -181,8 +189,7 @@ def objects_of(connection: Connection, identity_ids: Collection[int], object_ids
 
 
 def _holder(row: Sequence[Any]) -> Holder:
-    *rest, ours = row
-    return Holder(*rest, ours=bool(ours))
+    return Holder._make([*row[:-1], bool(row[-1])])
 
 
 def send_back(connection: Connection, profiles: Collection[str], object_ids: Collection[int], error: str) -> int:
