@@ -143,3 +143,10 @@ def test_problems_of_waves_can_be_listed(leeds: Shell) -> None:
     (leeds.folder / "leeds.csv").unlink()
     leeds("plan", code=None)
     assert "2 who stood in it before stay in the wave" in leeds("problems", "--area", "wave").out
+
+
+def test_check_names_a_key_that_nobody_can_have(leeds: Shell) -> None:
+    assert "waves.leeds.key" not in leeds("check").out
+    leeds.write(DOCUMENT.format(profiles=PEOPLE) + WAVES.replace("key: mail", "key: email"))
+    told = " ".join(leeds("check").out.split())
+    assert "waves.leeds.key: hr has no attribute email; did you mean" in told
