@@ -71,7 +71,7 @@ def explain(workspace: Workspace, object_id: int, attribute: str | None = None) 
         found = []
         for profile in workspace.engagement.profiles.values():
             for one in objects.get(connection, ids).values():
-                directory = workspace.directory_name(one.directory_id)
+                directory = workspace.names[one.directory_id]
                 if directory not in profile.sources:
                     continue
                 if one.kind is not profile.source_kind and not states.of_objects(connection, profile.name, [one.id]):
@@ -79,7 +79,7 @@ def explain(workspace: Workspace, object_id: int, attribute: str | None = None) 
                 if one.id != object_id and row.directory_id != workspace.directory_ids[profile.target] and directory != profile.target:
                     continue
                 found.append(_Teller(workspace, connection, schemas, profile, directory).tell(one.id, attribute))
-        name = source_name(workspace.directory_name(row.directory_id), row.anchor)
+        name = source_name(workspace.names[row.directory_id], row.anchor)
         if not found:
             words = "no profile has such objects as its source, and it is nobody's partner"
             lines = (Line(topic="profiles", words=words), *_joined(workspace, family))
@@ -98,7 +98,7 @@ def _joined(workspace: Workspace, family: Sequence[JoinRow]) -> list[Line]:
         done = ", ".join(str(step["action"]) for step in one.done)
         if done:
             how += f"; done when it left, and reversed when it returns: {done}"
-        name = source_name(workspace.directory_name(one.directory_id), one.anchor)
+        name = source_name(workspace.names[one.directory_id], one.anchor)
         lines.append(Line(topic="joined", words=f"{name} ({one.kind}) by {how}"))
     return lines
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from metasync.contract import Operation
 from metasync.engagement.model import Cause, Leave, LeavingStep
+from metasync.expressions import KEEP
 from metasync.store import history
 from metasync.store.rows import State, Status
 from metasync.synchronising.errors import ObjectError
@@ -30,6 +31,8 @@ def leaving_steps(connection: Connection, unit: Unit, environment: Mapping[str, 
     if unit.target.state is State.GONE:
         by = _written(connection, unit, Operation.DELETE)
         return [f"its object in {there} is gone: {f'deleted by {by}' if by else 'somebody deleted it there'}; nothing follows"]
+    if cause is Cause.DISABLED and _keeps_enabled(unit, environment):
+        return ["no step of `disabled` is taken, because `map:` leaves `enabled` alone here"]
     steps = [one for one in profile.leaving.get(cause, ()) if one.action is not Leave.KEEP]
     if not steps:
         return [f"its object in {there} is kept as it is, by `leaving: {{{cause}: keep}}`"]
@@ -49,6 +52,8 @@ def _step(
 ) -> str:
     assert unit.target is not None
     words = _words(unit, environment, step)
+    if (against := _against(unit, environment, step)) is not None:
+        return f"{words}: {against}"
     done = next((one for one in (unit.target_join.done if unit.target_join else ()) if one["action"] == step.action.value), None)
     if done is not None:
         by = _written(connection, unit, Operation(step.action.value)) or f"run {done['run']}"
@@ -65,11 +70,27 @@ def _step(
     return f"{words}: due on {_at(since + step.after)}" if step.after else f"{words}: due now"
 
 
+def _keeps_enabled(unit: Unit, environment: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Does `map:` leave `enabled` alone?"""
+    try:
+        found = dict(zip(unit.program.expressions, unit.program.desired(environment), strict=True))
+    except ObjectError:
+        return False
+    return found.get("enabled") is KEEP
+
+
+def _against(unit: Unit, environment: Mapping[str, Mapping[str, Any]], step: LeavingStep) -> str | None:
+    try:
+        return None if unit.program.leaves_by(step, environment) else f"not done, because `{step.when}` is not true for it"
+    except ObjectError as error:
+        return f"not done, because `{step.when}` cannot be computed: {error}"
+
+
 def _words(unit: Unit, environment: Mapping[str, Mapping[str, Any]], step: LeavingStep) -> str:
     if step.place is None:
         return step.action.value
     try:
-        place = evaluate(unit.program.leaving_places[step.place], environment, "leaving", unit.program.source_schema)
+        place = evaluate(unit.program.leaving[step.place], environment, "leaving", unit.program.source_schema)
     except ObjectError as error:
         return f"move to `{step.place}`, which cannot be computed: {error}"
     return f"move to {place}"

@@ -127,12 +127,14 @@ def open_workspace(settings: Settings) -> Iterator[Workspace]:
         with backend.write() as connection:
             note_plugins(connection, engagement_id, settings.who, host.plugins)
             ids = directories.ensure(connection, engagement_id, {name: one.connector for name, one in engagement.directories.items()})
+            former = directories.former(connection, engagement_id, ids.values())
         yield Workspace(
             backend=backend.in_lane(engagement_id),
             host=host,
             engagement=engagement,
             engagement_id=engagement_id,
             directory_ids={name: ids[name] for name in engagement.directories},
+            former=former,
             secrets=secrets_of(backend, engagement_id, host, settings.engagement.absolute().parent),
             author=settings.who,
             stop=settings.stop,

@@ -245,7 +245,7 @@ def _target_of(connection: Connection, workspace: Workspace, row: PlanRow) -> st
     if profile is not None:
         return profile.target
     first = ledger.changes(connection, workspace.engagement_id, plan_id=row.id, limit=1)
-    return workspace.directory_name(first[0].directory_id) if first else ""
+    return workspace.names.get(first[0].directory_id, "") if first else ""
 
 
 def _referred(shown: Sequence[ChangeRow], target: str) -> set[str]:

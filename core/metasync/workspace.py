@@ -63,12 +63,20 @@ class Workspace:
     witness: Path | None = None
     """The file beside the document that tells a restored database from the present one: `exporting.home`."""
 
+    former: Mapping[int, str] = field(default_factory=dict)
+    """Directories that earlier revisions had and the document has no more: id -> name. What was imported of them stays, unread."""
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """Id -> name of every directory that the engagement ever had."""
+        return {**self.former, **{number: name for name, number in self.directory_ids.items()}}
+
     def directory_name(self, directory_id: int) -> str:
-        """The name of a directory of this engagement."""
-        for name, known in self.directory_ids.items():
-            if known == directory_id:
-                return name
-        raise MetasyncError(f"directory {directory_id} is not part of this engagement any more")
+        """The name of a directory of the document. Raises `MetasyncError` where it has no such directory any more."""
+        name = self.names.get(directory_id, str(directory_id))
+        if name not in self.directory_ids:
+            raise MetasyncError(f"the document does not have the directory {name!r} any more; load one that has it, or make a new plan")
+        return name
 
     def connector_class(self, name: str) -> type[Connector]:
         """The connector class that a directory uses."""

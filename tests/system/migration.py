@@ -5,7 +5,9 @@ be true afterwards, told from this model alone and compared with what both direc
 from __future__ import annotations
 
 import random
+import re
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -159,10 +161,24 @@ class Person:
     cut_over: bool = False
     extra: set[str] = field(default_factory=set)
     """Addresses that somebody in fabrikam gave to his contact."""
+    taken: set[str] = field(default_factory=set)
+    """What somebody of fabrikam's own has: `sAMAccountName`, `userPrincipalName`, `displayName`, `mail`, `proxyAddresses`."""
 
     @property
     def mail(self) -> str:
         return str(self.values["mail"])
+
+    @property
+    def in_book(self) -> bool:
+        """He is to have a contact in fabrikam: who has his address there is taken for him."""
+        return not self.moved and not self.gone and "mail" not in self.taken
+
+    def numbered(self, name: str, value: str) -> str:
+        """What he gets in fabrikam, where somebody may have it already."""
+        if name not in self.taken:
+            return value
+        local, at, domain = value.partition("@")
+        return f"{local}{'' if name in ('sAMAccountName', 'userPrincipalName') else '.'}2{at}{domain}"
 
 
 class Migration:
@@ -172,15 +188,21 @@ class Migration:
         self.forests, self.contoso, self.fabrikam, self.product = forests, forests.contoso, forests.fabrikam, forests.product
         self.dice = random.Random(seed)
         self.times: list[tuple[str, float, Mapping[str, int]]] = []
+        self.happened: Counter[str] = Counter()
+        """What people did, or met with: a migration without it would prove nothing of it."""
         self.people: dict[str, Person] = {}
         self.teams: dict[str, set[str]] = {}
         """Group in contoso -> ids of its people."""
         self.elsewhere: dict[str, str] = {}
         """OU below Staff, as `Site/Department` -> where it went."""
         self.natives: dict[str, str] = {}
-        """mail -> SID, of the people of fabrikam."""
+        """mail -> SID, of the people of fabrikam, but of those whose address somebody in contoso has."""
         self.guests: dict[str, set[str]] = {}
         """Group in contoso -> mail of the people of fabrikam who are members of it, by their SIDs."""
+        self.bearers: dict[str, str] = {}
+        """id -> DN of who has one of his addresses in fabrikam."""
+        self.partners: dict[str, tuple[str, str]] = {}
+        """mail -> (displayName, company), of the contacts of contoso's own."""
         self.lists: dict[str, set[str]] = {}
         """Group of fabrikam's own -> ids of people of contoso that somebody there put in."""
         self.seed(people, groups, contacts)
@@ -210,10 +232,11 @@ class Migration:
             for number in range(contacts):
                 name = f"Partner {number % (contacts * 2 // 3)}"  # some bear one name
                 values = {"displayName": name, "mail": f"partner{number}@{tag}.partners.example", "company": f"Company {number % 7}"}
+                self.partners[values["mail"]] = (name, values["company"])
                 connection.add(self.contoso.dn(f"{name} {number}", "Partners"), "contact", values)
         with self.fabrikam.samba.connect(patience=300) as connection:
             connection.add(self.fabrikam.dn("Partners"), "organizationalUnit")
-            some = self.dice.sample(everybody, max(4, people // 20))
+            some = self.dice.sample(everybody, max(5, people // 20))
             for number, other in enumerate(some):
                 # Each is in the way of one of contoso's people, in one of several ways.
                 name = f"Native {number}"
@@ -221,19 +244,30 @@ class Migration:
                     "sAMAccountName": f"{self.fabrikam.tag}-nat{number}", "displayName": name, "userAccountControl": ENABLED,
                     "mail": f"native{number}@{self.fabrikam.tag}.fabrikam.example", "title": "Native",
                 }  # fmt: skip
-                match number % 4:
-                    case 0:
+                in_the_way = ("sAMAccountName", "userPrincipalName", "displayName", "mail", "proxyAddresses")[number % 5]
+                other.taken.add(in_the_way)
+                self.happened[f"{in_the_way} taken"] += 1
+                match in_the_way:
+                    case "sAMAccountName":
                         values["sAMAccountName"] = other.account
-                    case 1:
+                    case "userPrincipalName":
                         values["userPrincipalName"] = f"{other.account}@{self.fabrikam.tag}.fabrikam.test"
-                    case 2:
+                    case "displayName":
                         values["displayName"] = other.values["displayName"]
+                    case "mail":
+                        values["mail"] = other.mail
                     case _:
-                        values["proxyAddresses"] = [f"SMTP:{values['mail']}", f"smtp:native{number}@old.example"]
+                        values["proxyAddresses"] = [f"SMTP:{values['mail']}", other.values["proxyAddresses"][1]]
+                        self.bearers[other.id] = self.fabrikam.dn(name, "Staff")
                 connection.add(self.fabrikam.dn(name, "Staff"), "user", values)
             # A group of fabrikam that has the name of one of contoso's.
             connection.add(self.fabrikam.dn("Team 0000", "Teams"), "group", {"sAMAccountName": f"{tag}-Team 0000", "description": "native"})
-        self.natives = {text(one, "mail"): readable_sid(min(one["objectsid"])) for one in self.fabrikam.names("Staff").values()}
+        mails = {one.mail for one in self.people.values()}
+        self.natives = {
+            text(one, "mail"): readable_sid(min(one["objectsid"]))
+            for one in self.fabrikam.names("Staff").values()
+            if text(one, "mail") not in mails
+        }
         with self.contoso.samba.connect(patience=300) as connection:
             for name in list(self.teams)[::3]:
                 self.invite(connection, name, self.dice.sample(sorted(self.natives), self.dice.choice((1, 1, 3))))
@@ -293,9 +327,9 @@ class Migration:
         self.forests.load(DOCUMENT, before=METAVERSE + waves)
 
     def write_waves(self) -> None:
-        """Who is in which wave, as its file says."""
+        """Who is in which wave, as its file says; nobody takes out those who left."""
         for wave in WAVES:
-            lines = ["employeeID", *(one.id for one in self.people.values() if one.wave == wave and not one.gone)]
+            lines = ["employeeID", *(one.id for one in self.people.values() if one.wave == wave)]
             (self.product.folder / f"{wave}.csv").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
     # --- the job -------------------------------------------------------------------------------------------------------------------------
@@ -336,11 +370,24 @@ class Migration:
 
     def move(self, wave: str) -> dict[str, int]:
         """A wave's people become users in fabrikam, each in his contact's place."""
-        self.product("wave", "move", wave, "--reason", "a test", "--ready")
+        self.product("wave", "move", wave, "--reason", "a test", "--ready", code=(0, 1))  # 1: all that is left are those who left
         done = self.run(f"wave {wave}")
+        blocked = [one for one in self.people.values() if one.wave == wave and not one.gone and "proxyAddresses" in one.taken]
         for one in self.people.values():
-            if one.wave == wave and not one.gone:
+            if one.wave == wave and not one.gone and one not in blocked:
                 one.moved = True
+        if blocked:
+            # An address that somebody has is a problem that names him, and keeps nobody else; then he lets go of it.
+            self.check()
+            told = " ".join(one["text"] for one in self.product("problems", "--severity", "error"))
+            for one in blocked:
+                alias, bearer = one.values["proxyAddresses"][1], self.bearers[one.id]
+                assert f"is taken by the user {bearer.partition(',')[0][3:]}" in told, told
+                with self.fabrikam.samba.connect() as connection:
+                    connection.modify(bearer, {"proxyAddresses": [("MODIFY_DELETE", [alias])]})
+                one.taken.discard("proxyAddresses")
+                one.moved = True
+            self.run(f"those of wave {wave} whose addresses are free now")
         return done
 
     def cut_over(self, wave: str) -> None:
@@ -350,8 +397,8 @@ class Migration:
             one.cut_over |= one.wave == wave and one.moved
         assert self.run(f"after the cut-over of wave {wave}") == {}
 
-    def undo(self, wave: str) -> None:
-        """The way back from all that was written for the wave's people."""
+    def undo(self, wave: str, *, allowed: Collection[str] = ("update",)) -> None:
+        """The way back from all that was written for the wave's people. `allowed`: what may follow it, by operation."""
         with self.timed(f"undo of wave {wave}: plan"):
             planned = self.product("undo", "--wave", wave)
             plans = [one for one in planned["plans"] if one["changes"]]
@@ -363,7 +410,7 @@ class Migration:
                 one.moved = False
         # Whose manager is a contact again, and who was not of the wave, follows by himself.
         followed = self.run(f"after the undo of wave {wave}")
-        assert set(followed) <= {"update"}, followed
+        assert set(followed) <= set(allowed), followed
 
     # --- what people do meanwhile --------------------------------------------------------------------------------------------------------
 
@@ -378,8 +425,9 @@ class Migration:
         return self.dice.sample(every, min(number, len(every)))
 
     def edit_contoso(self, number: int) -> None:
-        """Titles and names change, people leave by either way, come back, are hired, people of fabrikam join and leave groups; `number` of
-        each."""
+        """Titles and names change, people leave by either way, come back by either way, are hired, people of fabrikam join and leave
+        groups; `number` of each."""
+        back = [one for one in self.people.values() if one.gone]
         with self.contoso.samba.connect(patience=300) as connection:
             for one in self.staying(number):
                 title = f"Senior {self.dice.randint(1, 99)}"
@@ -394,14 +442,19 @@ class Migration:
                 for one in self.staying(number, enabled=enabled):
                     one.enabled = not enabled
                     connection.modify(self.dn(one), {"userAccountControl": [("MODIFY_REPLACE", [DISABLED if enabled else ENABLED])]})
-            for one in self.staying(max(1, number // 2)):
+            leavers = {one.id: one for one in (*self.staying(1, moved=True), *self.staying(max(1, number // 2)))}
+            for one in leavers.values():
                 connection.delete(self.dn(one))
                 one.gone = True
+                self.happened["left after he had moved" if one.moved else "left"] += 1
                 for members in self.teams.values():
                     members.discard(one.id)
                 for members in self.lists.values():
                     if not one.moved:  # else nobody decides about a list of fabrikam's but fabrikam
                         members.discard(one.id)
+            for one in sorted(back, key=lambda one: not one.moved)[: max(1, number // 2)]:
+                self.happened["returned after he had moved" if one.moved else "returned"] += 1
+                self._return(connection, one)
             moved = {one.wave for one in self.people.values() if one.moved}
             left = [wave for wave in WAVES if wave not in moved]
             for _ in range(number):
@@ -415,6 +468,13 @@ class Migration:
                 if others := self.natives.keys() - self.guests.get(team, set()):
                     self.invite(connection, team, [self.dice.choice(sorted(others))])
         self.write_waves()
+
+    def _return(self, connection: Any, person: Person) -> None:
+        """Somebody who left is hired again: another account with the old number, in no group."""
+        person.gone, person.enabled = False, True
+        if not person.moved:
+            person.extra = set()  # his contact went with him
+        self._hire(connection, person)
 
     def reparent(self, department: str, site: str, other: str) -> None:
         """An OU goes from one site to another, with all who are in it."""
@@ -464,10 +524,10 @@ class Migration:
         for one in self.people.values():
             if one.moved:
                 stands[one.id] = text(users.get(one.id, {}), "dn")
-            elif not one.gone:
+            elif one.in_book:
                 stands[one.id] = text(gal.get(one.mail, {}), "dn")
         same("fabrikam", "users", users.keys(), {one.id for one in self.people.values() if one.moved})
-        same("fabrikam", "contacts", gal.keys(), {one.mail for one in self.people.values() if not one.moved and not one.gone})
+        same("fabrikam", "contacts", gal.keys(), {one.mail for one in self.people.values() if one.in_book})
         for one in self.people.values():
             if not one.moved:
                 contact = gal.get(one.mail)
@@ -484,8 +544,13 @@ class Migration:
             if one.gone:
                 same(one.id, "place", text(held, "dn").partition(",")[2], self.fabrikam.dn("Leavers"))
                 continue
-            for name in ("displayName", "givenName", "sn", "title", "department", "telephoneNumber", "mail"):
+            for name in ("displayName", "givenName", "sn", "title", "department", "telephoneNumber"):
                 same(one.id, name, text(held, name.lower()), one.values[name])
+            same(one.id, "mail", text(held, "mail"), one.numbered("mail", one.mail))
+            same(one.id, "sAMAccountName", text(held, "samaccountname"), one.numbered("sAMAccountName", one.account))
+            principal = f"{one.account}@{self.fabrikam.tag}.fabrikam.test"
+            same(one.id, "userPrincipalName", text(held, "userprincipalname"), one.numbered("userPrincipalName", principal))
+            same(one.id, "cn", NUMBER.sub("", text(held, "cn")), one.values["displayName"])
             addresses = {*one.values["proxyAddresses"], f"X500:{one.values['legacyExchangeDN']}", *one.extra}
             same(one.id, "proxyAddresses", values(held, "proxyaddresses"), addresses)
             same(one.id, "manager", text(held, "manager"), stands.get(one.manager, "") if one.manager else "")
@@ -506,11 +571,19 @@ class Migration:
         for number, (name, members) in enumerate(self.teams.items()):
             held = groups.get(f"{self.contoso.tag}:{number}", {})
             guests = {native[one] for one in self.guests.get(name, ())}
+            twice = name == "Team 0000"  # fabrikam has one of that name
+            same(name, "cn", text(held, "cn"), f"{name} (2)" if twice else name)
+            same(name, "sAMAccountName", text(held, "samaccountname"), f"{self.contoso.tag}-{name}{'-2' if twice else ''}")
             same(name, "members", values(held, "member"), {stands[one] for one in members if stands.get(one)} | guests)
         by_name = {text(one, "cn"): one for one in dump.values() if b"group" in one["objectclass"]}
         for name, members in self.lists.items():
             same(name, "members", values(by_name[name], "member"), {stands[one] for one in members if stands.get(one)})
         same("fabrikam", "the group of its own", text(by_name["Team 0000"], "description"), "native")
+        partners = self.fabrikam.names("Partners").values()
+        found = {text(one, "mail"): (text(one, "displayname"), text(one, "company")) for one in partners}
+        same("fabrikam", "partners", found, self.partners)
+        names = {NUMBER.sub("", text(one, "cn")) for one in partners}
+        same("fabrikam", "names of partners", names, {name for name, _ in self.partners.values()})
         book = {text(one, "mail") for one in self.contoso.names("GAL").values()}
         same("contoso", "contacts", book, set(self.natives))
         for name, one in self.contoso.names("Teams").items():
@@ -519,7 +592,14 @@ class Migration:
         assert not wrong, f"{len(wrong)} differences\n" + "\n".join(wrong[:20])
         guests = sum(map(len, self.guests.values()))
         assert guests, "nobody is a member by his SID"
-        return {"users": len(users), "contacts": len(gal), "groups": len(by_name), "members from elsewhere": guests, "objects": len(dump)}
+        return {
+            "users": len(users),
+            "contacts": len(gal),
+            "partners": len(found),
+            "groups": len(by_name),
+            "members from elsewhere": guests,
+            "objects": len(dump),
+        }
 
 
 def text(held: Mapping[str, frozenset[bytes]], name: str) -> str:
@@ -531,6 +611,9 @@ def values(held: Mapping[str, frozenset[bytes]], name: str) -> set[str]:
     """All values of an attribute."""
     return {one.decode() for one in held.get(name, ())}
 
+
+NUMBER = re.compile(r" \([0-9]+\)$")
+"""What stands behind a name that another one bears."""
 
 LEFT_BY_A_TOMBSTONE = frozenset({"lastknownparent", "admincount", "operatorcount", "isdeleted", "isrecycled"})
 

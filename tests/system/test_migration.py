@@ -54,7 +54,20 @@ def test_three_waves_with_edits_between_them_and_one_taken_back(moves: Migration
             moves.product("release", "--all")
             moves.move(wave)
             print(moves.check())
+        if wave == "third":
+            # Taken back although people left, came back and changed their names since.
+            moves.edit_contoso(edits)
+            moves.run("edits within the third wave")
+            moves.check()
+            # The contacts of those who left come back with all that they had, and go.
+            moves.undo(wave, allowed={"update", "rename", "member remove", "delete"})
+            moves.check()
+            moves.product("release", "--all")
+            moves.move(wave)
+            print(moves.check())
         moves.cut_over(wave)
         print(moves.check())
+    taken = {f"{name} taken" for name in ("sAMAccountName", "userPrincipalName", "displayName", "mail", "proxyAddresses")}
+    assert moves.happened.keys() >= taken | {"left", "left after he had moved", "returned after he had moved"}, moves.happened
     for what, seconds, counted in moves.times:
         print(f"{what:60} {seconds:8.1f} s  {dict(counted)}")

@@ -252,7 +252,7 @@ def undo(session: Session, run: int | None, wave: str | None) -> None:
     """
     if (run is None) == (wave is None):
         raise click.UsageError("name the run to undo, `metasync runs` lists them; or a wave, with --wave")
-    what = f"run {run}" if wave is None else f"whoever wrote for the wave {wave}"
+    what = f"that run {run} wrote" if wave is None else f"that was written for the people of {wave} since they began to move"
 
     def work(workspace: service.Workspace) -> tuple[service.RunOutcome, list[service.ShownPlan]]:
         done = service.undo_wave(workspace, wave) if wave is not None else service.undo(workspace, run or 0)
@@ -267,7 +267,7 @@ def undo(session: Session, run: int | None, wave: str | None) -> None:
         plan_table(session.out, [one.plan for one in found])
         first = list(islice(problems, 20))
         if not any(one.plan.changes for one in found) and not first:
-            session.out.line(f"{what} wrote nothing that is still there to be taken back")
+            session.out.line(f"nothing {what} is still there to be taken back")
         for problem in first:
             session.out.line(f"{problem.object}: {problem.text}", "warning")
         more = service.count_problems(workspace, areas=["undo"]) - len(first)

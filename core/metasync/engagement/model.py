@@ -170,6 +170,13 @@ class LeavingStep:
     only_created: bool = True
     """Only objects that Metasync created; False (`delete: joined`, `{move: ..., of: joined}`): also those that were merely matched.
     `disable` applies to both."""
+    when: str | None = None
+    """Only where this expression is true."""
+
+    @property
+    def texts(self) -> list[str]:
+        """Its expressions."""
+        return [text for text in (self.place, self.when) if text]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -36,9 +36,13 @@ from metasync.engagement.model import (
 from metasync.engagement.times import duration
 from metasync.expressions import Expression, is_bare
 
+CUT_OVER = "cut over"
+"""A state of people in waves, as expressions write it."""
 CAN_BE_DISABLED = (Kind.USER, Kind.GUEST)
 PLACEHOLDERS = ("value", "local", "domain", "n")
-_ALLOWED_STEP = "`keep`, `disable`, `delete`, `{delete: joined}`, `{move: EXPRESSION, of: joined}`, each with `after: 90 days`"
+_ALLOWED_STEP = (
+    "`keep`, `disable`, `delete`, `{delete: joined}`, `{move: EXPRESSION, of: joined}`, each with `after: 90 days` and `when: EXPRESSION`"
+)
 
 
 @dataclass(kw_only=True)
@@ -70,6 +74,7 @@ class ProfileBuilder:
         sources, target = self._sources(), self._target()
         scope, match, place = self._scope(), self._match(target), self._place()
         mappings, merge, leaving = self._map(), self._merge(sources, target), self._leaving()
+        self._handed_over(mappings, leaving)
         self._standing(sources, target)
         if self.source_kind is None or not sources or target is None:
             return None
@@ -274,10 +279,26 @@ class ProfileBuilder:
             leaving[cause] = tuple(steps)
         return leaving
 
+    def _handed_over(self, mappings: Mapping[str, Mapping_], leaving: Mapping[Cause, tuple[LeavingStep, ...]]) -> None:
+        """Old accounts are disabled and deleted once their people are cut over: is the new one to follow?"""
+        conditions = {name: mapping.when for name, mapping in mappings.items() if mapping.when}
+        if not any(CUT_OVER in text for text in conditions.values()):
+            return
+        for cause, steps in leaving.items():
+            left_alone = cause is Cause.DISABLED and "enabled" in conditions
+            if not left_alone and any(step.action is not Leave.KEEP and step.when is None for step in steps):
+                self.checker.notice(
+                    (*self.path, "leaving", cause.value),
+                    f"is done also for whoever is cut over, whose old account is disabled or deleted one day; if the new one shall not "
+                    f"follow it, add `when: 'wave.state != \"{CUT_OVER}\"'` to each step",
+                )
+
     def _leaving_step(self, path: KeyPath, raw: Any) -> LeavingStep | None:
         given = dict(raw) if isinstance(raw, Mapping) else {raw: None} if isinstance(raw, str) else {}
         after = self._after(path, given.pop("after", None))
-        of = given.pop("of", None)
+        of, when = given.pop("of", None), given.pop("when", None)
+        if when is not None and self._condition((*path, "when"), when) is None:
+            return None
         named = [key for key in given if key in set(Leave)]
         stray = [key for key in given if key not in named]
         if len(named) != 1 or stray:
@@ -286,19 +307,25 @@ class ProfileBuilder:
             return None
         action, value = Leave(named[0]), given[named[0]]
         if action is Leave.MOVE:
-            return self._move(path, value, of, after)
+            return self._move(path, value, of, after, when)
         where: KeyPath = (*path, action) if isinstance(raw, Mapping) else path
         # `disable` reaches everybody unless `created` is said, a delete only what we made unless `joined` is said (law 5).
         reach = value if value is not None else of if of is not None else "joined" if action is Leave.DISABLE else "created"
-        if (value is not None and of is not None) or reach not in ("created", "joined") or (action is Leave.KEEP and (value or of)):
+        if (value is not None and of is not None) or reach not in ("created", "joined") or (action is Leave.KEEP and (value or of or when)):
             self.checker.add(where, f"`{action}` cannot say this", "`created` or `joined`" if action is not Leave.KEEP else "`keep` alone")
             return None
         if action is Leave.DISABLE and self.target_kind is not None and self.target_kind not in CAN_BE_DISABLED:
             self.checker.add(where, f"a {self.target_kind} cannot be disabled", "`keep`, `move` or `delete`")
             return None
-        return LeavingStep(action=action, after=after, only_created=action is Leave.KEEP or reach == "created")
+        return LeavingStep(action=action, after=after, only_created=action is Leave.KEEP or reach == "created", when=when)
 
-    def _move(self, path: KeyPath, text: Any, of: Any, after: timedelta) -> LeavingStep | None:
+    def _condition(self, path: KeyPath, text: Any) -> Any:
+        if not isinstance(text, str) or not text.strip():
+            self.checker.add(path, "the step says no condition", 'an expression, such as `wave.state != "cut over"`')
+            return None
+        return self._expression(path, text)
+
+    def _move(self, path: KeyPath, text: Any, of: Any, after: timedelta, when: str | None) -> LeavingStep | None:
         if not isinstance(text, str) or not text.strip():
             self.checker.add(path, "the move says no place", "`{move: EXPRESSION}`, such as `{move: '\"OU=Leavers,DC=example,DC=test\"'}`")
             return None
@@ -307,7 +334,7 @@ class ProfileBuilder:
             return None
         if self._expression((*path, "move"), text) is None:
             return None
-        return LeavingStep(action=Leave.MOVE, place=text, after=after, only_created=of != "joined")
+        return LeavingStep(action=Leave.MOVE, place=text, after=after, only_created=of != "joined", when=when)
 
     def _after(self, path: KeyPath, value: Any) -> timedelta:
         if value is None:

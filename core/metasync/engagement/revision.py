@@ -15,7 +15,7 @@ from metasync.engagement.document import Document, parse
 from metasync.engagement.load import check
 from metasync.engagement.model import Engagement
 from metasync.host import Host
-from metasync.store import Backend, audit, revisions
+from metasync.store import Backend, audit, dirty, revisions
 from metasync.store.revisions import RevisionRow
 
 
@@ -49,6 +49,7 @@ def accept(backend: Backend, engagement: Engagement, text: str, author: str, hos
             created=now,
         )
         revisions.add(connection, number_of, row)
+        dirty.forget_all_but(connection, number_of, configurations)
         audit.append(connection, number_of, author, "load", f"revision {row.number}", _detail(text, row, before, host))
     return replace(engagement, revision=row.number)
 

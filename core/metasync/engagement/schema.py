@@ -304,7 +304,8 @@ class ProfileSection(Section):
         Table(OneOrMany(Value()), "causes", words=Cause),
         title="Leaving",
         help="Per cause the steps: `keep` (default), `disable`, `delete`, `{delete: joined}`, `{move: EXPRESSION, of: joined}`, each with "
-        "`after: 90 days` where it shall wait. Moves and deletes touch only what Metasync created, unless `joined` is said.",
+        "`after: 90 days` where it shall wait, and `when: EXPRESSION` where it is not for everybody. Moves and deletes touch only what "
+        "Metasync created, unless `joined` is said.",
     )
     returning = option(Part(ReturningSection), title="Returning", help="What is reversed when somebody comes back.")
     limits = option(

@@ -131,26 +131,24 @@ def prepare(workspace: Workspace, run_id: int, plan_ids: Collection[int]) -> lis
         for row in rows:
             check_approved(workspace, connection, row)
         tickets = []
-        names = {number: name for name, number in workspace.directory_ids.items()}
         for directory_id, chosen in sorted(ledger.directories_of(connection, plan_ids).items()):
             if not ledger.unfinished(connection, chosen):
                 ledger.close_plans(connection, chosen)
                 continue
-            if directory_id not in names:
-                raise MetasyncError("a plan writes to a directory that the document does not have any more; make a new plan")
+            name = workspace.directory_name(directory_id)
             nonce = secrets.token_hex(16)
             now = workspace.backend.now(connection)
             batch_id = batch_rows.add(
                 connection,
                 workspace.engagement_id,
                 run_id=run_id,
-                of=names[directory_id],
+                of=name,
                 directory_id=directory_id,
                 nonce=nonce,
                 at=now,
             )
             batch_rows.assign(connection, batch_id, run_id=run_id, directory_id=directory_id, plan_ids=chosen)
-            tickets.append(Ticket(batch_id=batch_id, directory=names[directory_id], nonce=nonce))
+            tickets.append(Ticket(batch_id=batch_id, directory=name, nonce=nonce))
     home.remember(workspace)
     return tickets
 

@@ -60,8 +60,6 @@ def _look_again(workspace: Workspace, connection: Connection, directory: str, lo
         if profile.target == directory
         for family in by_identity.values()
         for one in family
-        if one.object_id is not None
-        and one.kind == profile.source_kind.value
-        and workspace.directory_name(one.directory_id) in profile.sources
+        if one.object_id is not None and one.kind == profile.source_kind.value and workspace.names.get(one.directory_id) in profile.sources
     ]
     dirty.mark(workspace.backend, connection, workspace.engagement_id, rows)

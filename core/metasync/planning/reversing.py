@@ -5,7 +5,7 @@ names where something cannot go back.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -47,6 +47,15 @@ class _Present:
     values: dict[str, Any]
 
 
+@dataclass(kw_only=True, slots=True)
+class Fate:
+    """What becomes of objects that were created, over all plans of one undo: (directory, anchor)."""
+
+    removed: set[tuple[int, str]] = field(default_factory=set)
+    kept: set[tuple[int, str]] = field(default_factory=set)
+    """Somebody changed them since: they stay as they are, with their memberships."""
+
+
 class WayBack:
     """The way back for one profile."""
 
@@ -60,6 +69,7 @@ class WayBack:
         profile: str,
         directory: str,
         restorable: Mapping[str, str],
+        fate: Fate,
     ) -> None:
         self._workspace = workspace
         self._connection = connection
@@ -69,6 +79,7 @@ class WayBack:
         self._directory = directory
         self._directory_id = workspace.directory_ids[directory]
         self._restorable = restorable
+        self._fate = fate
         self._marks = workspace.engagement.directories[directory].mark is not None
         self._joins: Mapping[str, JoinRow] = {}
         """Of what was created, on the present page, where there are no marks."""
@@ -76,15 +87,13 @@ class WayBack:
         """Members (group, attribute, anchor) of whom it is decided."""
         self._gone: set[tuple[int, Kind]] = set()
         """(source object, kind) of what is deleted by this undo."""
-        self._removed: set[str] = set()
-        """The anchors of the same."""
         self._stay: set[int] = set()
         """Source objects whose object in the target stays, so that what gave way to it stays away, too."""
 
     def back(self) -> None:
         """Hand all drafts to the freezer: objects first, then members."""
         for rows in self._pages(members=False):
-            groups = [list(group) for _, group in groupby(rows, key=lambda row: row.object_id)]
+            groups = [list(group) for _, group in groupby(rows, key=lambda row: self._undone.place(row)[0])]
             showing, written = self._look(rows)
             for group in groups:
                 # Something of another kind may have given way to the object.
@@ -112,11 +121,10 @@ class WayBack:
                 if page:
                     yield page
                 return
-            after = (rows[-1].object_id, rows[-1].id)
+            after = self._undone.place(rows[-1])
             # The last object's changes may go on behind this page; members are taken one by one.
-            last = rows[-1].object_id
-            rest = [] if members else [row for row in page if row.object_id == last]
-            page = page if members else [row for row in page if row.object_id != last]
+            rest = [] if members else [row for row in page if self._undone.place(row)[0] == after[0]]
+            page = page if members else [row for row in page if self._undone.place(row)[0] != after[0]]
             if page:
                 yield page
 
@@ -153,6 +161,7 @@ class WayBack:
         elif made is not None and deleted is None:
             if present.there and not self._remove(rows, made, showing, present, later, gave_way=gave_way):
                 self._stay.add(made.object_id)
+                self._fate.kept.add((self._directory_id, made.anchor or ""))
         elif made is None:
             self._change(rows, showing, present, later)
 
@@ -244,7 +253,7 @@ class WayBack:
             name: value for name, value in ours.items() if value is not None and not is_reference(value) and showing.is_imported(made, name)
         }
         self._gone.add((made.object_id, made.kind))
-        self._removed.add(made.anchor or "")
+        self._fate.removed.add((self._directory_id, made.anchor or ""))
         draft = Draft(
             operation=Operation.DELETE,
             before=before,
@@ -252,7 +261,7 @@ class WayBack:
             undoes=tuple(row.id for row in rows),
             stage=Stage.YIELD if gave_way else None,
         )
-        self._freezer.add(self._subject(made, shown), [draft])
+        self._freezer.add(self._subject(rows[-1], shown), [draft])
         return True
 
     def _is_ours(self, made: ChangeRow, shown: Shown | None) -> bool:
@@ -306,8 +315,9 @@ class WayBack:
         for name, member in showing.members(row):
             if (row.anchor, name, member.value) in self._looked_at:
                 continue  # what was there before the first of several changes is what comes back
-            if added and member.value in self._removed:
-                continue  # it goes by itself
+            who = (self._directory_id, member.value)
+            if who in self._fate.removed or who in self._fate.kept:
+                continue  # it goes by itself, or stays where it is
             if self._undone.run is None:
                 self._looked_at.add((row.anchor, name, member.value))
             is_member = shown is not None and showing.is_member(shown, name, member.value)

@@ -12,10 +12,10 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from metasync.blame import blamed
-from metasync.contract import MetasyncError, Operation, Restores
+from metasync.contract import Kind, MetasyncError, Operation, Restores
 from metasync.planning.freezer import Freezer
 from metasync.planning.plan import PlanSummary, frozen, joined_by
-from metasync.planning.reversing import WayBack
+from metasync.planning.reversing import Fate, WayBack
 from metasync.planning.undone import OfPeople, OfRun, Undone
 from metasync.workspace import Workspace
 
@@ -41,15 +41,25 @@ def _plans(workspace: Workspace, run_id: int, undone: Undone, written: Sequence[
         raise MetasyncError(
             f"{undone.words} left {undone.in_flight} changes whose outcome is not known; export its plans again first, then undo it"
         )
-    return [_plan(workspace, run_id, undone, profile, workspace.directory_name(directory)) for profile, directory in written]
+    fate = Fate()
+    return [
+        _plan(workspace, run_id, undone, profile, workspace.directory_name(directory), fate)
+        for profile, directory in _in_order(workspace, written)
+    ]
 
 
-def _plan(workspace: Workspace, run_id: int, undone: Undone, name: str, directory: str) -> PlanSummary:
+def _in_order(workspace: Workspace, written: Sequence[tuple[str, int]]) -> Sequence[tuple[str, int]]:
+    """Groups behind those who are their members: what becomes of these decides about memberships."""
+    profiles = workspace.engagement.profiles
+    return sorted(written, key=lambda one: one[0] in profiles and profiles[one[0]].target_kind is Kind.GROUP)
+
+
+def _plan(workspace: Workspace, run_id: int, undone: Undone, name: str, directory: str, fate: Fate) -> PlanSummary:
     profile = workspace.engagement.profiles.get(name)
     restorable = _restorable(workspace, undone, name, directory)
 
     def fill(connection: Connection, freezer: Freezer) -> None:
-        WayBack(workspace, connection, freezer, undone=undone, profile=name, directory=directory, restorable=restorable).back()
+        WayBack(workspace, connection, freezer, undone=undone, profile=name, directory=directory, restorable=restorable, fate=fate).back()
 
     return frozen(
         workspace,
@@ -78,7 +88,7 @@ def _restorable(workspace: Workspace, undone: Undone, profile: str, directory: s
             )
         if not rows:
             break
-        after = (rows[-1].object_id, rows[-1].id)
+        after = undone.place(rows[-1])
         anchors += [row.anchor for row in rows if row.anchor]
     if not anchors:
         return {}

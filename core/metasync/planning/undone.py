@@ -42,7 +42,11 @@ class Undone(Protocol):
         after: tuple[int, int],
         operation: Operation | None = None,
     ) -> list[ChangeRow]:
-        """A page of it behind `after` = (source object, id), in that order: members only, or all but members."""
+        """A page of it behind `after`, in the order of `place`: members only, or all but members."""
+        ...
+
+    def place(self, row: ChangeRow) -> tuple[int, int]:
+        """Where a change stands in that order: (source object, id). All that was written to one object has the same first number."""
         ...
 
     def covers(self, row: ChangeRow) -> bool:
@@ -86,6 +90,9 @@ class OfRun:
             operation=operation,
         )
 
+    def place(self, row: ChangeRow) -> tuple[int, int]:
+        return row.object_id, row.id
+
     def covers(self, row: ChangeRow) -> bool:
         return row.run_id == self._number
 
@@ -100,10 +107,16 @@ class OfPeople:
         names = {number: name for name, number in workspace.directory_ids.items()}
         found = written_rows.for_people(connection, workspace.engagement_id, since, names)
         self.in_flight = sum(one.state == "in_flight" for one in found)
-        self._ids = {one.id for one in found}
+        # Whoever was made anew in the source meanwhile has two source objects, and one object that both were written for.
+        first: dict[tuple[str, int], int] = {}
+        for one in found:
+            if not one.members:
+                known = first.setdefault((one.profile, one.identity_id), one.object_id)
+                first[one.profile, one.identity_id] = min(known, one.object_id)
+        self._places = {one.id: (one.object_id if one.members else first[one.profile, one.identity_id], one.id) for one in found}
         self._pages: dict[tuple[str, int, bool], list[tuple[int, int]]] = {}
-        for one in sorted(found, key=lambda one: (one.object_id, one.id)):
-            self._pages.setdefault((one.profile, one.directory_id, one.members), []).append((one.object_id, one.id))
+        for one in sorted(found, key=lambda one: self._places[one.id]):
+            self._pages.setdefault((one.profile, one.directory_id, one.members), []).append(self._places[one.id])
 
     def profiles(self, connection: Connection) -> Sequence[tuple[str, int]]:
         return sorted({(profile, directory_id) for profile, directory_id, _ in self._pages})
@@ -128,8 +141,11 @@ class OfPeople:
                 return rows
             after = page[-1]
 
+    def place(self, row: ChangeRow) -> tuple[int, int]:
+        return self._places[row.id]
+
     def covers(self, row: ChangeRow) -> bool:
-        return row.id in self._ids
+        return row.id in self._places
 
 
 def in_one_step(drafts: Sequence[Draft]) -> list[Draft]:

@@ -87,7 +87,7 @@ def confirm(at: Telling, targets: Sequence[str]) -> RunOutcome:
 
 def undo(at: Telling, words: Sequence[str], *, run: int | None = None, wave: str | None = None) -> RunOutcome:
     """Plan the way back from a run, or from a wave; it is approved and exported like any other plan."""
-    name, of, what = ("undo", f"run {run}", {"run": run}) if wave is None else ("undo wave", f"the wave {wave}", {"wave": wave})
+    name, of, what = ("undo", f"run {run}", {"run": run}) if wave is None else ("undo wave", wave, {"wave": wave})
     (made,) = at.doing.all(name, [of], what)
     return RunOutcome(run=at.run.id, state=at.run.state, plans=made)
 

@@ -49,6 +49,12 @@ def ensure(connection: Connection, engagement_id: int, connectors: Mapping[str, 
     return ids
 
 
+def former(connection: Connection, engagement_id: int, present: Collection[int]) -> dict[int, str]:
+    """Id -> name of the directories that the engagement named earlier, but for those that are `present`."""
+    query = select(directory.c.id, directory.c.name).where(directory.c.engagement_id == engagement_id)
+    return {number: name for number, name in connection.execute(query) if number not in present}
+
+
 def get(connection: Connection, directory_id: int) -> DirectoryRow:
     """One directory."""
     return _directory(connection.execute(select(directory).where(directory.c.id == directory_id)).one())

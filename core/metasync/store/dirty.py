@@ -40,6 +40,12 @@ def basis(connection: Connection, engagement_id: int, profile: str) -> Basis | N
     return Basis(*row) if row is not None else None
 
 
+def forget_all_but(connection: Connection, engagement_id: int, profiles: Collection[str]) -> None:
+    """Other profiles than these are not told what imports change from now on: should they come back, they are marked as a whole."""
+    gone = (profile_state.c.engagement_id == engagement_id) & profile_state.c.profile.not_in(list(profiles))
+    connection.execute(delete(profile_state).where(gone))
+
+
 def mark_whole(
     connection: Connection, engagement_id: int, profile: str, directory_ids: Collection[int], kind: str, now: Basis, *, references: bool
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from metasync.store.backend import Backend
 from metasync.store.portions import portions
@@ -61,6 +61,8 @@ class Holder(NamedTuple):
     label: str
     state: str
     identity_id: int | None
+    ours: bool
+    """Metasync created it: it stands for somebody who is elsewhere."""
 
 
 class Book:
@@ -145,7 +147,8 @@ def set_state(connection: Connection, engagement_id: int, row: StateRow, *, iden
 
 
 HOLDERS = """
-SELECT match_key.value, object.id, object.directory_id, object.kind, object.anchor, object.label, object.state, own.identity_id
+SELECT match_key.value, object.id, object.directory_id, object.kind, object.anchor, object.label, object.state, own.identity_id,
+  (object.mark IS NOT NULL OR own.created) AS ours
 FROM match_key
 JOIN object ON object.id = match_key.object_id
 LEFT JOIN "join" AS own ON own.object_id = object.id
@@ -161,20 +164,33 @@ def holders(
         query = HOLDERS.format(directory=int(directory_id))
         rows = backend.fetch(connection, query, name, list(keys), list(kinds)) if keys else []
         for value, *rest in sorted(rows):
-            found.setdefault(value, []).append(Holder._make(rest))
+            found.setdefault(value, []).append(_holder(rest))
     return found
 
 
 def objects_of(connection: Connection, identity_ids: Collection[int], object_ids: Collection[int]) -> list[Holder]:
     """All imported objects of these identities, and these objects."""
-    columns = (object_.c.id, object_.c.directory_id, object_.c.kind, object_.c.anchor, object_.c.label, object_.c.state, join.c.identity_id)
+    columns: tuple[Any, ...] = (
+        object_.c.id,
+        object_.c.directory_id,
+        object_.c.kind,
+        object_.c.anchor,
+        object_.c.label,
+        object_.c.state,
+        join.c.identity_id,
+    )
+    columns = (*columns, or_(object_.c.mark.is_not(None), join.c.created).label("ours"))
     query = select(*columns).select_from(object_.outerjoin(join, join.c.object_id == object_.c.id)).order_by(object_.c.id)
     found: dict[int, Holder] = {}
     for part in portions(identity_ids):
-        found |= {row.id: Holder._make(row) for row in connection.execute(query.where(join.c.identity_id.in_(part)))}
+        found |= {row.id: _holder(row) for row in connection.execute(query.where(join.c.identity_id.in_(part)))}
     for part in portions(object_ids):
-        found |= {row.id: Holder._make(row) for row in connection.execute(query.where(object_.c.id.in_(part)))}
+        found |= {row.id: _holder(row) for row in connection.execute(query.where(object_.c.id.in_(part)))}
     return list(found.values())
+
+
+def _holder(row: Sequence[Any]) -> Holder:
+    return Holder._make([*row[:-1], bool(row[-1])])
 
 
 def send_back(connection: Connection, profiles: Collection[str], object_ids: Collection[int], error: str) -> int:

@@ -194,6 +194,7 @@ def written_by(
 class For(NamedTuple):
     """A change that was written for somebody, or sent."""
 
+    identity_id: int
     id: int
     profile: str
     object_id: int
@@ -223,7 +224,7 @@ def for_people(connection: Connection, engagement_id: int, since: Mapping[int, d
         query = query.where(change.c.identity_id.in_(part), change.c.operation.not_in(ledger.MEMBER_OPERATIONS))
         for row in cast(Iterable[Any], connection.execute(query)):
             if row.written_at is None or row.written_at >= since[row.identity_id]:
-                found.append(For(row.id, row.profile, row.object_id, row.directory_id, False, row.state))
+                found.append(For(row.identity_id, row.id, row.profile, row.object_id, row.directory_id, False, row.state))
         known = select(join.c.identity_id, join.c.directory_id, join.c.anchor).where(join.c.identity_id.in_(part))
         for identity_id, directory_id, anchor in connection.execute(known):
             people[directory_id, anchor] = people[0, f"{names.get(directory_id, '')}/{anchor}"] = identity_id
@@ -233,9 +234,48 @@ def for_people(connection: Connection, engagement_id: int, since: Mapping[int, d
             key = (row.directory_id, member.value) if member.key == "anchor" else (0, member.value)
             identity_id = people.get(key)
             if identity_id is not None and (row.written_at is None or row.written_at >= since[identity_id]):
-                found.append(For(row.id, row.profile, row.object_id, row.directory_id, True, row.state))
+                found.append(For(identity_id, row.id, row.profile, row.object_id, row.directory_id, True, row.state))
                 break
     return found
+
+
+def standing(
+    connection: Connection, engagement_id: int, profiles: Collection[str], periods: Mapping[int, tuple[datetime, datetime]]
+) -> set[int]:
+    """Those of these identities (identity -> from, until) for whose own objects these profiles wrote something in that time which no undo
+    took back."""
+    found: dict[int, int] = {}
+    for part in portions(periods):
+        query = (
+            select(change.c.id, change.c.identity_id, change.c.written_at)
+            .join(plan, plan.c.id == change.c.plan_id)
+            .where(
+                change.c.engagement_id == engagement_id,
+                change.c.identity_id.in_(part),
+                change.c.profile.in_(sorted(profiles)),
+                change.c.operation.not_in(ledger.MEMBER_OPERATIONS),
+                change.c.state.in_(ledger.DONE),
+                plan.c.purpose != "undo",
+            )
+        )
+        for number, identity_id, written_at in connection.execute(query):
+            began, until = periods[identity_id]
+            if began <= written_at <= until:
+                found[number] = identity_id
+    back = taken_back(connection, found)
+    return {identity_id for number, identity_id in found.items() if number not in back}
+
+
+def on_their_way(connection: Connection, directory_ids: Collection[int]) -> Iterator[tuple[ledger.ChangeRow, Reference]]:
+    """Memberships in these directories that were sent, and of which no import has told the end: (change of the group, member)."""
+    query = select(change).where(
+        change.c.directory_id.in_(list(directory_ids)),
+        change.c.state.in_(UNCONFIRMED),
+        change.c.operation.in_(ledger.MEMBER_OPERATIONS),
+    )
+    for row in connection.execute(query.order_by(change.c.id)):
+        for member in _members(row.before, row.after):
+            yield ledger.as_change_row(row), member
 
 
 def _members(*images: bytes) -> Iterator[Reference]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from metasync.contract import Kind, KindSchema, Schema
 from metasync.expressions import compile_expression, is_bare
 from metasync.expressions.errors import meant
-from metasync.synchronising.needs import expression_roots, kind_schema, prepare_matchers, standardised
+from metasync.synchronising.needs import PEOPLE, expression_roots, kind_schema, prepare_matchers, standardised
 from metasync.synchronising.pairing import ANCHOR, pairing_attributes
 
 if TYPE_CHECKING:
@@ -28,6 +28,17 @@ def unknown_names(engagement: Engagement, host: Host, schemas: Mapping[str, Sche
         if wrong := _unknown(schemas, directory, kinds, attribute):
             found[f"profiles.{profile.name}.{key}: {wrong}"] = None
     return list(found)
+
+
+def unknown_keys(engagement: Engagement, schemas: Mapping[str, Schema]) -> list[str]:
+    """Waves by an attribute that none of their people's directories has, each in words behind its key in the document."""
+    sources = dict.fromkeys(name for one in engagement.profiles.values() if one.source_kind in PEOPLE for name in one.sources)
+    found = []
+    for wave in engagement.waves.values():
+        wrong = [_unknown(schemas, name, PEOPLE, wave.key) for name in sources if name in schemas]
+        if wrong and all(wrong):
+            found.append(f"waves.{wave.name}.key: {'; '.join(wrong)}")
+    return found
 
 
 def unknown(schema: KindSchema, directory: str, attribute: str) -> str:
@@ -92,8 +103,8 @@ def _expressions(profile: Profile) -> Iterator[tuple[str, str]]:
         yield "place", profile.place.expression
     for cause, steps in profile.leaving.items():
         for step in steps:
-            if step.place:
-                yield f"leaving.{cause.value}", step.place
+            for text in step.texts:
+                yield f"leaving.{cause.value}", text
 
 
 def _arguments(engagement: Engagement, host: Host, text: str) -> tuple[tuple[str, str], ...]:

@@ -101,7 +101,7 @@ def texts_of(profile: Profile) -> list[str]:
     texts += [mapping.when for mapping in profile.map.values() if mapping.when]
     texts += [profile.scope.where] if profile.scope.where else []
     texts += [profile.place.expression] if profile.place and profile.place.expression else []
-    return texts + [step.place for steps in profile.leaving.values() for step in steps if step.place]
+    return texts + [text for steps in profile.leaving.values() for step in steps for text in step.texts]
 
 
 def directories_read(engagement: Engagement, host: Host, profile: Profile) -> tuple[str, ...]:

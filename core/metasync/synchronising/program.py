@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from metasync.contract import Allow, AttributeSchema, KindSchema, Lookup, Matcher, MetasyncError, Role, Schema, Type
 from metasync.dn import mirrored
-from metasync.engagement.model import Strength
+from metasync.engagement.model import LeavingStep, Strength
 from metasync.expressions import KEEP, Expression, ExpressionError, compile_expression, is_bare, rewrite_pipeline, tidy
 from metasync.store import codec
 from metasync.synchronising.errors import ObjectError
@@ -93,8 +93,8 @@ class Program:
     pipelines: Mapping[str, Callable[[Any], Any]]
     conditions: Mapping[str, Expression]
     references: tuple[ReferenceMapping, ...]
-    leaving_places: Mapping[str, Expression]
-    """By their text: where `leaving:` moves to."""
+    leaving: Mapping[str, Expression]
+    """By their text: where `leaving:` moves to, and when it does."""
     mappings: Mapping[str, Mapping_]
     """By the target's standard attribute names."""
     text: str = ""
@@ -158,6 +158,10 @@ class Program:
         if not isinstance(answer, bool):
             raise ObjectError("scope", f"`where` must yield true or false, and yields {type(answer).__name__} here: {self.where.text}")
         return answer
+
+    def leaves_by(self, step: LeavingStep, environment: Environment) -> bool:
+        """Is this step of leaving to be taken? Raises `ObjectError`: an error is no answer to that."""
+        return step.when is None or evaluate(self.leaving[step.when], environment, "leaving", self.source_schema) is True
 
     def lookups(self, environment: Environment) -> list[Sequence[Lookup]]:
         """What each rule looks for, in the order of the rules. Empty keys never match."""
@@ -260,7 +264,7 @@ def compile_program(
         pipelines={name: rewrite_pipeline(mapping.rewrite, host.rewrites) for name, mapping in scalar.items() if mapping.rewrite},
         conditions={name: compiled(mapping.when) for name, mapping in scalar.items() if mapping.when},
         references=tuple(references),
-        leaving_places={step.place: compiled(step.place) for steps in profile.leaving.values() for step in steps if step.place},
+        leaving={text: compiled(text) for steps in profile.leaving.values() for step in steps for text in step.texts},
         mappings=mappings,
     )
     _generate(program)

@@ -17,7 +17,7 @@ from metasync.contract import KindSchema, Schema, Type
 from metasync.engagement.model import Engagement, Profile
 from metasync.expressions import Expression, ExpressionError, compile_expression
 from metasync.store import looking
-from metasync.synchronising.names import unknown_names
+from metasync.synchronising.names import unknown_keys, unknown_names
 from metasync.synchronising.needs import canonical, expression_roots, kind_schema
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def rehearse(
     connection: Connection, engagement: Engagement, host: Host, directory_ids: Mapping[str, int], schemas: Mapping[str, Schema]
 ) -> list[str]:
     """The warnings for every profile whose source was imported."""
-    found: list[str] = []
+    found = unknown_keys(engagement, schemas)
     for profile in engagement.profiles.values():
         found += unknown_names(engagement, host, schemas, profile)
         for source in profile.sources:

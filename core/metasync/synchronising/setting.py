@@ -80,8 +80,8 @@ class Setting:
 
     @cached_property
     def names(self) -> Mapping[int, str]:
-        """Directory id -> name."""
-        return {number: name for name, number in self.workspace.directory_ids.items()}
+        """Directory id -> name, also of those that the document has no more: identities have objects there."""
+        return self.workspace.names
 
     @property
     def alone(self) -> bool:

@@ -143,7 +143,7 @@ class Loader:
 
     def __init__(self, workspace: Workspace, profile: Profile, programs: Mapping[int, Program], schemas: Mapping[str, Schema]) -> None:
         self.workspace, self.profile, self.programs = workspace, profile, programs
-        self.names = {number: name for name, number in workspace.directory_ids.items()}
+        self.names = workspace.names
         self.target_id = workspace.directory_ids[profile.target]
         kinds = [kind for schema in schemas.values() for kind in schema.kinds.values()]
         kept = {name: known for kind in kinds for name, known in kind.attributes.items() if known.type is Type.REFERENCE}

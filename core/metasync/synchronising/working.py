@@ -145,13 +145,13 @@ class Working:
         assert unit.target is not None
         before = unit.before
         unit.left_since = before.left_since if before and before.left_cause == cause.value and before.left_since else self.at.now
-        steps = self.at.profile.leaving.get(cause, ())
         environment = unit.environment(self.at.engagement)
+        steps = [step for step in self.at.profile.leaving.get(cause, ()) if unit.program.leaves_by(step, environment)]
         places = []
         for step in steps:
             place = None
             if step.action is Leave.MOVE and step.place is not None:
-                expression = unit.program.leaving_places[step.place]
+                expression = unit.program.leaving[step.place]
                 place = evaluate(expression, environment, "leaving", unit.program.source_schema)
             places.append(place if isinstance(place, str) else None)
         done = unit.target_join.done if unit.target_join else ()
@@ -206,7 +206,8 @@ class Working:
         unit.operations, unit.agreed = found.operations, found.agreed
         for problem in found.problems:
             unit.problem(problem.code, problem.text, problem.attribute, severity=problem.severity)
-        if verdict.cause is Cause.DISABLED and self.at.profile.leaving.get(Cause.DISABLED):
+        # Where the document leaves `enabled` alone, nobody leaves by being disabled in the source.
+        if verdict.cause is Cause.DISABLED and self.at.profile.leaving.get(Cause.DISABLED) and desired.get("enabled") is not KEEP:
             self._leave(unit, Cause.DISABLED)
         elif done:
             unit.done = leaving.still_done(done, unit.target)

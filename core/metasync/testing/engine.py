@@ -105,12 +105,14 @@ class Engine:
         with self.backend.write() as connection:
             engagement_id = revision.engagement_id(connection, engagement.name)
             ids = directories.ensure(connection, engagement_id, {one.name: one.connector for one in engagement.directories.values()})
+            former = directories.former(connection, engagement_id, ids.values())
         return Workspace(
             backend=self.backend,
             host=self.host,
             engagement=engagement,
             engagement_id=engagement_id,
             directory_ids=ids,
+            former=former,
             secrets=Secrets.of({}),
             author="tester",
         )

@@ -114,13 +114,14 @@ def _meant(workspace: Workspace, connection: Connection, keys: Mapping[str, Mapp
 
 
 def sources_of(workspace: Workspace, connection: Connection, attribute: str, keys: Sequence[str]) -> dict[str, list[Holder]]:
-    """key -> the source objects that have it, in the order in which directories are asked: those first whose profiles read `wave`."""
+    """key -> the source objects that have it, in the order in which directories are asked: those first whose profiles read `wave`. What
+    Metasync created is none of them, also where it is another profile's source: somebody who left is not his own new account."""
     kinds = [kind.value for kind in PEOPLE]
     found = waves.holders(workspace.backend, connection, source_directories(workspace), attribute, keys, kinds)
     sources = profiles_by_source(workspace.engagement)
     names = {number: name for name, number in workspace.directory_ids.items()}
     return {
-        key: [one for one in some if one.state != "gone" and (names[one.directory_id], Kind(one.kind)) in sources]
+        key: [one for one in some if one.state != "gone" and not one.ours and (names[one.directory_id], Kind(one.kind)) in sources]
         for key, some in found.items()
     }
 
@@ -153,7 +154,7 @@ def _follow(
     for row in states:
         own, again = objects.get(row.object_id), by_key.get((row.name, normalise(row.key)))
         object_id, identity_id = row.object_id, own.identity_id if own is not None else None
-        if again is not None and again.object_id is not None and (own is None or own.state == "gone"):
+        if again is not None and again.object_id is not None and (own is None or own.state == "gone" or own.ours):
             object_id, identity_id = again.object_id, again.identity_id
         identity_id = row.identity_id if identity_id is None or identity_id in taken else identity_id
         if (identity_id, object_id) == (row.identity_id, row.object_id):

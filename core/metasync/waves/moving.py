@@ -17,12 +17,13 @@ from metasync.contract import MetasyncError
 from metasync.engagement.model import Role
 from metasync.runs.lease import EngineLease
 from metasync.store import audit, joins, waves
+from metasync.store import written as written_rows
 from metasync.store.joins import SOURCE
 from metasync.store.waves import CUT_OVER, MOVING, WAITING, Holder, StateRow
 from metasync.synchronising.needs import profiles_of_waves
 from metasync.waves import membership
 from metasync.waves.fresh import up_to_date
-from metasync.waves.people import ELSEWHERE, Person, chosen, of_wave, sources
+from metasync.waves.people import ELSEWHERE, Person, chosen, known, of_wave, sources
 from metasync.waves.readiness import all_against
 from metasync.workspace import Workspace
 
@@ -111,6 +112,8 @@ def _go(
     if not reason.strip():
         raise MetasyncError("to move people needs a reason; give one with `--reason TEXT`")
     roles.need(workspace, Role.OPERATOR, f"{word} the wave {name}")
+    with workspace.backend.read() as connection:
+        known(workspace, connection, name)
     with _alone(workspace, name, word) as not_ready:
         with workspace.backend.read() as connection:
             everybody = of_wave(workspace, connection, name)
@@ -132,7 +135,7 @@ def _go(
             )
             if not moved.done:
                 return moved
-            concerned = _set(workspace, connection, name, able, to, reason.strip())
+            concerned = _set(workspace, connection, name, able, to, reason.strip(), reading)
             membership.mark(workspace, connection, concerned)
             text = f"the wave {name} went on: who it is about is {to} now; plan again"
             sent_back = waves.send_back(connection, reading, {one.id for one in concerned}, text) if reading else 0
@@ -166,15 +169,20 @@ def _may_leave(person: Person, wave: str, states: Collection[str], *, back: bool
     return person.state in states or person.code == ELSEWHERE
 
 
-def _set(workspace: Workspace, connection: Connection, name: str, people: Sequence[Person], to: str, reason: str) -> list[Holder]:
-    """Write how far they are; all objects that stand for them."""
+def _set(
+    workspace: Workspace, connection: Connection, name: str, people: Sequence[Person], to: str, reason: str, reading: Collection[str]
+) -> list[Holder]:
+    """Write how far they are; all objects that stand for them. `reading`: the profiles that read `wave`."""
     now = workspace.backend.now(connection)
+    waited = {one.row.identity_id: (one.row.began, one.row.at) for one in people if one.row is not None and one.state == WAITING}
+    # Whoever moves again, and of whom nothing was taken back meanwhile, still has the same beginning to go back to.
+    goes_on = written_rows.standing(connection, workspace.engagement_id, reading, waited)
     numbers = _identities(workspace, connection, people)
     rows = []
     for one, identity in zip(people, numbers, strict=True):
         assert one.source is not None or one.row is not None
         source_id = one.source.id if one.source is not None else one.row.object_id if one.row is not None else 0
-        begins = one.row is None or (one.state == WAITING and to == MOVING)
+        begins = one.row is None or (one.state == WAITING and to == MOVING and one.row.identity_id not in goes_on)
         rows.append(
             StateRow(
                 identity_id=identity,
@@ -195,14 +203,14 @@ def _set(workspace: Workspace, connection: Connection, name: str, people: Sequen
 
 def _identities(workspace: Workspace, connection: Connection, people: Sequence[Person]) -> list[int]:
     """Everybody's identity; who was never in scope has none yet, and is given one."""
-    known = {at: _identity(one) for at, one in enumerate(people)}
-    without = [at for at, identity in known.items() if identity is None]
+    numbers = {at: _identity(one) for at, one in enumerate(people)}
+    without = [at for at, identity in numbers.items() if identity is None]
     made = joins.new_identities(connection, workspace.engagement_id, [people[at].source.kind for at in without])  # type: ignore[union-attr]
     rows = []
     for at, identity in zip(without, made, strict=True):
         source = people[at].source
         assert source is not None
-        known[at] = identity
+        numbers[at] = identity
         rows.append(
             {
                 "engagement_id": workspace.engagement_id,
@@ -219,7 +227,7 @@ def _identities(workspace: Workspace, connection: Connection, people: Sequence[P
             }
         )
     joins.add(connection, rows)
-    return [identity for identity in known.values() if identity is not None]
+    return [identity for identity in numbers.values() if identity is not None]
 
 
 def _identity(person: Person) -> int | None:

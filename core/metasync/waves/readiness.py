@@ -9,9 +9,11 @@ from sqlalchemy import Connection
 
 from metasync.contract import Operation
 from metasync.store import readiness as rows
+from metasync.store import written as written_rows
 from metasync.store.readiness import Stand, Trouble, Under, Wish
 from metasync.store.rows import Status
 from metasync.store.waves import Holder
+from metasync.synchronising.created import CREATED_FOR
 from metasync.waves.people import Person, sources
 from metasync.words import listed
 from metasync.workspace import Workspace
@@ -34,6 +36,7 @@ class Work:
     memberships: list[rows.Membership] = field(default_factory=list)
     dirty: list[tuple[str, int]] = field(default_factory=list)
     under_way: list[Under] = field(default_factory=list)
+    """Of the person's own objects, and of groups that he joins or leaves."""
     problems: list[Trouble] = field(default_factory=list)
     holds: list[rows.Hold] = field(default_factory=list)
 
@@ -67,16 +70,24 @@ def look(workspace: Workspace, connection: Connection, people: Sequence[Person])
         work = keys.get((member.created, member.member_key))
         if work is not None and _concerns(workspace, work, member):
             work.memberships.append(member)
+    for change, reference in written_rows.on_their_way(connection, workspace.directory_ids.values()):
+        work = keys.get((reference.key == CREATED_FOR, reference.value))
+        if work is not None and (reference.key == CREATED_FOR or _is_there(work, change.directory_id, reference.value)):
+            work.under_way.append(Under(change.profile, change.object_id, change.state, change.plan_id, change.run_id))
     return found
 
 
+def _is_there(work: Work, directory_id: int, anchor: str) -> bool:
+    """Anchors are one directory's own."""
+    return any(one.directory_id == directory_id and one.anchor == anchor for one in work.objects)
+
+
 def _concerns(workspace: Workspace, work: Work, member: rows.Membership) -> bool:
-    """Anchors are one directory's own: is this one of the directory that the profile writes?"""
+    """Is it an anchor of the directory that the profile writes?"""
     profile = workspace.engagement.profiles.get(member.profile)
     if member.created or profile is None:
         return member.created
-    target = workspace.directory_ids[profile.target]
-    return any(one.directory_id == target and one.anchor == member.member_key for one in work.objects)
+    return _is_there(work, workspace.directory_ids[profile.target], member.member_key)
 
 
 def against(workspace: Workspace, person: Person, work: Work, not_ready: Mapping[str, str]) -> list[str]:

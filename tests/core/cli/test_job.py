@@ -191,7 +191,7 @@ def test_release_wants_to_know_what(in_step: Shell) -> None:
 
 def test_undo_of_a_run_that_wrote_nothing_says_so(in_step: Shell) -> None:
     number = in_step("import", "--json").json["run"]
-    assert f"run {number} wrote nothing that is still there to be taken back" in in_step("undo", str(number)).out
+    assert f"nothing that run {number} wrote is still there to be taken back" in in_step("undo", str(number)).out
 
 
 def test_a_reason_without_approval_is_refused(loaded: Shell) -> None:

@@ -122,11 +122,16 @@ def test_undo_of_a_wave_restores_its_people(leeds: Shell, hr: MemoryDirectory, a
     assert {name: values(ad, name) for name in before} == before
     assert values(ad, "Person 0")["title"] == "Retired"
     assert all(not one["counts"] for one in leeds("run", "--json").json["plans"]), "held"
-    assert "wrote nothing that is still there to be taken back" in leeds("undo", "--wave", "leeds").out
+    done = leeds("undo", "--wave", "leeds")
+    assert "nothing that was written for the people of leeds since they began to move is still there" in " ".join(done.out.split())
+    assert "undo wave leeds" in done.err
 
 
 def test_a_wave_that_is_misspelt_is_named_with_those_there_are(leeds: Shell) -> None:
-    assert "there is no wave 'leed'; the document has: leeds" in leeds("wave", "report", "leed", code=2).err
+    for verb in (["report", "leed"], ["move", "leed", "--reason", "CHG-1"], ["cut-over", "leed", "--reason", "CHG-1"]):
+        done = leeds("wave", *verb, code=2)
+        assert "there is no wave 'leed'; the document has: leeds" in done.err
+        assert "synchronise" not in done.err, "nothing is begun for it"
 
 
 def test_check_says_what_is_wrong_with_a_file_before_anything_is_loaded(shell: Shell) -> None:
@@ -138,3 +143,10 @@ def test_problems_of_waves_can_be_listed(leeds: Shell) -> None:
     (leeds.folder / "leeds.csv").unlink()
     leeds("plan", code=None)
     assert "2 who stood in it before stay in the wave" in leeds("problems", "--area", "wave").out
+
+
+def test_check_names_a_key_that_nobody_can_have(leeds: Shell) -> None:
+    assert "waves.leeds.key" not in leeds("check").out
+    leeds.write(DOCUMENT.format(profiles=PEOPLE) + WAVES.replace("key: mail", "key: email"))
+    told = " ".join(leeds("check").out.split())
+    assert "waves.leeds.key: hr has no attribute email; did you mean" in told

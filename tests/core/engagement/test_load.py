@@ -175,7 +175,9 @@ def test_notifiers(host: Host, tmp_path: Path) -> None:
 
 
 def test_every_key_of_the_example_acts(example: Engagement) -> None:
-    assert [notice.key for notice in example.notices] == []
+    """Told is only that whoever is cut over follows his old account when that is deleted; of being disabled `enabled` takes care."""
+    assert [notice.key for notice in example.notices] == ["profiles.staff.leaving.deleted"]
+    assert "whoever is cut over" in example.notices[0].text
 
 
 FURTHER = """\

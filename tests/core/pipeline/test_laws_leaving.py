@@ -74,6 +74,21 @@ def test_removing_a_profile_is_not_leaving(make: MakeEngine, hr: MemoryDirectory
     assert values(ad, "Anna")
 
 
+def test_a_profile_that_comes_back_is_told_what_changed_meanwhile(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    """While the document does without it, no import marks anything for it."""
+    anna, bert = person(hr, "Anna"), person(hr, "Bert")
+    people = profile(map=MAPPED, leaving={"deleted": "disable"})
+    engine = make(people + GROUPS)
+    engine.cycle()
+    engine.load(DOCUMENT.format(profiles=GROUPS))
+    hr.change(anna, displayName="Anna Lee")
+    hr.delete(bert)
+    assert engine.cycle() == {}
+    engine.load(DOCUMENT.format(profiles=people + GROUPS))
+    assert sorted(shown(engine.cycle())) == [("disable", "Bert"), ("rename", "Anna"), ("update", "Anna")]
+    assert engine.plan() == {}
+
+
 def test_renaming_a_profile_is_not_leaving(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
     source = person(hr, "Anna")
     leaving = {"out of scope": "delete", "deleted": "delete"}
@@ -353,3 +368,70 @@ def becomes(directory: MemoryDirectory, anchor: str, kind: Kind) -> None:
     """As a line of a file does whose type is corrected."""
     with directory._change() as index:
         directory._put(replace(index.objects[anchor], kind=kind))
+
+
+def test_a_step_is_taken_only_where_its_condition_is_true(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    """Of the object as it was when it was last seen; an error is no answer, and the step is not taken."""
+    steps = [{"disable": "joined", "when": 'source.company == "ours"'}, {"delete": "created", "when": "source.title.startsWith('Temp')"}]
+    people = {
+        name: person(hr, name, company=company, title=title)
+        for name, company, title in (
+            ("Anna", "ours", "Clerk"),
+            ("Bert", "theirs", "Clerk"),
+            ("Cleo", "theirs", "Temp"),
+            ("Dora", "ours", None),
+        )
+    }
+    engine = make(profile(map=MAPPED, leaving={"deleted": steps}))
+    engine.cycle()
+    for one in people.values():
+        hr.delete(one)
+    assert sorted(shown(engine.cycle())) == [("delete", "Cleo"), ("disable", "Anna")]
+    assert engine.plan() == {}
+    assert [text for _, _, text in engine.problems() if "source.title is empty here" in text]
+    told = explain(engine.workspace, find_object(engine.workspace, f"hr/{people['Bert']}").id)
+    words = " ".join(line.words for one in told for line in one.lines)
+    assert 'disable: not done, because `source.company == "ours"` is not true for it' in words
+
+
+def test_where_enabled_is_left_alone_nobody_leaves_by_being_disabled(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    sources = {name: person(hr, name, company=company) for name, company in (("Anna", "ours"), ("Bert", "theirs"))}
+    mapped = {**NAMES, "enabled": {"from": "source.enabled", "when": 'source.company == "ours"'}}
+    engine = make(profile(map=mapped, leaving={"disabled": "disable"}))
+    engine.cycle()
+    for name, one in sources.items():
+        hr.change(one, enabled=False)
+        ad.change(anchor(ad, name), enabled=True)
+    assert shown(engine.cycle()) == [("disable", "Anna")]
+    assert engine.plan() == {}
+    told = explain(engine.workspace, find_object(engine.workspace, f"hr/{sources['Bert']}").id)
+    assert any("because `map:` leaves `enabled` alone here" in line.words for one in told for line in one.lines)
+    hr.change(sources["Bert"], company="ours")
+    assert shown(engine.cycle()) == [("disable", "Bert")]
+    hr.change(sources["Bert"], enabled=True)
+    assert shown(engine.cycle()) == [("enable", "Bert")]
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ({"disable": "joined", "when": ""}, "the step says no condition"),
+        ({"disable": "joined", "when": "has(source.mail)"}, "has()"),
+        ({"keep": None, "when": "true"}, "`keep` cannot say this"),
+    ],
+)
+def test_a_condition_that_means_nothing_is_refused(make: MakeEngine, step: dict[str, object], words: str) -> None:
+    with pytest.raises(DocumentError) as refused:
+        make(profile(map=MAPPED, leaving={"deleted": [step]}))
+    assert words in str(refused.value)
+
+
+def test_check_tells_of_steps_that_reach_whoever_is_cut_over(make: MakeEngine) -> None:
+    """His old account goes one day, and that is not his leaving."""
+    mapped = {**NAMES, "enabled": {"from": "source.enabled", "when": 'wave.state != "cut over"'}}
+    engine = make(profile(map=mapped, leaving={"disabled": "disable", "deleted": ["disable"], "out of scope": "keep"}))
+    (notice,) = [one for one in engine.workspace.engagement.notices if "cut over" in one.text]
+    assert notice.key == "profiles.people.leaving.deleted"
+    said = [{"disable": "joined", "when": 'wave.state != "cut over"'}]
+    engine = make(profile(map=mapped, leaving={"disabled": "disable", "deleted": said}))
+    assert not [one for one in engine.workspace.engagement.notices if "cut over" in one.text]
