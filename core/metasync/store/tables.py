@@ -206,10 +206,11 @@ seen = Table(
 match_key = Table(
     "match_key",
     metadata,
-    _directory(),
     Column("object_id", Id, nullable=False),
     Column("name", Text, nullable=False, comment="an attribute, or `=` and an expression"),
     Column("value", Text, nullable=False, comment="normalised; found by a partial index per directory, built after its first load"),
+    # Behind the key, as it is stored: SQLite 3.40 looks for it in the wrong place when it checks the file.
+    _directory(),
     PrimaryKeyConstraint("object_id", "name", "value"),
     sqlite_with_rowid=False,
 )

@@ -26,10 +26,10 @@ def upgrade() -> None:
         op.rename_table("match_key", "former_match_key")
         op.create_table(
             "match_key",
-            sa.Column("directory_id", ID, nullable=False),
             sa.Column("object_id", ID, nullable=False),
             sa.Column("name", TEXT, nullable=False),
             sa.Column("value", TEXT, nullable=False),
+            sa.Column("directory_id", ID, nullable=False),
             sa.ForeignKeyConstraint(["directory_id"], ["directory.id"], name=op.f("fk_match_key_directory_id_directory")),
             sa.PrimaryKeyConstraint("object_id", "name", "value", name=op.f("pk_match_key")),
             sqlite_with_rowid=False,
