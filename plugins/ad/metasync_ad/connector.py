@@ -23,7 +23,7 @@ from metasync.contract import (
 )
 from metasync_ad import cursor as cursors
 from metasync_ad import domains, errors, lines, rights, schema, taken
-from metasync_ad.attributes import Codec, standard
+from metasync_ad.attributes import Codec
 from metasync_ad.domains import Domain
 from metasync_ad.errors import Refused
 from metasync_ad.following import Follower
@@ -133,10 +133,10 @@ class ActiveDirectory(Connector):
         return domains.routed(self.domains, changes) if self._several else [(self.domains[0], changes)]
 
     def taken(self, attribute: str, values: Collection[str]) -> frozenset[str]:
-        """See `taken`. Of names that stand once within their container nothing is said, for the container is not. Where the directory
-        cannot be asked nothing is taken: its own refusal of the write is a conflict then."""
+        """See `taken`. Of names that stand once within their container nothing is said, for the container is not; nor of addresses, which
+        the domain lets others have. Where it cannot be asked nothing is taken: its own refusal of the write is a conflict then."""
         found: frozenset[str] = frozenset()
-        for one in () if self._silent or standard(attribute) == "name" else self.domains:
+        for one in () if self._silent or attribute not in taken.NAMES else self.domains:
             try:
                 found |= taken.taken(one.session, one.settings, attribute, values)
             except (Refused, Unavailable, ImportIncomplete, ValueError) as error:

@@ -13,6 +13,9 @@ from metasync_ad.scope import FILTERS, bases, kind_filter
 from metasync_ad.session import RawEntry, Session
 from metasync_ad.settings import Settings
 
+NAMES = frozenset({"sAMAccountName", "userPrincipalName"})
+"""What the domain itself keeps unique. Others may have the `mail` or an address of somebody: a contact shows that of a mailbox."""
+
 
 def taken(session: Session, settings: Settings, attribute: str, values: Collection[str]) -> frozenset[str]:
     """Those of the values, in the form given. Raises `Refused`, `Unavailable`, and `ValueError` for text that has no UTF-8."""
