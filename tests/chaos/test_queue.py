@@ -180,17 +180,17 @@ def test_redis_that_is_killed_flushed_away_and_full_holds_nothing_up_for_good(ma
 
         def away() -> None:
             own_redis.kill()
-            time.sleep(FROZEN / 2)
+            time.sleep(FROZEN / 2)  # the fault itself
             own_redis.start()
 
         def still() -> None:
             own_redis.freeze()
-            time.sleep(FROZEN / 2)
+            time.sleep(FROZEN / 2)  # the fault itself
             own_redis.thaw()
 
         def full() -> None:
             own_redis.fill()
-            time.sleep(FROZEN / 2)
+            time.sleep(FROZEN / 2)  # the fault itself
             own_redis.empty()
 
         def again() -> None:

@@ -172,7 +172,7 @@ def until(condition: Callable[[], bool], what: str, meanwhile: Callable[[], None
         meanwhile()
         if time.monotonic() - began > patience:
             raise AssertionError(f"it did not come to this in {patience:.0f} s: {what}")
-        time.sleep(0.02)
+        time.sleep(0.02)  # between two looks; it ends by what is looked for, or by `patience`
     return time.monotonic() - began
 
 

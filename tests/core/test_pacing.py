@@ -178,7 +178,7 @@ while time.time() < end:
     wait = pace.reserve(backend, "entra", quota, 10).wait.total_seconds()
     if time.time() + wait > end:
         break
-    time.sleep(wait)
+    time.sleep(wait)  # what the pace asks for
     amount += 10
 print(amount)
 """

@@ -36,7 +36,7 @@ from metasync_entra.options import EntraOptions
 class Shared(TestContext):
     def wait(self, until, why):
         super().wait(until, why)
-        time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()))
+        time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()))  # as long as it takes
 
     def reserve(self, quota, amount):
         return pacing.reserve(backend, "entra", quota, amount)
