@@ -19,6 +19,9 @@ UNITS, UNITS_WITHIN = 3500, 10.0
 _SIZES = ((500, 8000), (49, 5000))
 """With more users than this, so many."""
 WRITES, WRITES_WITHIN = 3000, 150.0
+LATE = 1.0
+"""Seconds by which a request may take longer than a later one until it counts: Graph's quota fills up again from when the first arrives,
+ours from when it is sent, so that so much of it is kept back."""
 MEMBERS = 20
 """Of one write."""
 _CROWDED = 0.8
@@ -46,7 +49,7 @@ class _Bucket:
     def quota(self, *, published: bool) -> Quota:
         """As it may be used now."""
         rate = self.size / self.within * self.width if published or self.width < 1 else _FREE
-        return Quota(name=self.name, rate=rate, within=self.within)
+        return Quota(name=self.name, rate=rate, within=self.within - LATE)
 
     def narrow(self) -> None:
         """Slower."""

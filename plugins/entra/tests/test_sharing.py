@@ -8,16 +8,18 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from metasync.contract import DirectorySettings, Outcome
+from metasync.contract import DirectorySettings, Outcome, Quota, Turn
 from metasync.store import open_store
 from metasync_entra.connector import EntraID
 from metasync_entra.lab import Lab
 from metasync_entra.options import EntraOptions
+from metasync_entra.pace import Pace
 
 from .conftest import MARK, Directory, MovingContext, options_for
 
@@ -117,21 +119,55 @@ def test_what_one_process_is_told_no_other_one_sends_before(lab: Lab, url: str) 
     assert sum(one["status"] == 429 for one in asked(lab)) == len(forms)
 
 
+def at_its_clock(context: MovingContext) -> EntraID:
+    """A connector that looks at no other clock than the context's, which goes on by waits alone; so does the tenant's."""
+    context.lab.control.clock(freeze=True)
+    connector = EntraID(EntraOptions().load(options_for(context.lab)), context)
+    connector.session.pace = Pace(context, published=True, clock=lambda: context.now)
+    return connector
+
+
 def test_two_workers_at_the_published_pace_are_refused_nothing_and_take_what_the_quota_says(lab: Lab) -> None:
     """Both wait by one clock, which is the tenant's. Each by itself would take twice what there is."""
     context = MovingContext(lab, settings=DirectorySettings(mark=MARK))
-    both = [EntraID(EntraOptions().load(options_for(lab)), context) for _ in range(2)]
+    both = [at_its_clock(context) for _ in range(2)]
     directory = Directory(both[0], lab)
     directory.make("first")
     lab.control.seed(users=600)
     lab.control.set(throttle=True)
-    number, start, began = 3600, lab.control.clock(), time.time()
+    number, start = 3600, lab.control.clock()
     for at in range(0, number, 100):
         directory.connector = both[at // 100 % 2]
         results = directory.write(*(directory.create(f"user{at + each}") for each in range(100)))
         assert [result.outcome for result in results] == [Outcome.APPLIED] * 100
-    took = lab.control.clock() - start - (time.time() - began)
+    took = lab.control.clock() - start
     assert lab.control.stats()["statuses"].get("429", 0) == 0
     assert (number - 3000) / 20 * 0.95 <= took <= (number - 3000) / 20 * 1.05
     for one in both:
         one.close()
+
+
+class SlowFirst(MovingContext):
+    """The first write is on its way for longer than all that follow."""
+
+    on_its_way = 0.7
+    first = True
+
+    def reserve(self, quota: Quota, amount: float) -> Turn:
+        turn = super().reserve(quota, amount)
+        if self.first and amount and quota.name.endswith("/writes"):
+            self.first = False
+            self.wait(self.now + timedelta(seconds=self.on_its_way), "it is on its way")
+        return turn
+
+
+def test_nobody_is_refused_because_an_early_request_was_on_its_way_for_longer_than_later_ones(lab: Lab) -> None:
+    """The tenant's quota fills up again from when the first request arrives, ours from when it was sent."""
+    connector = at_its_clock(SlowFirst(lab, settings=DirectorySettings(mark=MARK)))
+    directory = Directory(connector, lab)
+    lab.control.set(throttle=True)
+    for at in range(0, 3200, 100):
+        results = directory.write(*(directory.create(f"user{at + each}") for each in range(100)))
+        assert [result.outcome for result in results] == [Outcome.APPLIED] * 100
+    assert lab.control.stats()["statuses"].get("429", 0) == 0
+    connector.close()
