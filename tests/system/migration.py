@@ -199,6 +199,8 @@ class Migration:
         """mail -> SID, of the people of fabrikam, but of those whose address somebody in contoso has."""
         self.guests: dict[str, set[str]] = {}
         """Group in contoso -> mail of the people of fabrikam who are members of it, by their SIDs."""
+        self.alone: set[str] = set()
+        """mail of those of fabrikam whose address somebody in contoso had until he left: from then on they have a contact there."""
         self.bearers: dict[str, str] = {}
         """id -> DN of who has one of his addresses in fabrikam."""
         self.partners: dict[str, tuple[str, str]] = {}
@@ -446,6 +448,8 @@ class Migration:
             for one in leavers.values():
                 connection.delete(self.dn(one))
                 one.gone = True
+                if "mail" in one.taken:
+                    self.alone.add(one.mail)
                 self.happened["left after he had moved" if one.moved else "left"] += 1
                 for members in self.teams.values():
                     members.discard(one.id)
@@ -585,7 +589,7 @@ class Migration:
         names = {NUMBER.sub("", text(one, "cn")) for one in partners}
         same("fabrikam", "names of partners", names, {name for name, _ in self.partners.values()})
         book = {text(one, "mail") for one in self.contoso.names("GAL").values()}
-        same("contoso", "contacts", book, set(self.natives))
+        same("contoso", "contacts", book, self.natives.keys() | self.alone)
         for name, one in self.contoso.names("Teams").items():
             principals = {member.partition(",")[0][3:] for member in values(one, "member") if ",CN=ForeignSecurityPrincipals," in member}
             same(name, "members from elsewhere", principals, {self.natives[guest] for guest in self.guests.get(name, ())})
