@@ -10,6 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ CACHE_KIB = 16_384
 PAGE_BYTES = 8192
 """Of a new file: an object takes about 1 kB, and with pages of 4 kB everything costs 5 to 10% more."""
 CHECKPOINT_PAGES = 2_000
+PARAMETERS = 990
+"""Of one statement that inserts several rows: they cost a third less than by one each. Every build of SQLite takes 999."""
 AMONG = "IN (SELECT value FROM json_each(?))"
 """A list as one parameter: no limit on its length, and nothing to prepare anew."""
 NOT_A_DATABASE = "is not a database, or its first page is damaged; give `--database` another path, or restore it"
@@ -136,8 +139,16 @@ class SQLite(Backend):
         self, connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]], *, ignore: bool = False
     ) -> None:
         names = ", ".join(f'"{name}"' for name in columns)
-        marks = ", ".join("?" * len(columns))
-        _many(connection, f'INSERT {"OR IGNORE " if ignore else ""}INTO "{table.name}" ({names}) VALUES ({marks})', rows)
+        marks = f"({', '.join('?' * len(columns))})"
+        statement = f'INSERT {"OR IGNORE " if ignore else ""}INTO "{table.name}" ({names}) VALUES '
+        together = PARAMETERS // len(columns)
+        several = statement + ", ".join([marks] * together)
+        left = iter(rows)
+        while part := list(islice(left, together)):
+            if len(part) == together:
+                _many(connection, several, [tuple(chain.from_iterable(part))])
+            else:
+                _many(connection, statement + marks, part)
 
     def update(
         self, connection: Connection, table: Table, columns: Sequence[str], keys: Sequence[str], rows: Iterable[tuple[Any, ...]]

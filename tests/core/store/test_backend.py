@@ -144,6 +144,18 @@ def test_more_rows_than_one_statement_takes(backend: Backend) -> None:
         assert [tuple(row) for row in connection.execute(select(dirty.c.object_id, dirty.c.member_id))] == [(many - 1, many - 1)]
 
 
+def test_one_row_among_many_that_is_there_already(backend: Backend) -> None:
+    add_engagement(backend, "one")
+    columns = ("engagement_id", "profile", "object_id", "member_id")
+    rows = [(1, "p", 250 if n == 600 else n, 0) for n in range(900)]
+    with pytest.raises(IntegrityError), backend.write() as connection:
+        backend.insert(connection, dirty, columns, rows)
+    with backend.write() as connection:
+        assert connection.execute(select(dirty)).all() == [], "of what failed nothing stays"
+        backend.insert(connection, dirty, columns, rows, ignore=True)
+        assert set(connection.execute(select(dirty.c.object_id)).scalars()) == {*range(900)} - {600}
+
+
 @pytest.mark.parametrize("asked", [[], [7], [-5, 7, 2**31, 2**62], [*range(3000), 2**40]])
 def test_a_list_of_any_whole_numbers_finds_just_these(backend: Backend, asked: list[int]) -> None:
     add_engagement(backend, "one")
