@@ -203,6 +203,8 @@ class Migration:
         """mail of those of fabrikam whose address somebody in contoso had until he left: from then on they have a contact there."""
         self.bearers: dict[str, str] = {}
         """id -> DN of who has one of his addresses in fabrikam."""
+        self.let_go: dict[str, str] = {}
+        """DN of who had it -> the address, once he gave it up for somebody who moves."""
         self.partners: dict[str, tuple[str, str]] = {}
         """mail -> (displayName, company), of the contacts of contoso's own."""
         self.lists: dict[str, set[str]] = {}
@@ -388,6 +390,7 @@ class Migration:
                 with self.fabrikam.samba.connect() as connection:
                     connection.modify(bearer, {"proxyAddresses": [("MODIFY_DELETE", [alias])]})
                 one.taken.discard("proxyAddresses")
+                self.let_go[bearer] = alias
                 one.moved = True
             self.run(f"those of wave {wave} whose addresses are free now")
         return done
@@ -506,6 +509,16 @@ class Migration:
             users = {text(one, "employeeid"): one for one in self.users().values()}
             for one in self.staying(number, moved=True):
                 connection.modify(text(users[one.id], "dn"), {"telephoneNumber": [("MODIFY_REPLACE", ["by hand"])]})
+
+    def given_up(self, before: Dump) -> dict[str, dict[str, tuple[Sequence[bytes], Sequence[bytes]]]]:
+        """What people of fabrikam themselves gave up since then, as `restored` tells it."""
+        found = {}
+        for held in before.values():
+            alias = self.let_go.get(text(held, "dn"), "").encode()
+            addresses = held.get("proxyaddresses", frozenset())
+            if alias in addresses:
+                found[text(held, "dn")] = {"proxyaddresses": (sorted(addresses), sorted(addresses - {alias}))}
+        return found
 
     # --- what must be true ---------------------------------------------------------------------------------------------------------------
 

@@ -308,10 +308,12 @@ def test_the_results_of_the_lines_that_live_are_told_before_the_export_ends(dire
         list(connector.write(changes("part 1", "part 2")))
         length = proxy.counted - before
         told = []
-        for part in range(3, 8):
+        for part in range(3, 18):
+            if part >= 8 and max(told) > 0:
+                break  # on a busy machine the lines may end before anything of what came was looked at: then once more
             wanted = changes(f"part {part - 1}", f"part {part}")
             results: list[Result] = []
-            proxy.cut(length * part // 8, Way.DEATH)
+            proxy.cut(length * (3 + part % 5) // 8, Way.DEATH)
             with pytest.raises(Unavailable):
                 for one in connector.write(wanted):
                     results.append(one)
