@@ -210,4 +210,13 @@ def step_aside(
         return Operation.RENAME, {swap.attribute: f"{str(value)[: max(1, room)]}{ending}"}
     if Allow.CLEAR in described.allow:
         return Operation.CLEAR, {swap.attribute: None}
+    if described.role is Role.SIGN_IN and isinstance(value, str) and Allow.UPDATE in described.allow:
+        local, at, domain = value.partition("@")
+        ending = f"-swap-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+        room = min(_LOCAL, (described.max_length or _LOCAL + len(at + domain)) - len(at + domain)) - len(ending)
+        return Operation.SIGN_IN, {swap.attribute: f"{local[: max(1, room)]}{ending}{at}{domain}"}
     return None
+
+
+_LOCAL = 64
+"""Characters before the @ (RFC 5321, 4.5.3.1.1; https://learn.microsoft.com/graph/api/resources/user, userPrincipalName)."""

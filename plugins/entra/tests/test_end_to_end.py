@@ -367,3 +367,18 @@ def test_one_tenant_is_brought_into_another(make: Make, lab: Lab, tmp_path: Path
         old.control.change(made["users"][0], {"department": "Moved"})
         assert [operation for operation, _ in shown(engine.cycle())] == ["update"]
         assert engine.plan() == {}
+
+
+def test_people_who_exchange_sign_in_names_step_aside(engine: Engine, hr: MemoryDirectory, lab: Lab) -> None:
+    """A sign-in name cannot be cleared: without a name in between, each of them waits for the other for ever."""
+    engine.cycle()
+    ring = {"Person 01": "Person 02", "Person 02": "Person 01", "Person 03": "Person 04", "Person 04": "Person 05", "Person 05": "Person 03"}
+    wanted = {name: f"{other.lower().replace(' ', '.')}@contoso.com" for name, other in ring.items()}
+    for name, mail in wanted.items():
+        hr.change(anchor(hr, name), mail=mail)
+    planned = engine.cycle(beyond={Operation.SIGN_IN})
+    assert {operation for operation, _ in shown(planned)} == {"sign-in change"} and len(shown(planned)) == 5 + 2
+    assert engine.last is not None and engine.last.failed == 0, engine.problems()
+    people = named(lab)
+    assert {name: people[name]["fields"]["userPrincipalName"] for name in wanted} == wanted
+    assert engine.plan() == {} and engine.problems() == []
