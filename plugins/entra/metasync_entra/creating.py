@@ -6,7 +6,6 @@ Sources: https://learn.microsoft.com/graph/api/user-post-users, .../group-upsert
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from metasync.contract import Change, Context, Kind, Outcome, Result, Values
-from metasync_entra import calls, errors, security
+from metasync_entra import calls, errors, naming, security
 from metasync_entra.calls import Answer, Call, literal
 from metasync_entra.codec import Codec, is_guid, reference
 from metasync_entra.domains import Domains
@@ -25,7 +24,6 @@ from metasync_entra.session import Session
 from metasync_entra.standing import Standing, body, suits
 
 _WORDS = re.compile(r"[\s,.\-_#]+")
-_NOT_IN_NICKNAMES = re.compile(r"""[^!#$%&'*+\-/0-9=?A-Z^_`a-z{|}~]""")
 _SETTLE = timedelta(seconds=10)
 _TRIES = 12
 """How often what a new object shall be is written, until it is known everywhere."""
@@ -120,7 +118,7 @@ class Creator:
     def _user(self, change: Change) -> dict[str, Any]:
         name = self._named(change)
         made = body(self.codec, Kind.USER, self._given(change))
-        made.setdefault("mailNickname", nickname(name.partition("@")[0]))
+        made.setdefault("mailNickname", naming.nickname(name.partition("@")[0]))
         made.setdefault("accountEnabled", False)
         made["passwordProfile"] = {
             "password": self.context.new_password(avoid=forbidden_words(change.after)),
@@ -137,7 +135,7 @@ class Creator:
         made.setdefault("groupTypes", [])
         made.setdefault("mailEnabled", unified)
         made.setdefault("securityEnabled", not unified)
-        made.setdefault("mailNickname", nickname(shown) if unified else f"{nickname(shown)[:50]}-{change.tag[:8]}")
+        made.setdefault("mailNickname", naming.address(shown, change.tag) if unified else f"{naming.nickname(shown)[:50]}-{change.tag[:8]}")
         if made["mailEnabled"] and not unified:
             raise ValueError(
                 "Graph makes no distribution list and no mail-enabled security group, Exchange does; leave it out of the scope"
@@ -296,6 +294,7 @@ def _address(change: Change) -> str:
     address = change.after.get("mail")
     if not isinstance(address, str):
         raise ValueError("a new guest needs mail, the address that is invited; add it to the mapping")
+    naming.check_invited(address)
     return address
 
 
@@ -308,12 +307,6 @@ def manager_call(session: Session, identifier: str, manager: Values | None, tag:
         raise ValueError("manager takes one value")
     link = f"{session.settings.cloud.graph}{calls.VERSION}/users/{reference(manager)}"
     return calls.write("PUT", path, {"@odata.id": link}, tag=tag)
-
-
-def nickname(text: str) -> str:
-    """A mailNickname made of a name: ASCII without what Graph forbids, at most 64 characters."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return _NOT_IN_NICKNAMES.sub("", plain)[:64] or "unnamed"
 
 
 def forbidden_words(after: Mapping[str, Values | None]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from metasync.contract import Allow, Change, Kind, Operation, Reference, Values
 from metasync_entra import security
 from metasync_entra.codec import Codec, allowed, reference, same
+from metasync_entra.naming import check_characters
 from metasync_entra.ownership import OWNERS, identifiers
 
 MEMBERS = frozenset({Operation.MEMBER_ADD, Operation.MEMBER_REMOVE})
@@ -103,6 +104,8 @@ def suits(codec: Codec, change: Change) -> None:
             identifiers(value)
         elif value is not None:
             codec.encode(change.kind, name, value)
+            if isinstance(value, str):
+                check_characters(change.kind, known.schema.name, value)
 
 
 def body(codec: Codec, kind: Kind, after: Mapping[str, Values | None]) -> dict[str, Any]:

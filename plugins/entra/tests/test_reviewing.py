@@ -99,7 +99,39 @@ def uninvited(directory: Directory, lab: Lab) -> Change:
     return directory.create("gus", Kind.GUEST, mail=None)
 
 
+def spaced(directory: Directory, lab: Lab) -> Change:
+    return directory.create("Domain Users", Kind.GROUP, mailNickname="Domain Users")
+
+
+def respaced(directory: Directory, lab: Lab) -> Change:
+    return directory.change(
+        Operation.UPDATE, group(lab), kind=Kind.GROUP, before={"mailNickname": "x"}, after={"mailNickname": "Vertrieb@Süd"}
+    )
+
+
+def wrong_anchor(directory: Directory, lab: Lab) -> Change:
+    return directory.create("ann", onPremisesImmutableId="hr_17")
+
+
+def nowhere(directory: Directory, lab: Lab) -> Change:
+    return directory.create("ann", usageLocation="1")
+
+
+def no_address(directory: Directory, lab: Lab) -> Change:
+    return directory.create("gus", Kind.GUEST, mail="gus.elsewhere.test")
+
+
+def plus(directory: Directory, lab: Lab) -> Change:
+    return directory.create("gus", Kind.GUEST, mail="gus+list@elsewhere.test")
+
+
 REASONS = [
+    (spaced, "mailNickname", "'Domain Users' holds a space", "take it out"),
+    (respaced, "mailNickname", "'Vertrieb@Süd' holds @ ü", "take it out"),
+    (wrong_anchor, "onPremisesImmutableId", "'hr_17' holds _", "take it out"),
+    (nowhere, "usageLocation", "'1' is no country of two letters", "correct it in the mapping"),
+    (no_address, "", "'gus.elsewhere.test' is no address", "correct it in the mapping"),
+    (plus, "", "'gus+list@elsewhere.test' holds +", "take it out"),
     (mastered, "", "mastered by an Active Directory", "change it there"),
     (deleted, "", "mastered by an Active Directory", "change it there"),
     (unverified, "userPrincipalName", "nowhere.test is no verified domain", "verify it there"),

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from metasync.contract import DirectorySettings, Kind, Operation, Outcome, Presence, Reference
-from metasync_entra.creating import nickname
 from metasync_entra.lab import Lab
+from metasync_entra.naming import nickname
 
 from .conftest import Connect, Directory
 
@@ -463,3 +463,10 @@ def test_a_directory_extension_marks_groups_too(connect: Connect, lab: Lab) -> N
         assert fields(lab, str(result.anchor))[name] == create.mark
         (found,) = directory.connector.find([create])
         assert found.by_mark and found.anchor == result.anchor
+
+
+def test_microsoft_365_groups_whose_names_have_no_letter_of_ours_have_addresses_of_their_own(directory: Directory, lab: Lab) -> None:
+    names = ["営業部", "開発部", "開発部 2024", "営業部 2024", "🎉"]
+    changes = [directory.create(name, Kind.GROUP, groupTypes=("Unified",)) for name in names]
+    results = directory.write(*(replace(change, tag=change.tag[::-1]) for change in changes))
+    assert [result.outcome for result in results] == [Outcome.APPLIED] * len(names), [result.detail for result in results]

@@ -245,6 +245,11 @@ CONTACT_READ_ONLY = Rule(
     says="Contacts are read-only in Graph.", source="docs/resources/orgcontact.md@028b8e3; the status is ours", inferred=True
 )
 INVITATION = Rule(says="An invitation makes a guest: 201 with invitedUser.id.", source="docs/invitation-post.md; docs/resources/user.md")
+INVITED_ADDRESS = Rule(
+    says='An address that is invited has none of ~!#$%^&*()+=[]{}\\|/;:"<>?, and before the @ no dot or hyphen at either end.',
+    source="docs/resources/invitation.md: invitedUserEmailAddress; the wording is ours",
+    inferred=True,
+)
 EXTENSION = Rule(
     says="A directory extension is written once it is defined, as extension_APPID_NAME.", source="docs/extensibility-overview.md@01c158c"
 )

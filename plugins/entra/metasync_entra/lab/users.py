@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import uuid
 from typing import Any
@@ -17,6 +18,7 @@ from metasync_entra.lab.rules import (
     DEFAULT_PROPERTIES,
     FEDERATED,
     INVITATION,
+    INVITED_ADDRESS,
     MANAGER,
     NOT_REACHED,
     PASSWORD,
@@ -162,6 +164,8 @@ def invite(tenant: Tenant, request: Request) -> Answer:
     address = content.get("invitedUserEmailAddress")
     if not isinstance(address, str) or address.count("@") != 1 or not all(address.split("@")):
         raise bad_request(INVITATION, "A value is required for property 'invitedUserEmailAddress' of resource 'Invitation'.")
+    if re.search(r"""[~!#$%^&*()+=\[\]{}\\|/;:"<>?,\s]""", address) or re.search(r"^[.-]|[.-]@", address):
+        raise bad_request(INVITED_ADDRESS, "Invalid value specified for property 'invitedUserEmailAddress' of resource 'Invitation'.")
     if not isinstance(content.get("inviteRedirectUrl"), str):
         raise bad_request(INVITATION, "A value is required for property 'inviteRedirectUrl' of resource 'Invitation'.")
     name = content.get("invitedUserDisplayName")

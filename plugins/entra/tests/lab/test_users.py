@@ -180,6 +180,8 @@ def test_guests(lab: Lab, graph: Any, refused: Any) -> None:
     assert guest["userPrincipalName"] == "eve_partner.example#EXT#@contoso.onmicrosoft.com"
     assert (guest["userType"], guest["mail"]) == ("Guest", "eve@partner.example")
     refused(graph.call("POST", "/invitations", json={**body, "invitedUserEmailAddress": "eve"}), rules.INVITATION, 400)
+    for address in ("eve+list@partner.example", ".eve@partner.example", "e ve@partner.example"):
+        refused(graph.call("POST", "/invitations", json={**body, "invitedUserEmailAddress": address}), rules.INVITED_ADDRESS, 400)
     refused(graph.call("POST", "/invitations", json=body), rules.UNIQUE, 400)
 
 
