@@ -19,6 +19,8 @@ from metasync_entra.streams import USERS, stream_of
 YOUNG = 900.0
 """Seconds for which Graph may not show everywhere what was just made (https://devblogs.microsoft.com/identity, eventual consistency)."""
 KEY = "metasync-"
+ENTRIES = 15
+"""Identifiers that one `in` takes (https://learn.microsoft.com/graph/filter-query-parameter)."""
 
 
 def unique_name(change: Change) -> str:
@@ -128,6 +130,26 @@ class Lookup:
         for one in self.session.needed(answer, "looking for an object").fields.get("value") or ():
             if isinstance(one, Mapping) and isinstance(one.get("id"), str):
                 yield one
+
+    def several(self, kinds: Mapping[str, Kind]) -> dict[str, Mapping[str, Any]]:
+        """What decides whether they may be written, of so many that they are asked for in lists. Raises `Unavailable`."""
+        asked = []
+        for stream in dict.fromkeys(map(stream_of, kinds.values())):
+            of_stream = [anchor for anchor, kind in kinds.items() if stream_of(kind) == stream]
+            for start in range(0, len(of_stream), ENTRIES):
+                some = of_stream[start : start + ENTRIES]
+                select = ",".join(("id", *PROTECTION[stream]))
+                path = f"/{stream}?$filter=id%20in%20({','.join(map(literal, some))})&$select={select}"
+                asked.append(calls.get(path, tag=some))
+        found: dict[str, Mapping[str, Any]] = {}
+        for answer in self.session.batched(asked):
+            if answer.sense is Sense.REFUSED:  # this tenant takes no such filter: one by one, then
+                found |= self.of({anchor: (kinds[anchor], ()) for anchor in answer.call.tag})
+                continue
+            for raw in self.session.needed(answer, "reading what would be changed").fields.get("value") or ():
+                if isinstance(raw, Mapping) and isinstance(raw.get("id"), str):
+                    found[raw["id"].lower()] = raw
+        return found
 
     def deleted(self, identifiers: Iterable[str]) -> dict[str, Mapping[str, Any]]:
         """Those of them that lie in the bin. Raises `Unavailable`."""

@@ -6,24 +6,20 @@ Objects are read many at a time, by their identifiers: `$filter` takes fifteen o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from metasync.contract import Change, Kind, Objection, Operation, Reference, Values
-from metasync_entra import calls
-from metasync_entra.calls import literal
 from metasync_entra.codec import Codec, is_guid
+from metasync_entra.company import misplaced
 from metasync_entra.creating import Creator
 from metasync_entra.domains import Domains
-from metasync_entra.errors import Sense
-from metasync_entra.lookup import PROTECTION, Lookup
+from metasync_entra.lookup import Lookup
 from metasync_entra.session import Session
 from metasync_entra.standing import MEMBERS, Standing, of_the_cloud, suits
 from metasync_entra.streams import GROUPS, stream_of
 
-ENTRIES = 15
-"""Identifiers that one `in` takes."""
 OTHERWISE = "correct it in the mapping"
 NAME = "userPrincipalName"
 _LEAVE = frozenset({Operation.RESTORE, Operation.PASSWORD, Operation.SID})
@@ -41,8 +37,9 @@ class Reviewer:
         """What would be refused of these. Raises `Unavailable`."""
         asked = [_settled(change) for change in changes if change.operation not in _LEAVE]
         there = self._standing(asked)
+        company = misplaced(self.lookup, asked, there)
         for change in asked:
-            found = self._wrong(change, there.get((change.anchor or "").lower()))
+            found = self._wrong(change, there.get((change.anchor or "").lower())) or company.get(change.id)
             if found is not None:
                 attribute, words = found
                 reason, _, remedy = words.rpartition("; ")
@@ -80,31 +77,12 @@ class Reviewer:
         for change in changes:
             if change.anchor and is_guid(change.anchor) and change.operation is not Operation.CREATE and self._matters(change):
                 kinds.setdefault(change.anchor.lower(), change.kind)
-        found = self._several(kinds)
+        found = self.lookup.several(kinds)
         return {anchor: Standing(self.codec, kinds[anchor], raw, ()) for anchor, raw in found.items() if anchor in kinds}
 
     def _matters(self, change: Change) -> bool:
         """Does it depend on the object whether it is taken? What the cloud keeps of everybody does not."""
         return stream_of(change.kind) == GROUPS or not of_the_cloud(self.codec, change)
-
-    def _several(self, kinds: Mapping[str, Kind]) -> dict[str, Mapping[str, Any]]:
-        asked = []
-        for stream in dict.fromkeys(map(stream_of, kinds.values())):
-            of_stream = [anchor for anchor, kind in kinds.items() if stream_of(kind) == stream]
-            for start in range(0, len(of_stream), ENTRIES):
-                some = of_stream[start : start + ENTRIES]
-                select = ",".join(("id", *PROTECTION[stream]))
-                path = f"/{stream}?$filter=id%20in%20({','.join(map(literal, some))})&$select={select}"
-                asked.append(calls.get(path, tag=some))
-        found: dict[str, Mapping[str, Any]] = {}
-        for answer in self.session.batched(asked):
-            if answer.sense is Sense.REFUSED:  # this tenant takes no such filter: one by one, then
-                found |= self.lookup.of({anchor: (kinds[anchor], ()) for anchor in answer.call.tag})
-                continue
-            for raw in self.session.needed(answer, "reading what would be changed").fields.get("value") or ():
-                if isinstance(raw, Mapping) and isinstance(raw.get("id"), str):
-                    found[raw["id"].lower()] = raw
-        return found
 
 
 def _settled(change: Change) -> Change:

@@ -125,6 +125,22 @@ def plus(directory: Directory, lab: Lab) -> Change:
     return directory.create("gus", Kind.GUEST, mail="gus+list@elsewhere.test")
 
 
+def owned_by_a_group(directory: Directory, lab: Lab) -> Change:
+    inner = group(lab, displayName="Admins", mailNickname="admins")
+    return directory.change(Operation.UPDATE, group(lab), kind=Kind.GROUP, after={"owners": (Reference(value=inner),)})
+
+
+def made_for_a_group(directory: Directory, lab: Lab) -> Change:
+    inner = group(lab, displayName="Admins", mailNickname="admins")
+    return directory.create("sales", Kind.GROUP, owners=(Reference(value=inner),))
+
+
+def nested(directory: Directory, lab: Lab) -> Change:
+    member = Reference(value=group(lab, displayName="Admins", mailNickname="admins"))
+    team = group(lab, groupTypes=["Unified"], mailEnabled=True, securityEnabled=False)
+    return directory.change(Operation.MEMBER_ADD, team, kind=Kind.GROUP, member=member, after={"members": (member,)})
+
+
 REASONS = [
     (spaced, "mailNickname", "'Domain Users' holds a space", "take it out"),
     (respaced, "mailNickname", "'Vertrieb@Süd' holds @ ü", "take it out"),
@@ -132,6 +148,9 @@ REASONS = [
     (nowhere, "usageLocation", "'1' is no country of two letters", "correct it in the mapping"),
     (no_address, "", "'gus.elsewhere.test' is no address", "correct it in the mapping"),
     (plus, "", "'gus+list@elsewhere.test' holds +", "take it out"),
+    (owned_by_a_group, "owners", "Admins is a group, and owners are users", "leave groups out"),
+    (made_for_a_group, "owners", "Admins is a group, and owners are users", "leave groups out"),
+    (nested, "", "Admins is a group, and the members of a Microsoft 365 group are users", "make a security group of this one"),
     (mastered, "", "mastered by an Active Directory", "change it there"),
     (deleted, "", "mastered by an Active Directory", "change it there"),
     (unverified, "userPrincipalName", "nowhere.test is no verified domain", "verify it there"),

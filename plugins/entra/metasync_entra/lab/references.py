@@ -20,6 +20,7 @@ from metasync_entra.lab.rules import (
     NOT_REACHED,
     REFERENCE,
     REFERENCE_LAG,
+    UNIFIED_MEMBERS,
     follows,
 )
 from metasync_entra.lab.schema import DEFAULTS, ENTITY_SETS
@@ -195,6 +196,8 @@ def _rows(tenant: Tenant, things: list[Thing], select: list[str] | None, only: s
 def _refuse_target(name: str, group: Thing | None, target: Thing) -> None:
     if target.kind not in KINDS_OF[name] or target is group:
         raise bad_request(REFERENCE, f"The reference target '{target.id}' of type '{target.kind}' is invalid for the '{name}' reference.")
+    if name == "members" and group is not None and "Unified" in (group.fields.get("groupTypes") or ()) and target.kind != "user":
+        raise bad_request(UNIFIED_MEMBERS, f"A {target.kind} cannot be a member of a Microsoft 365 group.")
 
 
 def _there(name: str) -> Refused:

@@ -288,6 +288,11 @@ LAST_OWNER = Rule(
     says="The last owner who is a user cannot be removed: 400.",
     source="docs/group-delete-owners.md; status and text: Azure/azure-sdk-for-python, tests of graphrbac",
 )
+UNIFIED_MEMBERS = Rule(
+    says="The members of a Microsoft 365 group are users.",
+    source="docs/group-post-members.md@0060461: the table of what can be a member; status and text are ours",
+    inferred=True,
+)
 MANAGER = Rule(says="A manager is a user or a contact.", source="docs/user-post-manager.md")
 
 # --- deleting ---------------------------------------------------------------------------------------------------------------------------

@@ -151,3 +151,11 @@ def test_the_last_owner_stays(lab: Lab, graph: Any, refused: Any) -> None:
     lab.control.relate("owners", group, [ada, boss])
     assert graph.call("DELETE", f"/groups/{group}/owners/{boss}/$ref").status_code == 204
     refused(graph.call("DELETE", f"/groups/{group}/owners/{ada}/$ref"), rules.LAST_OWNER, 400, "Request_BadRequest")
+
+
+def test_a_microsoft_365_group_holds_users_alone(lab: Lab, graph: Any, refused: Any) -> None:
+    team = graph.call("POST", "/groups", json=UNIFIED).json()["id"]
+    inner = lab.control.create("group", {"displayName": "x", "mailNickname": "x", "securityEnabled": True, "mailEnabled": False})
+    body = {"@odata.id": f"{graph.base}/directoryObjects/{inner}"}
+    refused(graph.call("POST", f"/groups/{team}/members/$ref", json=body), rules.UNIFIED_MEMBERS, 400)
+    assert lab.control.read(team).get("members", []) == []
