@@ -50,6 +50,9 @@ _MASTERED = re.compile(r"on-?premises mastered|originated(InExternalService)?|ex
 _MISSING = re.compile(
     r"one of the objects being referenced do(es)? not exist|references? .* do(es)? not exist|reference-property objects", re.IGNORECASE
 )
+_RACED = "directory_concurrencyviolation"
+"""The code of a 409 where another request writes to the same object: nothing was written, and it may be asked again after a while
+(microsoftgraph/group-membership-management, GraphGroupMembershipUpdater). With 503 it says nothing of the kind."""
 _PROPERTY = re.compile(r"property:? '?(?P<name>[A-Za-z]\w*)'?", re.IGNORECASE)
 _LAST_OWNER = re.compile(r"at least one owner", re.IGNORECASE)
 _PASSWORD = re.compile(r"password", re.IGNORECASE)
@@ -66,7 +69,7 @@ def sense(status: int, code: str = "", text: str = "") -> Sense:
         return Sense.SIGN_IN
     if status == 403:
         return Sense.MASTERED if _MASTERED.search(text) else Sense.FORBIDDEN
-    if status == 429 or low == "toomanyrequests":
+    if status == 429 or low == "toomanyrequests" or (status == 409 and low == _RACED):
         return Sense.BUSY
     if status in (400, 409) and _ALREADY.search(text):
         return Sense.ALREADY

@@ -29,6 +29,8 @@ NOWHERE = "Resource 'x' does not exist or one of its queried reference-property 
         (400, "", "The source resource object or one of the objects being referenced do not exist.", Sense.MISSING),
         (400, "Request_BadRequest", "Another object with the same value for property userPrincipalName already exists.", Sense.TAKEN),
         (409, "", "", Sense.TAKEN),
+        (409, "Directory_ConcurrencyViolation", "", Sense.BUSY),
+        (503, "Directory_ConcurrencyViolation", "", Sense.BROKEN),
         (400, "Request_BadRequest", MASTERED, Sense.MASTERED),
         (403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.", Sense.FORBIDDEN),
         (401, "InvalidAuthenticationToken", "", Sense.SIGN_IN),

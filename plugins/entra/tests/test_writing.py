@@ -470,3 +470,10 @@ def test_microsoft_365_groups_whose_names_have_no_letter_of_ours_have_addresses_
     changes = [directory.create(name, Kind.GROUP, groupTypes=("Unified",)) for name in names]
     results = directory.write(*(replace(change, tag=change.tag[::-1]) for change in changes))
     assert [result.outcome for result in results] == [Outcome.APPLIED] * len(names), [result.detail for result in results]
+
+
+def test_members_whose_group_another_request_writes_to_are_written_again(directory: Directory, lab: Lab) -> None:
+    group, person = directory.make("team", Kind.GROUP), directory.make("ann")
+    lab.control.fault("status", status=409, method="PATCH", path="/groups/", in_batch=True, times=3)
+    (result,) = directory.write(directory.change(Operation.MEMBER_ADD, group, kind=Kind.GROUP, member=Reference(value=person)))
+    assert result.outcome is Outcome.APPLIED, result.detail

@@ -113,6 +113,7 @@ _CODES: Mapping[int, tuple[str, str]] = {
     401: ("InvalidAuthenticationToken", "Access token has expired or is not yet valid."),
     403: ("Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
     404: ("Request_ResourceNotFound", "Resource does not exist or one of its queried reference-property objects are not present."),
+    409: ("Directory_ConcurrencyViolation", "Another request writes to the same object. Please wait and retry again."),
     424: ("FailedDependency", "A dependency failed."),
     429: ("TooManyRequests", "Too many requests. category:aadgraph.app.tenant_large"),
     500: ("Service_InternalServerError", "Encountered an internal server error."),
