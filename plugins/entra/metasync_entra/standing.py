@@ -10,6 +10,7 @@ from metasync_entra import security
 from metasync_entra.codec import Codec, allowed, reference, same
 from metasync_entra.naming import check_characters
 from metasync_entra.ownership import OWNERS, identifiers
+from metasync_entra.streams import USERS, kind_of_user, stream_of
 
 MEMBERS = frozenset({Operation.MEMBER_ADD, Operation.MEMBER_REMOVE})
 MASTERED = (
@@ -56,6 +57,8 @@ class Standing:
         """Is nothing left to do? Raises `ValueError` for what cannot be written, `Drifted` where it is not what it was."""
         if change.operation in MEMBERS:
             return False
+        if stream_of(self.kind) == USERS and (by_now := kind_of_user(self.raw)) is not self.kind:
+            raise Drifted(f"it is a {by_now.value} by now, and was a {self.kind.value}; import again and look at the new plan")
         suits(self.codec, change)
         if change.operation is not Operation.DELETE and all(self.same(name, value) for name, value in change.after.items()):
             return True

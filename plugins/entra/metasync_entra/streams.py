@@ -73,12 +73,15 @@ class Wanted:
 
     def kind(self, raw: Mapping[str, Any]) -> Kind:
         """Of an object of this stream; without a type, a user is a member (https://learn.microsoft.com/graph/api/resources/user)."""
-        if self.stream == USERS:
-            found = raw.get("userType")
-            if found == "Member":
-                return Kind.USER
-            return Kind.GUEST if str(found or "").casefold() == "guest" else Kind.USER
-        return KINDS[self.stream][0]
+        return kind_of_user(raw) if self.stream == USERS else KINDS[self.stream][0]
+
+
+def kind_of_user(raw: Mapping[str, Any]) -> Kind:
+    """Of a user of Graph's: `userType` decides."""
+    found = raw.get("userType")
+    if found == "Member":
+        return Kind.USER
+    return Kind.GUEST if str(found or "").casefold() == "guest" else Kind.USER
 
 
 def stream_of(kind: Kind) -> str:

@@ -465,6 +465,17 @@ def test_a_directory_extension_marks_groups_too(connect: Connect, lab: Lab) -> N
         assert found.by_mark and found.anchor == result.anchor
 
 
+@pytest.mark.parametrize("operation", [Operation.UPDATE, Operation.DELETE])
+def test_who_became_a_guest_since_the_plan_is_not_written_to_as_a_user(directory: Directory, lab: Lab, operation: Operation) -> None:
+    person = directory.make("ann", jobTitle="Clerk")
+    lab.control.change(person, {"userType": "Guest"})
+    after = {"jobTitle": "Head"} if operation is Operation.UPDATE else {}
+    (result,) = directory.write(directory.change(operation, person, before={"jobTitle": "Clerk"}, after=after))
+    assert result.outcome is Outcome.CONFLICT and "a guest by now" in result.detail
+    there = lab.control.read(person)
+    assert there is not None and not there["deleted"] and there["fields"]["jobTitle"] == "Clerk"
+
+
 def test_microsoft_365_groups_whose_names_have_no_letter_of_ours_have_addresses_of_their_own(directory: Directory, lab: Lab) -> None:
     names = ["営業部", "開発部", "開発部 2024", "営業部 2024", "🎉"]
     changes = [directory.create(name, Kind.GROUP, groupTypes=("Unified",)) for name in names]
