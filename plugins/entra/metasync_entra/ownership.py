@@ -7,6 +7,7 @@ Sources: https://learn.microsoft.com/graph/api/group-post-owners, .../group-dele
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from metasync.contract import Values
@@ -22,6 +23,11 @@ def identifiers(owners: Values | None) -> dict[str, str]:
     """Those that a value names, in one case, with how they are written. Raises `ValueError`."""
     several = owners if isinstance(owners, tuple) else () if owners is None else (owners,)
     return {identifier.lower(): identifier for identifier in map(reference, several)}
+
+
+def between(before: Collection[str], there: Collection[str], after: Collection[str]) -> bool:
+    """Are those who are there what some of the requests from one set to the other lead to?"""
+    return set(before) & set(after) <= set(there) <= set(before) | set(after)
 
 
 def owner_calls(session: Session, group: str, before: Values | None, after: Values | None, tag: Any = None) -> list[Call]:

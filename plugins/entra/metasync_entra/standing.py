@@ -9,7 +9,7 @@ from metasync.contract import Allow, Change, Kind, Operation, Reference, Values
 from metasync_entra import security
 from metasync_entra.codec import Codec, allowed, reference, same
 from metasync_entra.naming import check_characters
-from metasync_entra.ownership import OWNERS, identifiers
+from metasync_entra.ownership import OWNERS, between, identifiers
 from metasync_entra.streams import USERS, kind_of_user, stream_of
 
 MEMBERS = frozenset({Operation.MEMBER_ADD, Operation.MEMBER_REMOVE})
@@ -65,11 +65,17 @@ class Standing:
         drifted = [
             name
             for name in {**change.before, **change.after}
-            if not self.same(name, change.before.get(name)) and not (name in change.after and self.same(name, change.after[name]))
+            if not self.same(name, change.before.get(name))
+            and not (name in change.after and (self.same(name, change.after[name]) or self._on_the_way(name, change)))
         ]
         if drifted:
             raise Drifted(f"{', '.join(sorted(drifted))} changed since it was planned; import again and look at the new plan")
         return False
+
+    def _on_the_way(self, name: str, change: Change) -> bool:
+        """Owners are written one by one: an attempt that was cut leaves some of those who come, and some of those who go."""
+        there = self.attributes.get(OWNERS)
+        return name == OWNERS and between(identifiers(change.before.get(name)), identifiers(there), identifiers(change.after[name]))
 
     def same(self, name: str, value: Values | None) -> bool:
         """Has the attribute this value?"""

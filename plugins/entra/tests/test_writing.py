@@ -476,6 +476,28 @@ def test_who_became_a_guest_since_the_plan_is_not_written_to_as_a_user(directory
     assert there is not None and not there["deleted"] and there["fields"]["jobTitle"] == "Clerk"
 
 
+def test_owners_of_whom_an_attempt_wrote_some_are_written_whole_by_the_next(directory: Directory, lab: Lab) -> None:
+    ann, bob, cem = (directory.make(name) for name in ("ann", "bob", "cem"))
+    group = directory.make("team", Kind.GROUP, owners=(Reference(value=ann),))
+    before, after = (Reference(value=ann),), (Reference(value=bob), Reference(value=cem))
+    change = directory.change(Operation.UPDATE, group, kind=Kind.GROUP, before={"owners": before}, after={"owners": after})
+    lab.control.fault("status", status=404, method="POST", path="owners", in_batch=True, skip=1)
+    (first,) = directory.write(change)
+    assert first.outcome is Outcome.RETRY, "who was made a moment ago is not known everywhere yet"
+    (second,) = directory.write(replace(change, retried=True))
+    assert second.outcome is Outcome.APPLIED, second.detail
+    there = lab.control.read(group)
+    assert there is not None and sorted(there["owners"]) == sorted([bob, cem])
+
+
+def test_owners_that_somebody_else_gave_stay_a_conflict(directory: Directory, lab: Lab) -> None:
+    ann, bob, cem = (directory.make(name) for name in ("ann", "bob", "cem"))
+    group = directory.make("team", Kind.GROUP, owners=(Reference(value=ann), Reference(value=cem)))
+    before, after = (Reference(value=ann),), (Reference(value=bob),)
+    change = directory.change(Operation.UPDATE, group, kind=Kind.GROUP, before={"owners": before}, after={"owners": after})
+    assert [result.outcome for result in directory.write(change)] == [Outcome.CONFLICT]
+
+
 def test_microsoft_365_groups_whose_names_have_no_letter_of_ours_have_addresses_of_their_own(directory: Directory, lab: Lab) -> None:
     names = ["営業部", "開発部", "開発部 2024", "営業部 2024", "🎉"]
     changes = [directory.create(name, Kind.GROUP, groupTypes=("Unified",)) for name in names]
