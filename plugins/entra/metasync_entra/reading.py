@@ -5,7 +5,8 @@ Sources: https://learn.microsoft.com/graph/paging, https://learn.microsoft.com/g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -43,6 +44,8 @@ class Reader:
         self.wanted = Wanted.of(request, codec)
         self.managers = Managers(session)
         self.seen: set[str] = set()
+        self.shown: dict[str, set[str]] = {}
+        """Part -> who was in it."""
         self.place = Place.of(request.resume) if request.resume else None
 
     def read(self, tenant: str) -> Iterator[Page]:
@@ -57,6 +60,8 @@ class Reader:
         for key, following, rows in self._pages():
             self._told_all()
             fresh = self._new(rows)
+            if self.place.counted is not None:
+                self.shown.setdefault(key, set()).update(str(one["id"]) for one in rows)
             for item in self._entries(fresh):
                 if len(held) >= self.request.page_size:
                     yield self._page(held)
@@ -179,7 +184,7 @@ class Reader:
             self.place.restart(dict(zip(parts, paths, strict=True)), count)
             try:
                 yield from self._chains()
-                if self._all_counted(count):
+                if self._all_counted(count) or (yield from self._whole(dict(zip(parts, paths, strict=True)), count)):
                     return
             except _Forgotten:
                 self.context.logger.warning("%s does not give parts of its list; it is read in one", self.context.directory)
@@ -189,21 +194,39 @@ class Reader:
     def _all_counted(self, count: int) -> bool:
         """Do the parts that were read add up?"""
         still = self._count()
-        if still is not None and len(self.seen) >= max(count, still):
-            return True
-        missing = max(count, still or 0) - len(self.seen)
-        self.context.logger.warning("%s: the parts of the list lack %d objects; it is read in one", self.context.directory, missing)
+        return still is not None and len(self.seen) >= max(count, still)
+
+    def _whole(self, parts: Mapping[str, str], count: int) -> Generator[tuple[str, str | None, Sequence[Any]], None, bool]:
+        """Read those parts again that somebody came into meanwhile. Are the parts everything then?"""
+        assert self.place is not None
+        for _ in range(_COUNTS):
+            short = self._short(parts)
+            if not short:
+                return short is not None
+            self.place.restart(short, count)
+            yield from self._chains()
         return False
+
+    def _short(self, parts: Mapping[str, str]) -> dict[str, str] | None:
+        """Those parts that hold more by now than they showed, since somebody came meanwhile; None where the parts are not everything."""
+        whole, held = self._count(), self._held(parts)
+        if whole is None or held is None or sum(held.values()) < whole:
+            self.context.logger.warning("%s: the parts of the list do not add up; it is read in one", self.context.directory)
+            return None
+        return {part: path for part, path in parts.items() if held[part] > len(self.shown.get(part, ()))}
+
+    def _held(self, parts: Iterable[str]) -> dict[str, int] | None:
+        """How many each part holds; None where the tenant does not say."""
+        asked = [replace(self._counting(one), tag=part) for part, one in zip(parts, shards.filters(list(parts)), strict=True)]
+        found = {answer.call.tag: _number(answer) for answer in Flight(self.session, asked)}
+        return None if None in found.values() else {part: number for part, number in found.items() if number is not None}
 
     def _parts_cover(self, count: int) -> bool:
         """Are the parts everything? Of a read that was cut, who was seen before is not known here, and others have come and gone since: so
         the tenant is asked how many each part holds."""
         for _ in range(_COUNTS):
-            whole = self._count()
-            asked = [self._counting(one) for one in shards.filters(shards.prefixes(count))]
-            parts = [_number(answer) for answer in Flight(self.session, asked)]
-            held = sum(one for one in parts if one is not None)
-            if whole is not None and None not in parts and held >= whole:
+            whole, held = self._count(), self._held(shards.prefixes(count))
+            if whole is not None and held is not None and sum(held.values()) >= whole:
                 return True
         self.context.logger.warning("%s: the parts of the list do not add up; it is read in one", self.context.directory)
         return False

@@ -372,7 +372,13 @@ def test_one_tenant_is_brought_into_another(make: Make, lab: Lab, tmp_path: Path
 def test_people_who_exchange_sign_in_names_step_aside(engine: Engine, hr: MemoryDirectory, lab: Lab) -> None:
     """A sign-in name cannot be cleared: without a name in between, each of them waits for the other for ever."""
     engine.cycle()
-    ring = {"Person 01": "Person 02", "Person 02": "Person 01", "Person 03": "Person 04", "Person 04": "Person 05", "Person 05": "Person 03"}
+    ring = {
+        "Person 01": "Person 02",
+        "Person 02": "Person 01",
+        "Person 03": "Person 04",
+        "Person 04": "Person 05",
+        "Person 05": "Person 03",
+    }
     wanted = {name: f"{other.lower().replace(' ', '.')}@contoso.com" for name, other in ring.items()}
     for name, mail in wanted.items():
         hr.change(anchor(hr, name), mail=mail)

@@ -319,3 +319,26 @@ def test_who_moves_between_the_parts_unseen_comes_whole_with_what_changed(connec
 @pytest.mark.parametrize("text", ["", "x", "[]", "[1,null,[],null]", "[2,null,{},null]", '[1,null,{"":5},null]'])
 def test_a_place_of_another_sort_is_none(text: str) -> None:
     assert Place.of(text) is None
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_whoever_comes_or_goes_meanwhile_does_not_make_the_parts_be_read_again(connect: Connect, lab: Lab, comes: bool) -> None:
+    """A large tenant hires and leaves at any minute: what came is told by the delta, and the parts are whole all the same."""
+    made = lab.control.seed(users=400)["users"]
+    directory = Directory(connect(**{"shard above": 100, "page size": 20, "threads": 1}), lab)
+    directory.pages(page_size=20)
+    undisturbed = lab.control.stats()["calls"]["GET /users"]
+    lab.control.clear_stats()
+    seen: set[str | None] = set()
+    new, cursor = "", None
+    for page in directory.connector.read(directory.request(page_size=20)):
+        seen |= {one.anchor for one in page.items}
+        cursor = page.cursor
+        if comes and not new and len(seen) > 350:
+            new = lab.control.create("user", {"userPrincipalName": "a.new@contoso.com", "displayName": "New", "accountEnabled": True})
+        elif not comes and not new:
+            new = next(one for one in reversed(made) if one not in seen)
+            lab.control.delete(new)
+    assert new and cursor is not None
+    assert lab.control.stats()["calls"]["GET /users"] <= undisturbed + 2
+    assert new in directory.follow(cursor)[0]
