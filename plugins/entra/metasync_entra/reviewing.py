@@ -12,9 +12,9 @@ from typing import Any
 
 from metasync.contract import Change, Kind, Objection, Operation, Reference, Values
 from metasync_entra.codec import Codec, is_guid
-from metasync_entra.company import misplaced
 from metasync_entra.creating import Creator
 from metasync_entra.domains import Domains
+from metasync_entra.eligible import misplaced
 from metasync_entra.lookup import Lookup
 from metasync_entra.session import Session
 from metasync_entra.standing import MEMBERS, Standing, of_the_cloud, suits
@@ -37,9 +37,9 @@ class Reviewer:
         """What would be refused of these. Raises `Unavailable`."""
         asked = [_settled(change) for change in changes if change.operation not in _LEAVE]
         there = self._standing(asked)
-        company = misplaced(self.lookup, asked, there)
+        ineligible = misplaced(self.lookup, asked, there)
         for change in asked:
-            found = self._wrong(change, there.get((change.anchor or "").lower())) or company.get(change.id)
+            found = self._wrong(change, there.get((change.anchor or "").lower())) or ineligible.get(change.id)
             if found is not None:
                 attribute, words = found
                 reason, _, remedy = words.rpartition("; ")

@@ -12,9 +12,9 @@ from metasync.contract import Change, Context, Kind, Operation, Outcome, Referen
 from metasync_entra import calls, errors, security
 from metasync_entra.calls import Answer, Call
 from metasync_entra.codec import Codec
-from metasync_entra.company import misplaced
 from metasync_entra.creating import Creator, manager_call
 from metasync_entra.domains import Domains
+from metasync_entra.eligible import misplaced
 from metasync_entra.errors import Sense
 from metasync_entra.lookup import Lookup, Young
 from metasync_entra.membership import Membership, too_young
@@ -44,13 +44,13 @@ class Writer:
         self.creator = Creator(session, codec, context, self.lookup, domains, young)
         self.restorer = Restorer(session, codec, self.lookup, domains)
         self.membership = Membership(session, self.lookup, young)
-        self.company: dict[str, tuple[str, str]] = {}
+        self.ineligible: dict[str, tuple[str, str]] = {}
         """Changes that refer to a group where only a user may stand."""
 
     def write(self, changes: Sequence[Change]) -> Iterator[Result]:
         """Exactly one result each. Raises `Unavailable`: results already given stand."""
         standing = self._standing(changes)
-        self.company = misplaced(self.lookup, changes, standing)
+        self.ineligible = misplaced(self.lookup, changes, standing)
         of_object: dict[str, list[Change]] = {}
         for change in changes:
             of_object.setdefault((change.anchor or f"create {change.id}").lower(), []).append(change)
@@ -76,8 +76,8 @@ class Writer:
         missing: list[Change] = []
         for of_object in together:
             operation = of_object[0].operation
-            if operation is Operation.CREATE and of_object[0].id in self.company:
-                yield errors.failed(of_object[0], ValueError(self.company[of_object[0].id][1]))
+            if operation is Operation.CREATE and of_object[0].id in self.ineligible:
+                yield errors.failed(of_object[0], ValueError(self.ineligible[of_object[0].id][1]))
                 continue
             if operation is Operation.CREATE:
                 created += of_object
@@ -116,8 +116,8 @@ class Writer:
                 return Result(id=change.id, outcome=Outcome.APPLIED, anchor=change.anchor, already=True)
             if why := one.forbidden(change):
                 raise ValueError(why)
-            if change.id in self.company:
-                raise ValueError(self.company[change.id][1])
+            if change.id in self.ineligible:
+                raise ValueError(self.ineligible[change.id][1])
             name, immutable = change.after.get("userPrincipalName"), change.after.get("onPremisesImmutableId")
             if isinstance(name, str):
                 self.domains.check_name(name, str(one.raw.get("userPrincipalName") or ""), immutable)
