@@ -10,7 +10,7 @@ from pathlib import Path
 import metasync_csv.plugin
 from metasync import garbage
 from metasync.contract import Kind, ReadRequest
-from metasync.store import objects, open_store
+from metasync.store import match_keys, objects, open_store
 from metasync.testing.context import TestContext
 from metasync.testing.engine import Engine
 from metasync_csv.connector import CsvConnector
@@ -31,6 +31,7 @@ def limit(meter: Meter, engine: Engine, url: str) -> None:
     with meter.step("raw rows of file to frozen plan"):
         raw.store(fresh, directory_id, raw.CREATES, batches)
         with fresh.write() as connection:
+            match_keys.build_index(connection, directory_id)
             objects.build_indexes(connection, directory_id)
     fresh.close()
 

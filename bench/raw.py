@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import JSON, Connection, Table, select
 
 from metasync.importing.read import PAGE
-from metasync.store import Backend, objects
+from metasync.store import Backend, match_keys, objects
 from metasync.store.tables import change, identity, join, link, match_key, object_, pending, plan, reserved, sync_state, wanted
 
 TABLES = (object_, match_key, link)
@@ -55,6 +55,7 @@ def _paged(backend: Backend, tables: Sequence[Table], every: dict[str, list[tupl
 def store(backend: Backend, directory_id: int, tables: Sequence[Table], batches: Batches) -> None:
     """Store them, with nothing of ours in between but the transaction."""
     with backend.write() as connection:
+        match_keys.drop_index(connection, directory_id)
         objects.drop_indexes(connection, directory_id)
     for page in batches:
         with backend.write() as connection:

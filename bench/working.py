@@ -13,7 +13,7 @@ from metasync.importing.read import PAGE
 from metasync.planning import freeze
 from metasync.runs import run as runs
 from metasync.runs.record import recorded
-from metasync.store import Backend, codec, objects, open_store
+from metasync.store import Backend, codec, match_keys, objects, open_store
 from metasync.store.tables import object_
 from metasync.synchronising import synchronise
 from metasync.testing.engine import Engine
@@ -97,6 +97,7 @@ def limits(meter: Meter, engine: Engine, urls: Sequence[str], company: Company) 
             raw.store(fresh, directory_id, tables, batches)
             if len(tables) > 1:
                 with fresh.write() as connection:
+                    match_keys.build_index(connection, directory_id)
                     objects.build_indexes(connection, directory_id)
         fresh.close()
         del batches

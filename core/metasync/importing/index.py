@@ -48,6 +48,6 @@ def _fill(backend: Backend, directory_id: int, request: Request, names: frozense
             if facts:
                 read.append((*request.facts(kind, anchor, plain), object_id))
         with backend.write() as connection:
-            # In this order, as imports write and as a directory's indexes are built: those lock both tables of a server.
+            # In this order, as imports write: so nobody waits for whoever waits for him.
             objects.set_facts(backend, connection, read)
             match_keys.insert(backend, connection, keys)

@@ -36,7 +36,7 @@ from metasync.importing.decide import Decision, Progress, decide
 from metasync.importing.marks import Marks
 from metasync.importing.request import Request, make_request
 from metasync.importing.seen import Seen
-from metasync.store import audit, directories, links, objects, problems
+from metasync.store import audit, directories, links, match_keys, objects, problems
 from metasync.store.directories import CursorRow
 from metasync.store.rows import DirectoryRow, Problem, Severity, State
 from metasync.synchronising.needs import directory_needs
@@ -219,6 +219,9 @@ class _Import:
                 if first:
                     directories.not_complete(connection, self.id)
                     objects.drop_indexes(connection, self.id)
+            if first:
+                with self.backend.write() as connection:
+                    match_keys.drop_index(connection, self.id)
         comparison = self.comparison(request, generation=generation, earlier=earlier, full=True, first=first)
         if resumed:
             comparison.seen.fresh = []
@@ -256,7 +259,9 @@ class _Import:
         return CursorRow(stream=row.stream, cursor=cursor, taken=taken)
 
     def build_anchors(self, comparison: Comparison | None) -> None:
-        """After a first load: make anchors unique, and believe neither of two objects that share one."""
+        """After a first load: find keys, make anchors unique, and believe neither of two objects that share one."""
+        with self.backend.write() as connection:
+            match_keys.build_index(connection, self.id)
         try:
             with self.backend.write() as connection:
                 objects.build_indexes(connection, self.id)

@@ -26,8 +26,8 @@ def of_directory(directory_id: int) -> ColumnElement[bool]:
 
 def any_of(backend: Backend, connection: Connection, directory_id: int) -> bool:
     """Has any object of this directory a key?"""
-    # By its name, so that the index is looked into, and not all keys of others.
-    return backend.any(connection, f"SELECT 1 FROM match_key WHERE directory_id = {int(directory_id)} AND name >= ''")
+    # By its name and in its order, so that the index is looked into: a server would read all keys of others until it finds one of these.
+    return backend.any(connection, f"SELECT 1 FROM match_key WHERE directory_id = {int(directory_id)} AND name >= '' ORDER BY name")
 
 
 def of_objects(connection: Connection, object_ids: Collection[int]) -> dict[int, set[tuple[str, str]]]:
@@ -73,6 +73,10 @@ def clear(connection: Connection, directory_id: int, names: Collection[str]) -> 
 def build_index(connection: Connection, directory_id: int) -> None:
     """Find the objects of a directory by their keys from now on.
 
+    In a transaction of its own, before that which makes anchors unique: these tell that a directory was loaded. Where one transaction
+    locked both tables of a server, it and another one that had looked at them in another order waited for each other: whoever gathers
+    statistics comes to the keys first.
+
     `directory_id` stands in it although it is the same everywhere: SQLite would read each row to see that it is.
     """
     number = int(directory_id)
@@ -81,7 +85,7 @@ def build_index(connection: Connection, directory_id: int) -> None:
 
 
 def drop_index(connection: Connection, directory_id: int) -> None:
-    """A first load begins."""
+    """A first load begins. In a transaction of its own, like `build_index`."""
     connection.execute(text(f"DROP INDEX IF EXISTS {_index(directory_id)}"))
 
 

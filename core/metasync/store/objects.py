@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import Connection, delete, func, select, text
 
 from metasync.contract import Kind
-from metasync.store import labels, match_keys
+from metasync.store import labels
 from metasync.store.backend import Backend
 from metasync.store.portions import portions
 from metasync.store.rows import ObjectRow, State
@@ -183,21 +183,21 @@ def has_anchor_index(connection: Connection, directory_id: int) -> bool:
 
 
 def build_indexes(connection: Connection, directory_id: int) -> None:
-    """Make anchors unique from now on, and find objects by them, by labels and by keys. Raises `IntegrityError` where they are not unique.
+    """Make anchors unique from now on, and find objects by them and by labels. Raises `IntegrityError` where they are not unique.
+
+    In a transaction of its own, behind that of the index of keys: see `match_keys.build_index`.
 
     `directory_id` stands in it although it is the same everywhere: SQLite would read each row to see that it is.
     """
     name, number = _anchor_index(directory_id), int(directory_id)
     connection.execute(text(f"CREATE UNIQUE INDEX {name} ON object (anchor, directory_id) WHERE directory_id = {number}"))
     labels.build_index(connection, directory_id)
-    match_keys.build_index(connection, directory_id)
 
 
 def drop_indexes(connection: Connection, directory_id: int) -> None:
-    """A first load begins."""
+    """A first load begins. Those of keys are dropped in a transaction of their own."""
     connection.execute(text(f"DROP INDEX IF EXISTS {_anchor_index(directory_id)}"))
     labels.drop_index(connection, directory_id)
-    match_keys.drop_index(connection, directory_id)
 
 
 def repeated_anchors(connection: Connection, directory_id: int) -> dict[str, list[tuple[int, bytes]]]:

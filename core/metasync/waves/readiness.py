@@ -45,13 +45,14 @@ def look(workspace: Workspace, connection: Connection, people: Sequence[Person])
     """What is known of each of these people, in their order."""
     found = [Work() for _ in people]
     owner: dict[int, Work] = {}
-    keys: dict[tuple[bool, str], Work] = {}
+    keys: dict[tuple[int, str], Work] = {}
+    """(directory, anchor), for anchors are one directory's own; or (0, `directory/anchor`) of whom something is created for."""
     names = {number: name for name, number in workspace.directory_ids.items()}
     for at, objects in sources(connection, people).items():
         found[at].objects = objects
         for one in objects:
             owner[one.id] = found[at]
-            keys[False, one.anchor] = keys[True, f"{names.get(one.directory_id, '')}/{one.anchor}"] = found[at]
+            keys[one.directory_id, one.anchor] = keys[0, f"{names.get(one.directory_id, '')}/{one.anchor}"] = found[at]
     ids = list(owner)
     now = workspace.backend.now(connection)
     for stand in rows.stands(connection, ids):
@@ -67,27 +68,20 @@ def look(workspace: Workspace, connection: Connection, people: Sequence[Person])
     for hold in rows.holds(connection, ids):
         owner[hold.object_id].holds.append(hold)
     for member in rows.memberships(connection, workspace.engagement_id, {key for _, key in keys}):
-        work = keys.get((member.created, member.member_key))
-        if work is not None and _concerns(workspace, work, member):
+        work = keys.get((0 if member.created else _written(workspace, member.profile), member.member_key))
+        if work is not None:
             work.memberships.append(member)
     for change, reference in written_rows.on_their_way(connection, workspace.directory_ids.values()):
-        work = keys.get((reference.key == CREATED_FOR, reference.value))
-        if work is not None and (reference.key == CREATED_FOR or _is_there(work, change.directory_id, reference.value)):
+        work = keys.get((0 if reference.key == CREATED_FOR else change.directory_id, reference.value))
+        if work is not None:
             work.under_way.append(Under(change.profile, change.object_id, change.state, change.plan_id, change.run_id))
     return found
 
 
-def _is_there(work: Work, directory_id: int, anchor: str) -> bool:
-    """Anchors are one directory's own."""
-    return any(one.directory_id == directory_id and one.anchor == anchor for one in work.objects)
-
-
-def _concerns(workspace: Workspace, work: Work, member: rows.Membership) -> bool:
-    """Is it an anchor of the directory that the profile writes?"""
-    profile = workspace.engagement.profiles.get(member.profile)
-    if member.created or profile is None:
-        return member.created
-    return _is_there(work, workspace.directory_ids[profile.target], member.member_key)
+def _written(workspace: Workspace, name: str) -> int:
+    """The directory that a profile writes; none has the number -1, where the document does not have the profile any more."""
+    profile = workspace.engagement.profiles.get(name)
+    return -1 if profile is None else workspace.directory_ids[profile.target]
 
 
 def against(workspace: Workspace, person: Person, work: Work, not_ready: Mapping[str, str]) -> list[str]:

@@ -19,6 +19,8 @@ SOFT_SHUTDOWN = 30
 """Seconds for which a worker that was asked to end may finish what it has in hand."""
 CONNECT = 5
 """Seconds that a connection, and an answer, may take: a broker that vanished without a word must hold nobody up."""
+VERIFIED = {"ssl_cert_reqs": "required", "ssl_check_hostname": "true"}
+"""What an URL says where a certificate, and the name in it, are verified."""
 
 
 def make_app(broker: str) -> Celery:
@@ -74,11 +76,19 @@ def make_app(broker: str) -> Celery:
 
 
 def verifying(broker: str) -> str:
-    """The same URL, which says that the certificate is verified, and the name in it: where none says so, kombu encrypts to anybody."""
-    parts = urlsplit(broker)
-    if parts.scheme != "rediss" or "ssl_cert_reqs" in parse_qs(parts.query):
-        return broker
-    return f"{broker}{'&' if parts.query else '?'}{urlencode({'ssl_cert_reqs': 'required'})}"
+    """The same URL, which says that the certificate is verified, and the name in it: where none says so, kombu encrypts to anybody, and
+    redis-py before 6.0 takes any name. Several URLs, one for each server of which another may stand in, are parted by `;`."""
+    return ";".join(map(_verifying, broker.split(";")))
+
+
+def _verifying(url: str) -> str:
+    # What stands behind `#` means nothing to a broker, and would hide what is added.
+    parts = urlsplit(url)._replace(fragment="")
+    if parts.scheme != "rediss":
+        return url
+    said = parse_qs(parts.query)
+    missing = urlencode({name: value for name, value in VERIFIED.items() if name not in said})
+    return parts._replace(query="&".join(filter(None, (parts.query, missing)))).geturl()
 
 
 def queue_of(engagement: str) -> str:

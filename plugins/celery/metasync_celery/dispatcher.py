@@ -30,8 +30,9 @@ class CeleryDispatcher(Dispatcher):
             raise MetasyncError(
                 "`--dispatch celery` needs `--broker URL` (or METASYNC_BROKER), such as redis://127.0.0.1:6379/0, or rediss:// for TLS"
             )
-        lax = {name: value.lower() for name, value in parse_qsl(urlsplit(self._broker).query) if name in STRICT}
-        if any(value not in STRICT[name] for name, value in lax.items()):
+        queries = [parse_qsl(urlsplit(url).query) for url in self._broker.split(";")]
+        lax = {name for query in queries for name, value in query if name in STRICT and value.lower() not in STRICT[name]}
+        if lax:
             raise MetasyncError(
                 "the broker's certificate is always verified; take "
                 f"{' and '.join(sorted(lax))} out of its URL, and name the authority's PEM file there as `ssl_ca_certs`"

@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import re
 import signal
+import ssl
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from kombu import pools
+from kombu import Connection, pools
 from kombu.exceptions import OperationalError
 from lab import certificate
 from lab import redis as lab
 from lab.redis import Broker
 
 from metasync.contract import Dispatcher, MetasyncError
-from metasync_celery.app import CONNECT, SOFT_SHUTDOWN, VISIBILITY, make_app, queue_of
+from metasync_celery.app import CONNECT, SOFT_SHUTDOWN, VISIBILITY, make_app, queue_of, verifying
 from metasync_celery.dispatcher import CeleryDispatcher
 from metasync_celery.plugin import metasync_register_dispatchers
 
@@ -190,6 +191,22 @@ def test_a_line_by_tls_to_whoever_answers_is_refused(lax: str) -> None:
     with pytest.raises(MetasyncError, match=r"verified.*`ssl_ca_certs`") as refused:
         dispatcher(f"rediss://:geheim@127.0.0.1:1/0?{lax}")
     assert "geheim" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["rediss://a:1/0;rediss://b:1/0", "redis://a:1/0;REDISS://b:1/0?ssl_ca_certs=x", "rediss://a:1/0?ssl_cert_reqs=", "rediss://a:1/0#x"],
+)
+def test_every_server_that_a_url_names_is_verified_and_its_name_too(url: str) -> None:
+    settings = [Connection(one).ssl for one in verifying(url).split(";") if not one.startswith("redis:")]
+    assert settings
+    for one in settings:
+        assert (one["ssl_cert_reqs"], one["ssl_check_hostname"]) == (ssl.CERT_REQUIRED, True)
+
+
+def test_one_of_several_servers_may_not_be_left_unverified() -> None:
+    with pytest.raises(MetasyncError, match="verified"):
+        dispatcher("rediss://a:1/0?ssl_cert_reqs=none;rediss://b:1/0")
 
 
 def test_a_user_with_the_rights_that_the_readme_names_is_enough(redis: Broker, listen: Listen) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import select
 
 from metasync.contract import Kind, Reference
+from metasync.runs.outcome import RunOutcome
 from metasync.store.tables import object_, plan, sync_state
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
@@ -118,3 +122,29 @@ def test_so_they_are_when_there_are_more_objects_than_one_portion(twins: Twins) 
         group = hr.add(Kind.GROUP, name="Everybody", path=BASE)
         hr.join(group, *hr.anchors(Kind.USER))
     assert twins.settle() == 3001
+
+
+WAITS = "SELECT 1 FROM pg_locks WHERE relation = to_regclass('match_key') AND NOT granted"
+
+
+@pytest.mark.parametrize(("emptied", "mode"), [(False, "SHARE UPDATE EXCLUSIVE"), (True, "ACCESS SHARE")], ids=["statistics", "a reader"])
+def test_a_first_load_and_whoever_looks_at_keys_and_then_at_objects_do_not_wait_for_each_other(
+    tmp_path: Path, postgres_url: str, emptied: bool, mode: str
+) -> None:
+    """Two directories are loaded at once: while the one gathers statistics, the other builds or drops its indexes."""
+    hr = MemoryDirectory(seed=1)
+    engine = Engine(tmp_path, DOCUMENT.format(profiles=STAFF), {"hr": hr, "ad": MemoryDirectory(seed=2)}, url=postgres_url)
+    if emptied:
+        engine.import_("hr")
+    person(hr, "Anna Bo")
+    loaded: list[RunOutcome] = []
+    load = threading.Thread(target=lambda: loaded.append(engine.import_("hr", full=True)))
+    with psycopg.connect(postgres_url) as looking, psycopg.connect(postgres_url, autocommit=True) as watching:
+        looking.execute(f"LOCK TABLE match_key IN {mode} MODE")
+        load.start()
+        while watching.execute(WAITS).fetchone() is None and load.is_alive():
+            time.sleep(0.01)  # a server tells nobody who waits
+        looking.execute(f"LOCK TABLE object IN {mode} MODE")
+    load.join()
+    assert [one.state for one in loaded] == ["done"]
+    engine.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from metasync.store import holders, matching, newcomers, objects, open_store, pairs, references, reservations, waits, waves
+from metasync.store import holders, match_keys, matching, newcomers, objects, open_store, pairs, references, reservations, waits, waves
 from metasync.store.backend import Backend
 
 
@@ -30,7 +30,8 @@ class Steps:
 def test_every_query_of_a_synchronisation_finds_its_rows_by_an_index(tmp_path: Path) -> None:
     backend = open_store(f"sqlite:///{tmp_path / 'metasync.db'}")
     with backend.write() as connection:
-        objects.build_indexes(connection, 2)  # as after its first load
+        match_keys.build_index(connection, 2)  # as after its first load
+        objects.build_indexes(connection, 2)
     with backend.read() as connection:
         steps: Any = Steps(backend, connection)
         list(references.followed(steps, connection, [1, 2, 3], "manager", 2))

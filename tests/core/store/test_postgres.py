@@ -7,17 +7,17 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from lab.postgres import Cluster
-from sqlalchemy import Engine, event, insert, select
+from sqlalchemy import Connection, Engine, event, insert, select
 
 from metasync.contract import MetasyncError
 from metasync.engagement.secrets import known_secrets
 from metasync.opening import Settings, store
 from metasync.service import Trouble, trouble
-from metasync.store import Backend, errors, open_store
+from metasync.store import Backend, errors, match_keys, open_store
 from metasync.store import postgres as module
 from metasync.store.tables import engagement, identity
 
@@ -301,3 +301,19 @@ def seen(backend: Backend, table: str) -> set[str]:
     """The columns of which the planner knows how their values are distributed."""
     with backend.read() as connection:
         return set(connection.exec_driver_sql("SELECT attname FROM pg_stats WHERE tablename = %s", (table,)).scalars())
+
+
+def test_whether_a_directory_has_keys_is_looked_up_in_its_index_wherever_the_keys_of_others_lie(backend: Backend) -> None:
+    plans: list[str] = []
+
+    class Explains:
+        def any(self, connection: Connection, statement: str) -> bool:
+            plans.extend(row[0] for row in backend.fetch(connection, f"EXPLAIN {statement} LIMIT 1"))
+            return True
+
+    with backend.write() as connection:
+        match_keys.insert(backend, connection, ((1 + number // 5000, number, "mail", f"{number}@x.test") for number in range(10_000)))
+        match_keys.build_index(connection, 2)
+        connection.exec_driver_sql("ANALYZE match_key")
+        match_keys.any_of(cast(Backend, Explains()), connection, 2)
+    assert any("ix_match_key_2" in step for step in plans), plans

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from metasync.contract import Kind, Operation, Reference
 from metasync.planning.holds import release
 from metasync.runs import run as runs
-from metasync.store.tables import change
+from metasync.store.tables import change, join, object_
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
 from metasync.testing.staff import BASE, PEOPLE, anchor, person
@@ -295,13 +295,30 @@ def test_one_person_in_two_waves_is_told_and_moves_in_neither(engine: Engine, ol
     settle(engine)
 
 
-def test_a_membership_on_its_way_refuses_a_cut_over(engine: Engine, old: MemoryDirectory, new: MemoryDirectory) -> None:
+def test_a_membership_that_is_planned_refuses_a_cut_over(engine: Engine, old: MemoryDirectory) -> None:
+    move(engine, "one")
+    old.leave(next(iter(old.anchors(Kind.GROUP))), anchor(old, "Person 2"))
+    engine.import_()
+    assert shown(engine.plan()) == [("member remove", "Team")]
+    (refused,) = moving.cut_over(engine.workspace, "one", reason="a test").refused
+    assert refused.person.key == "E2"
+    assert any("Team" in why or "teams" in why for why in refused.why)
+
+
+@pytest.mark.parametrize("alike", [False, True], ids=["anchors of their own", "an anchor that somebody has elsewhere"])
+def test_a_membership_on_its_way_refuses_a_cut_over(engine: Engine, old: MemoryDirectory, new: MemoryDirectory, alike: bool) -> None:
     """Approved, in flight, or written and not confirmed: it is of the person, though it is the group that is written."""
     move(engine, "one")
     team = next(iter(old.anchors(Kind.GROUP)))
     old.leave(team, anchor(old, "Person 2"))
     engine.cycle(beyond=list(Operation))
     assert shown(engine.plan()) == []
+    if alike:
+        # As in two files that each number their people.
+        with engine.backend.write() as connection:
+            for table in (object_, join):
+                also = table.update().where(table.c.anchor == anchor(old, "Person 3"))
+                connection.execute(also.values(anchor=of_kind(new, Kind.USER)["Person 2"]))
     for state, words in (("written", "is not confirmed yet; run `metasync confirm`"), ("in_flight", "in flight still")):
         with engine.backend.write() as connection:
             last = select(func.max(change.c.id)).where(change.c.operation == Operation.MEMBER_REMOVE.value).scalar_subquery()
