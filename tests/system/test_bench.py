@@ -109,7 +109,7 @@ def test_a_domain_is_measured_beside_the_bare_protocol() -> None:
 
 def test_a_tenant_is_measured_beside_a_bare_loop_and_the_published_quota() -> None:
     wide = ["import=0", "memory=1e9"]
-    done = bench("entra", "--users", "300", "--creates", "3100", "--turns", "1", "--no-write", "--allow", *wide)
+    done = bench("entra", "--users", "300", "--creates", "3600", "--turns", "1", "--no-write", "--allow", *wide)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("| ok |") == len(entra.ROWS) - 1  # PostgreSQL was not asked for
     refused = next(line for line in done.stdout.splitlines() if "| adaptive: refused with 429 |" in line)
