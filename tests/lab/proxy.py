@@ -84,6 +84,8 @@ class Proxy:
             with contextlib.suppress(OSError):
                 if reset:
                     line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                    # Who waits for more of it keeps the line until he is woken; the other side is told nothing by that.
+                    line.shutdown(socket.SHUT_RD)
                     line.close()
                 else:
                     line.shutdown(socket.SHUT_RDWR)
