@@ -40,6 +40,7 @@ class Proxy:
         self._flowing = threading.Event()
         self._flowing.set()
         self._lines: list[socket.socket] = []
+        self._resetting: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -83,10 +84,10 @@ class Proxy:
         for line in lines:
             with contextlib.suppress(OSError):
                 if reset:
+                    # Whoever waits for more of it is woken and closes it; until then it is not reset, and the other side is told nothing.
                     line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                    # Who waits for more of it keeps the line until he is woken; the other side is told nothing by that.
+                    self._resetting.add(line)
                     line.shutdown(socket.SHUT_RD)
-                    line.close()
                 else:
                     line.shutdown(socket.SHUT_RDWR)
 
@@ -113,6 +114,9 @@ class Proxy:
                 self._flowing.wait()
                 if let < len(data):
                     break
+        if source in self._resetting:
+            source.close()  # the other direction does the same with the other one
+            return
         for line in (source, sink):
             with contextlib.suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)
