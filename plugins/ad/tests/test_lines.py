@@ -308,12 +308,10 @@ def test_the_results_of_the_lines_that_live_are_told_before_the_export_ends(dire
         list(connector.write(changes("part 1", "part 2")))
         length = proxy.counted - before
         told = []
-        for part in range(3, 18):
-            if part >= 8 and max(told) > 0:
-                break  # on a busy machine the lines may end before anything of what came was looked at: then once more
+        for part in range(3, 8):  # of the last eighth: before that, what is there is read
             wanted = changes(f"part {part - 1}", f"part {part}")
             results: list[Result] = []
-            proxy.cut(length * (3 + part % 5) // 8, Way.DEATH)
+            proxy.cut(length - length * (8 - part) // 40, Way.DEATH)
             with pytest.raises(Unavailable):
                 for one in connector.write(wanted):
                     results.append(one)
@@ -324,8 +322,9 @@ def test_the_results_of_the_lines_that_live_are_told_before_the_export_ends(dire
             found = directory.read("info")
             applied = {one.anchor for one in wanted if one.id in {result.id for result in results}}
             assert {one for one in people if found[one].attributes.get("info") == f"part {part}"} >= applied
+            connector.close()  # as whoever runs it again begins with another one: a line that had ended its share may be dead unnoticed
             assert {one.outcome for one in connector.write(wanted)} == {Outcome.APPLIED}
-        assert max(told) > 0, "it was never cut off while it wrote"
+        assert told[-1] > len(people) // 2, f"most of what was written before it was cut off is to be told: {told}"
     finally:
         proxy.close()
 
