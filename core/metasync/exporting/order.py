@@ -43,6 +43,8 @@ PLACES = frozenset({Operation.RENAME, Operation.MOVE})
 """Of one object they go together: what lies between the two may be taken by somebody else."""
 MEMBERS = frozenset({Operation.MEMBER_ADD, Operation.MEMBER_REMOVE})
 EXPORTED = frozenset({Operation.PASSWORD, Operation.SID})
+LOCAL = 64
+"""Characters before the @ of a sign-in name (RFC 5321, 4.5.3.1.1; userPrincipalName in https://learn.microsoft.com/graph/api/resources/user)."""
 
 
 def stage_of(operation: Operation, kind: Kind, after: Mapping[str, Any], rules: Mapping[str, str], path: str = "") -> int:
@@ -213,10 +215,6 @@ def step_aside(
     if described.role is Role.SIGN_IN and isinstance(value, str) and Allow.UPDATE in described.allow:
         local, at, domain = value.partition("@")
         ending = f"-swap-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
-        room = min(_LOCAL, (described.max_length or _LOCAL + len(at + domain)) - len(at + domain)) - len(ending)
+        room = min(LOCAL, (described.max_length or LOCAL + len(at + domain)) - len(at + domain)) - len(ending)
         return Operation.SIGN_IN, {swap.attribute: f"{local[: max(1, room)]}{ending}{at}{domain}"}
     return None
-
-
-_LOCAL = 64
-"""Characters before the @ (RFC 5321, 4.5.3.1.1; https://learn.microsoft.com/graph/api/resources/user, userPrincipalName)."""

@@ -14,6 +14,9 @@ from metasync_entra.lookup import Lookup
 from metasync_entra.ownership import OWNERS
 from metasync_entra.standing import Standing
 
+_OWNER = "{} is a group, and owners are users; leave groups out of what `owners` is mapped from"
+_MEMBER = "{} is a group, and the members of a Microsoft 365 group are users; leave it out, or make a security group of this one"
+
 
 def misplaced(lookup: Lookup, changes: Iterable[Change], standing: Mapping[str, Standing]) -> dict[str, tuple[str, str]]:
     """Change -> the attribute, and why the tenant refuses it. Raises `Unavailable`."""
@@ -32,10 +35,6 @@ def misplaced(lookup: Lookup, changes: Iterable[Change], standing: Mapping[str, 
             shown = groups[one].get("displayName") or one
             found[change.id] = name, _OWNER.format(shown) if name else _MEMBER.format(shown)
     return found
-
-
-_OWNER = "{} is a group, and owners are users; leave groups out of what `owners` is mapped from"
-_MEMBER = "{} is a group, and the members of a Microsoft 365 group are users; leave it out, or make a security group of this one"
 
 
 def _anchors(value: Values | None) -> list[str]:
