@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from lab.ports import reserved_port
 from prometheus_client.parser import text_string_to_metric_families
 
 from metasync import metrics
@@ -30,12 +31,6 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     made.close()
 
 
-def free_port() -> int:
-    with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 def asked(port: int) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         text = answer.read().decode()
@@ -50,12 +45,12 @@ def asked(port: int) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 def test_the_numbers_are_those_of_the_database(engine: Engine) -> None:
     running.run(engine.workspace, ["people"])
     order(engine.workspace, "run", ["people"], {})
-    port = free_port()
-    end = metrics.serve(str(port), lambda: [engine.workspace])
-    try:
-        found = asked(port)
-    finally:
-        end()
+    with reserved_port() as port:
+        end = metrics.serve(str(port), lambda: [engine.workspace])
+        try:
+            found = asked(port)
+        finally:
+            end()
     name = ("engagement", engine.workspace.engagement.name)
     assert found["metasync_up", (name,)] == 1
     assert found["metasync_runs", (name, ("kind", "run"), ("state", "waiting"))] == 1

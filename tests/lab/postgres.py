@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own: a throw-away cluster from Debian's package, on a free port of the loopback address.
+"""A PostgreSQL server of a test's own: a throw-away cluster from Debian's package, on a port of its own of the loopback address.
 
     with cluster() as server:
         backend = open_store(server.database("metasync"))
@@ -16,16 +16,16 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from .packages import LabError, apt_install
+from .ports import reserved_port
 
 PACKAGES = ("postgresql",)
 USER = "metasync"
@@ -37,8 +37,8 @@ NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/metasync-lab.conf")
 class Cluster:
     """One server. Its processes belong to the user `postgres` where we are root, since PostgreSQL refuses to run as root."""
 
-    def __init__(self, folder: Path, programs: Path, settings: Sequence[str]) -> None:
-        self.folder, self.port = folder, 0
+    def __init__(self, folder: Path, programs: Path, port: int, settings: Sequence[str]) -> None:
+        self.folder, self.port = folder, port
         self.log = folder / "log"
         self._programs, self._settings = programs, settings
         self._password = secrets.token_urlsafe(18)
@@ -59,8 +59,7 @@ class Cluster:
             raise LabError(f"initdb failed: {(done.stderr or done.stdout).strip()[-600:]}")
 
     def start(self) -> None:
-        """Start it, and wait until it answers; the port stays the same for as long as the cluster lives."""
-        self.port = self.port or _free_port()
+        """Start it, and wait until it answers; the port stays the same."""
         settings = ["listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories=", "fsync=off", *self._settings]
         command = [str(self._programs / "postgres"), "-D", str(self.folder / "data")]
         for one in settings:
@@ -121,8 +120,12 @@ class Cluster:
     def _answers(self) -> bool:
         if self._server is not None and self._server.poll() is not None:
             raise LabError(f"PostgreSQL ended at once: {self.log.read_text(encoding='utf-8', errors='replace')[-600:]}")
-        command = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        return subprocess.run(command, cwd="/").returncode == 0
+        # Whoever answers at this port could be somebody else; what a server writes here is what pg_ctl waits for, too.
+        try:
+            said = (self.folder / "data" / "postmaster.pid").read_text(encoding="utf-8").split("\n")
+        except OSError:
+            return False
+        return self._server is not None and said[0] == str(self._server.pid) and len(said) > 7 and said[7].strip() == "ready"
 
     def _ended(self, processes: Sequence[int]) -> None:
         """Wait for the server and everything that it started: a new one refuses to start beside the old ones' shared memory."""
@@ -140,14 +143,15 @@ class Cluster:
 def cluster(*settings: str) -> Iterator[Cluster]:
     """A running server, removed at the end. `settings`: further ones, such as `shared_buffers=256MB`. Raises `LabError`."""
     folder = Path(tempfile.mkdtemp(prefix="metasync-postgres-"))
-    server = Cluster(folder, _programs(), settings)
-    try:
-        server.create()
-        server.start()
-        yield server
-    finally:
-        server.kill()
-        shutil.rmtree(folder, ignore_errors=True)
+    with reserved_port() as port:
+        server = Cluster(folder, _programs(), port, settings)
+        try:
+            server.create()
+            server.start()
+            yield server
+        finally:
+            server.kill()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def why_not() -> str | None:
@@ -198,12 +202,6 @@ def _as_postgres() -> dict[str, object]:
 def _give(path: Path) -> None:
     if os.geteuid() == 0:
         shutil.chown(path, "postgres", "postgres")
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def _lives(process: int) -> bool:

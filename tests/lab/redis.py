@@ -1,4 +1,4 @@
-"""A Redis server of a test's own: Debian's redis-server, on a free port of the loopback address.
+"""A Redis server of a test's own: Debian's redis-server, on ports of its own of the loopback address.
 
     with broker() as redis:
         run("worker", "--dispatch", "celery", environment={"METASYNC_BROKER": redis.url})
@@ -20,10 +20,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .packages import LabError, apt_install, search_path
+from .ports import reserved_port
 
 PACKAGES = ("redis-server",)
 PATIENCE = 30
@@ -33,8 +34,8 @@ PATIENCE = 30
 class Broker:
     """One server."""
 
-    def __init__(self, folder: Path, *, log: bool, certificate: Path | None = None) -> None:
-        self.folder, self.port, self.secure_port = folder, 0, 0
+    def __init__(self, folder: Path, port: int, secure_port: int, *, log: bool, certificate: Path | None = None) -> None:
+        self.folder, self.port, self.secure_port = folder, port, secure_port
         self.password = secrets.token_urlsafe(18)
         self._log, self._certificate = log, certificate
         self._server: subprocess.Popen[bytes] | None = None
@@ -55,7 +56,6 @@ class Broker:
 
     def start(self) -> None:
         """Start it, and wait until it answers; the ports stay the same."""
-        self.port = self.port or _free_port()
         settings = self.folder / "redis.conf"  # a password has no place among arguments, which everybody reads
         lines = [
             "bind 127.0.0.1",
@@ -68,7 +68,6 @@ class Broker:
             "maxmemory-policy noeviction",
         ]
         if self._certificate is not None:
-            self.secure_port = self.secure_port or _free_port()
             lines += [f"tls-port {self.secure_port}", "tls-auth-clients no", "bind 127.0.0.1 127.0.0.2"]
             lines += [f"tls-cert-file {self._certificate}", f"tls-key-file {self._certificate}"]
         settings.write_text("\n".join(lines) + "\n", encoding="ascii")
@@ -145,13 +144,14 @@ def broker(*, log: bool = True, certificate: Path | None = None) -> Iterator[Bro
     """A running server, removed at the end. `log`: with an append-only file; `certificate`: over TLS, too, by this PEM file of certificate
     and key. Raises `LabError`."""
     folder = Path(tempfile.mkdtemp(prefix="metasync-redis-"))
-    server = Broker(folder, log=log, certificate=certificate)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
-        shutil.rmtree(folder, ignore_errors=True)
+    with reserved_port() as port, reserved_port() as secure_port:
+        server = Broker(folder, port, secure_port, log=log, certificate=certificate)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def why_not() -> str | None:
@@ -199,12 +199,6 @@ def _read(line: Callable[[], bytes], read: Callable[[int], bytes]) -> bytes:
     if first[:1] == b"*":
         return b"\n".join(_read(line, read) for _ in range(int(first[1:])))
     return first
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def _wait(condition: Callable[[], bool], otherwise: str) -> None:
