@@ -88,7 +88,7 @@ class _Import:
         request = self.request()
         if not request.kinds:
             return ImportOutcome(full=False, counts=dict.fromkeys(COUNTS, 0), reason="no profile needs anything of this directory")
-        self.settle_first_load()
+        self.settle_first_load(request)
         index.rebuild(self.backend, self.row(), request)
         with blamed(self.connector.name):
             streams = self.connector.streams(request.kinds)
@@ -144,15 +144,20 @@ class _Import:
         needs = directory_needs(engagement, self.workspace.host, self.schema, self.directory)
         return make_request(engagement.directories[self.directory], self.schema, needs, link_keys, code_of(type(self.connector)))
 
-    def settle_first_load(self) -> None:
+    def settle_first_load(self, request: Request) -> None:
         """A first load that was cut off: from now on there is something to compare with."""
         with self.backend.read() as connection:
-            open_load = objects.any_objects(connection, self.id) and directories.get(connection, self.id).completed is None
+            row = directories.get(connection, self.id)
+            open_load = objects.any_objects(connection, self.id) and row.completed is None
             unordered = not objects.has_anchor_index(connection, self.id)
+            cut = [one for cursor in directories.cursors(connection, self.id).values() if (one := Progress.of(cursor.resume))]
         if not open_load:
             return
         if unordered:
-            self.build_anchors(None)
+            # Whom it showed twice is its finding: it stands if that load is resumed, and falls if all is read anew.
+            run_id = max((run for one in cut for run in one.runs), default=self.run_id)
+            self.build_anchors(self.comparison(request, generation=row.generation, earlier=Seen(), full=True, first=True, run_id=run_id))
+            self.backend.gather_statistics()
         references.resolve_all(self.backend, self.id, keys=True)
 
     def decision(self, request: Request, streams: Sequence[str], *, full: bool) -> Decision:
@@ -258,7 +263,7 @@ class _Import:
             )
         return CursorRow(stream=row.stream, cursor=cursor, taken=taken)
 
-    def build_anchors(self, comparison: Comparison | None) -> None:
+    def build_anchors(self, comparison: Comparison) -> None:
         """After a first load: find keys, make anchors unique, and believe neither of two objects that share one."""
         with self.backend.write() as connection:
             match_keys.build_index(connection, self.id)
@@ -274,12 +279,12 @@ class _Import:
                 objects.remove(connection, [object_id for object_id, _ in others])
                 if any(digest != first[1] for _, digest in others):
                     objects.set_state(self.backend, connection, [first[0]], State.UNREAD, self.run_id)
-                    if comparison is not None:
-                        comparison.counts["rejected"] += len(others)
-                        comparison.problem(connection, repeated(first[0], anchor))
-                if comparison is not None:
-                    comparison.seen.discard(object_id for object_id, _ in others)
-                    comparison.counts["added"] -= len(others)
+                    comparison.counts["rejected"] += len(others)
+                    comparison.problem(connection, repeated(first[0], anchor))
+                comparison.seen.discard(object_id for object_id, _ in others)
+                comparison.counts["added"] -= len(others)
+        # Of its own: whoever has changed rows and then waits to index them waits for another load that does the same.
+        with self.backend.write() as connection:
             objects.build_indexes(connection, self.id)
 
     def learn_keys(self, request: Request, comparison: Comparison) -> None:
@@ -291,7 +296,9 @@ class _Import:
 
     # Both
 
-    def comparison(self, request: Request, *, generation: int, earlier: Seen, full: bool, first: bool) -> Comparison:
+    def comparison(
+        self, request: Request, *, generation: int, earlier: Seen, full: bool, first: bool, run_id: int | None = None
+    ) -> Comparison:
         with self.backend.read() as connection:
             marks = Marks(self.workspace, self.directory, connection)
             known = problems.known(connection, self.workspace.engagement_id, problems.IMPORT, self.directory)
@@ -302,7 +309,7 @@ class _Import:
             directory_id=self.id,
             request=request,
             generation=generation,
-            run_id=self.run_id,
+            run_id=run_id or self.run_id,
             marks=marks,
             known_problems=known,
             earlier=earlier,

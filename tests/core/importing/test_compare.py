@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Engine, event, update
 
-from metasync.contract import Entry, Gone, Kind, Patch, Reference, Reject
+from metasync.contract import Entry, Gone, Kind, Patch, Reference, Reject, Unavailable
 from metasync.store import codec
 from metasync.store.tables import object_
 
@@ -171,6 +171,50 @@ def test_two_objects_with_one_anchor_are_both_refused_however_the_pages_fall(wor
     world.run(full=True)
     assert world.states() == {"1": "live", "2": "live"} and not world.problems()
     assert world.stored()["1"] == {"displayName": "Anna"}
+
+
+@pytest.mark.parametrize("resumable", [False, True])
+def test_whom_a_first_load_that_was_cut_off_showed_with_one_anchor_twice_is_told(world: World, resumable: bool) -> None:
+    world.user("1", displayName="Anna")
+    world.hr.extra = [Entry(anchor=one, kind=Kind.USER, attributes={"displayName": name}) for one, name in (("1", "Bert"), ("2", "Other"))]
+    world.hr.page, world.hr.resumable, world.hr.fails_after = 1, resumable, 2
+    with pytest.raises(Unavailable):
+        world.run()
+    assert not world.problems()
+    world.run()
+    assert world.states() == {"1": "unread", "2": "live"}
+    (problem,) = world.problems()
+    assert (problem.code, problem.anchor) == ("duplicate anchor", "1")
+    world.hr.extra.pop(0)
+    world.run(full=True)
+    assert world.states() == {"1": "live", "2": "live"} and not world.problems()
+
+
+def test_no_transaction_changes_rows_and_then_indexes_them(world: World) -> None:
+    """On a server two loads that did would wait for each other: each may write until it wants what lets nobody write."""
+    written: list[bool] = [False]
+    indexed: list[bool] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        written[0] = written[0] or statement.startswith(("INSERT", "UPDATE", "DELETE"))
+        if statement.startswith(("CREATE INDEX", "CREATE UNIQUE INDEX")):
+            indexed.append(written[0])
+
+    def ended(connection: Any) -> None:
+        written[0] = False
+
+    world.user("1", displayName="Anna")
+    world.hr.extra = [Entry(anchor="1", kind=Kind.USER, attributes={"displayName": "Bert"})]
+    heard = {"before_cursor_execute": note, "commit": ended, "rollback": ended}
+    for name, listener in heard.items():
+        event.listen(Engine, name, listener)
+    try:
+        world.run()
+    finally:
+        for name, listener in heard.items():
+            event.remove(Engine, name, listener)
+    assert world.states() == {"1": "unread"}
+    assert len(indexed) > 2 and not any(indexed)
 
 
 @pytest.mark.parametrize("known", [False, True])
