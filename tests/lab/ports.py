@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import random
 import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -26,7 +25,7 @@ def reserved_port() -> Iterator[int]:
     """A port where nobody listens, and that nobody else gets from here until the end of this block. Raises `LabError`."""
     import fcntl  # not on Windows, where none of these servers runs
 
-    folder = Path(tempfile.gettempdir()) / f"metasync-ports-{os.getuid()}"
+    folder = Path("/tmp") / f"metasync-ports-{os.getuid()}"  # the same for those whose TMPDIR is another
     folder.mkdir(mode=0o700, exist_ok=True)
     end = _first_that_the_system_gives()
     for _ in range(TRIES):
