@@ -51,7 +51,7 @@ def make_exporter(workspace: Workspace, use: ExporterUse) -> Exporter:
 
 def freeze_exporter(workspace: Workspace, run_id: int, use: ExporterUse) -> PlanSummary:
     """Ask the exporter what it would carry across, and freeze it as a plan."""
-    from metasync.planning.plan import frozen  # they know each other: a plan's approval asks for an exporter's configuration
+    from metasync.planning.plan import NewPlan, frozen  # they know each other: a plan's approval asks for an exporter's configuration
 
     exporter = make_exporter(workspace, use)
     name = pairs.use_name(use)
@@ -80,9 +80,7 @@ def freeze_exporter(workspace: Workspace, run_id: int, use: ExporterUse) -> Plan
         content = json.dumps({"cursor": cursors[0], "run": run_id})
         exporter_rows.keep_exporter_state(connection, workspace.engagement_id, name, f"plan {plan_id}", content)
 
-    return frozen(
-        workspace,
-        run_id,
+    new = NewPlan(
         profile=name,
         purpose="exporter",
         directory=use.target,
@@ -92,6 +90,7 @@ def freeze_exporter(workspace: Workspace, run_id: int, use: ExporterUse) -> Plan
         fill=fill,
         after=keep_cursor,
     )
+    return frozen(workspace, run_id, new)
 
 
 def advance_cursor(workspace: Workspace, connection: Connection, name: str, plan_id: int) -> None:

@@ -101,65 +101,64 @@ def summary(row: plans.PlanRow, *, reused: bool = False) -> PlanSummary:
     )
 
 
-def frozen(
-    workspace: Workspace,
-    run_id: int,
-    *,
-    profile: str,
-    purpose: str,
-    directory: str,
-    configuration: str,
-    limits: Mapping[Operation, Limit],
-    joined: Callable[[Connection], int],
-    fill: Callable[[Connection, Freezer], None],
-    objects: frozenset[int] | None = None,
-    undoes: int | None = None,
-    note: str = "",
-    after: Callable[[Connection, int], None] | None = None,
-) -> PlanSummary:
-    """Make one plan in one transaction: `fill` hands the drafts to the freezer. What stands already is found again instead."""
-    area = "undo" if purpose == "undo" else "plan"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewPlan:
+    """A plan that shall be made."""
+
+    profile: str
+    purpose: str
+    """As a summary has it."""
+    directory: str
+    """Whose connector writes it."""
+    configuration: str
+    """The hash that an approval binds."""
+    limits: Mapping[Operation, Limit]
+    joined: Callable[[Connection], int]
+    """What percentages of the limits are of."""
+    fill: Callable[[Connection, Freezer], None]
+    """Hands the drafts to the freezer."""
+    objects: frozenset[int] | None = None
+    """A pilot: of these source objects alone."""
+    undoes: int | None = None
+    """The run that it takes back."""
+    note: str = ""
+    after: Callable[[Connection, int], None] = lambda connection, plan_id: None
+    """What else belongs into the transaction, with the plan's id."""
+
+    @property
+    def area(self) -> str:
+        """Where its problems are kept."""
+        return "undo" if self.purpose == "undo" else "plan"
+
+    @property
+    def fault_point(self) -> str:
+        """The name of its transaction."""
+        return f"{self.area}.freeze"
+
+
+def frozen(workspace: Workspace, run_id: int, new: NewPlan) -> PlanSummary:
+    """Make one plan in one transaction. What stands already is found again instead."""
     workspace.backend.gather_statistics()
     with workspace.backend.write() as connection:
         # Where an export ended before it could say that all is written; an undo may be long over when the profile is planned again.
-        approved = plans.of_profile(connection, workspace.engagement_id, profile, states=("approved",))
-        ledger.close_plans(connection, [row.id for row in approved if row.purpose in (purpose, "undo")])
+        approved = plans.of_profile(connection, workspace.engagement_id, new.profile, states=("approved",))
+        ledger.close_plans(connection, [row.id for row in approved if row.purpose in (new.purpose, "undo")])
     # What exporters carry across is not written by the directory's connector.
-    objections = NONE if purpose == "exporter" else review(workspace, profile=profile, directory=directory, fill=fill)
-    about = None if objects is None else objects | {0}
-    """Whose problems are replaced; 0: what is of no single object."""
+    exporter = new.purpose == "exporter"
+    objections = NONE if exporter else review(workspace, profile=new.profile, directory=new.directory, fill=new.fill)
     try:
-        with workspace.backend.write("undo.freeze" if purpose == "undo" else "plan.freeze", durable=True) as connection:
-            row, problems = _write(
-                workspace,
-                connection,
-                run_id,
-                profile,
-                purpose,
-                directory,
-                configuration,
-                limits,
-                joined,
-                fill,
-                objects,
-                undoes,
-                note,
-                objections,
-            )
-            problem_rows.replace(connection, workspace.engagement_id, area, profile, problems, objects=about)
-            if after is not None:
-                after(connection, row.id)
+        with workspace.backend.write(new.fault_point, durable=True) as connection:
+            row, problems = _write(workspace, connection, run_id, new, objections)
+            _keep(workspace, connection, new, row.id, problems)
     except _Unchanged as same:
         with workspace.backend.write() as connection:
-            problem_rows.replace(connection, workspace.engagement_id, area, profile, same.problems, objects=about)
-            if after is not None:
-                after(connection, same.row.id)
+            _keep(workspace, connection, new, same.row.id, same.problems)
         return summary(same.row, reused=True)
     made = summary(row)
     notice = RunNotice(
         engagement=workspace.engagement.name,
         run=run_id,
-        profiles=(profile,),
+        profiles=(new.profile,),
         plan=made.id,
         state=made.state,
         counts=tuple((operation.value, number) for operation, number in made.counts.items()),
@@ -169,63 +168,52 @@ def frozen(
 
 
 def _write(
-    workspace: Workspace,
-    connection: Connection,
-    run_id: int,
-    profile: str,
-    purpose: str,
-    directory: str,
-    configuration: str,
-    limits: Mapping[Operation, Limit],
-    joined: Callable[[Connection], int],
-    fill: Callable[[Connection, Freezer], None],
-    objects: frozenset[int] | None,
-    undoes: int | None,
-    note: str,
-    objections: Objections,
+    workspace: Workspace, connection: Connection, run_id: int, new: NewPlan, objections: Objections
 ) -> tuple[plans.PlanRow, list[dict[str, Any]]]:
+    """The plan with all of its changes, and the problems that were found on the way."""
     now = workspace.backend.now(connection)
     revision = workspace.engagement.revision
     plan_id = plans.add(
         connection,
         {
             "engagement_id": workspace.engagement_id,
-            "profile": profile,
-            "purpose": purpose,
+            "profile": new.profile,
+            "purpose": new.purpose,
             "run_id": run_id,
             "state": "planned",
             "hash": "",
-            "configuration": configuration,
+            "configuration": new.configuration,
             "revision": revision,
             "created": now,
             "counts": {},
             "joined": 0,
             "exceeded": [],
-            "undoes": undoes,
-            "note": note if objects is None else f"a pilot of {len(objects)} objects",
+            "undoes": new.undoes,
+            "note": new.note if new.objects is None else f"a pilot of {len(new.objects)} objects",
         },
     )
     freezer = Freezer(
-        connection, workspace, plan_id=plan_id, profile=profile, directory=directory, revision=revision, objections=objections
+        connection, workspace, plan_id=plan_id, profile=new.profile, directory=new.directory, revision=revision, objections=objections
     )
     with garbage.paused():
-        fill(connection, freezer)
+        new.fill(connection, freezer)
         content = freezer.finish()
     if objections.unasked:
-        freezer.problems.append(_unasked(directory, objections.unasked))
-    standing = problem_rows.known(connection, workspace.engagement_id, "undo" if purpose == "undo" else "plan", profile)
+        freezer.problems.append(_unasked(new.directory, objections.unasked))
+    standing = problem_rows.known(connection, workspace.engagement_id, new.area, new.profile)
     for one in freezer.problems:
         one.setdefault("attribute", "")
         one.setdefault("since", standing.get((one["anchor"], one["attribute"], one["code"]), now))
         one.setdefault("run_id", run_id)
-    for row in plans.of_profile(connection, workspace.engagement_id, profile, states=("planned", "approved", "empty"), purpose=purpose):
-        same_gate = row.configuration == configuration and row.undoes == undoes
+    states = ("planned", "approved", "empty")
+    for row in plans.of_profile(connection, workspace.engagement_id, new.profile, states=states, purpose=new.purpose):
+        same_gate = row.configuration == new.configuration and row.undoes == new.undoes
         if row.id != plan_id and same_gate and _stands(connection, row, content):
             raise _Unchanged(row, freezer.problems)
     if freezer.taken_back:
         written_rows.set_undone_by(workspace.backend, connection, plan_id, freezer.taken_back)
-    total = joined(connection)
-    passed = exceeded(freezer.counts, total, limits)
+    total = new.joined(connection)
+    passed = exceeded(freezer.counts, total, new.limits)
     plans.change_plan(
         connection,
         plan_id,
@@ -235,10 +223,17 @@ def _write(
         joined=total,
         exceeded=[one.as_json() for one in passed],
     )
-    plans.supersede(connection, workspace.engagement_id, profile, purpose, newer=plan_id, objects=objects)
+    plans.supersede(connection, workspace.engagement_id, new.profile, new.purpose, newer=plan_id, objects=new.objects)
     made = plans.get(connection, workspace.engagement_id, plan_id)
     assert made is not None
     return made, freezer.problems
+
+
+def _keep(workspace: Workspace, connection: Connection, new: NewPlan, plan_id: int, problems: list[dict[str, Any]]) -> None:
+    """The problems of those whom the plan is about (0: of no single object), and what else belongs to it."""
+    about = None if new.objects is None else new.objects | {0}
+    problem_rows.replace(connection, workspace.engagement_id, new.area, new.profile, problems, objects=about)
+    new.after(connection, plan_id)
 
 
 def _unasked(directory: str, why: str) -> dict[str, Any]:
@@ -258,9 +253,7 @@ def _freeze_profile(workspace: Workspace, run_id: int, profile: Profile, objects
     def joined(connection: Connection) -> int:
         return joined_by(workspace, connection, profile)
 
-    return frozen(
-        workspace,
-        run_id,
+    new = NewPlan(
         profile=profile.name,
         purpose="synchronise",
         directory=profile.target,
@@ -271,6 +264,7 @@ def _freeze_profile(workspace: Workspace, run_id: int, profile: Profile, objects
         objects=objects,
         after=lambda connection, _: problem_rows.clear_refused(connection, workspace.engagement_id, profile.name),
     )
+    return frozen(workspace, run_id, new)
 
 
 def joined_by(workspace: Workspace, connection: Connection, profile: Profile) -> int:

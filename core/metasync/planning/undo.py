@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from metasync.blame import blamed
 from metasync.contract import Kind, MetasyncError, Operation, Restores
 from metasync.planning.freezer import Freezer
-from metasync.planning.plan import PlanSummary, frozen, joined_by
+from metasync.planning.plan import NewPlan, PlanSummary, frozen, joined_by
 from metasync.planning.reversing import Fate, WayBack
 from metasync.planning.undone import OfPeople, OfRun, Undone
 from metasync.workspace import Workspace
@@ -61,9 +61,7 @@ def _plan(workspace: Workspace, run_id: int, undone: Undone, name: str, director
     def fill(connection: Connection, freezer: Freezer) -> None:
         WayBack(workspace, connection, freezer, undone=undone, profile=name, directory=directory, restorable=restorable, fate=fate).back()
 
-    return frozen(
-        workspace,
-        run_id,
+    new = NewPlan(
         profile=name,
         purpose="undo",
         directory=directory,
@@ -74,6 +72,7 @@ def _plan(workspace: Workspace, run_id: int, undone: Undone, name: str, director
         undoes=undone.run,
         note="" if undone.run is not None else f"undo of {undone.words}",
     )
+    return frozen(workspace, run_id, new)
 
 
 def _restorable(workspace: Workspace, undone: Undone, profile: str, directory: str) -> Mapping[str, str]:
