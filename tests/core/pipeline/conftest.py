@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,8 @@ import pytest
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
 from metasync.testing.staff import DOCUMENT, STAFF, target
+
+from .ways import Make, Ways
 
 MakeEngine = Callable[..., Engine]
 
@@ -37,3 +39,18 @@ def make(tmp_path: Path, hr: MemoryDirectory, ad: MemoryDirectory) -> Iterator[M
     yield build
     for engine in made:
         engine.close()
+
+
+@pytest.fixture
+def ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """ways(profiles) -> Ways."""
+    made: list[Ways] = []
+
+    def make(profiles: str, more: Sequence[Mapping[str, MemoryDirectory]] = ({}, {}), url: str | None = None) -> Ways:
+        made.append(Ways(tmp_path, monkeypatch, profiles, more, url))
+        return made[-1]
+
+    yield make
+    for one in made:
+        for engine in one.engines:
+            engine.close()
