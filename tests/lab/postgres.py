@@ -60,7 +60,8 @@ class Cluster:
 
     def start(self) -> None:
         """Start it, and wait until it answers; the port stays the same."""
-        settings = ["listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories=", "fsync=off", *self._settings]
+        settings = ["listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories=", "fsync=off"]
+        settings += ["dynamic_shared_memory_type=mmap", *self._settings]  # in its folder: elsewhere what a killed server had would stay
         command = [str(self._programs / "postgres"), "-D", str(self.folder / "data")]
         for one in settings:
             command += ["-c", one]
