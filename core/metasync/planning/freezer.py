@@ -104,8 +104,13 @@ class Freezer:
         self._objections = objections
         self._attributes = Attributes(self._schema)
         self._vacancies = Vacancies()
+        self._holders: list[Holder] = []
+        self._dropped: set[str] = set()
+        """Tags of changes that were objected to, and are not part of the plan."""
         self._moving: dict[str, dict[str, Any]] = {}
         """Tag of a move without a rename -> the values that it takes along."""
+        self._containers: dict[str, int] = {}
+        """Tag of a rename or move of a container -> the stage in which a container would be created there."""
         self._waiting: list[tuple[Subject, list[dict[str, Any]], bool, bool, tuple[Operation, ...]]] = []
         self._rows = 0
         self.counts: Counter[Operation] = Counter()
@@ -232,14 +237,28 @@ class Freezer:
     def finish(self) -> str:
         """Order everything; the hash of the plan."""
         self._flush()
-        levels, swaps = self._vacancies.settle()
-        known = freezing.by_tags(self._connection, self._plan_id, {*levels, *(swap.tag for swap in swaps)})
+        levels, swaps = self._settled()
+        containers = {tag: stage for tag, stage in self._containers.items() if tag not in self._dropped}
+        known = freezing.by_tags(self._connection, self._plan_id, {*levels, *(swap.tag for swap in swaps), *containers})
         for swap in swaps:
             self._swap(swap, levels, known[swap.tag])
-        for tag, level in levels.items():
-            freezing.bring_forward(self._connection, self._plan_id, known[tag], Stage.FREE + level)
+        # What a container is called, and where it stands, is what others are created in and move to: it goes before them, parents before
+        # children, unless it must wait for a name.
+        first = {tag: stage for tag, stage in containers.items() if levels.get(tag, 1) == 1 and not swaps}
+        for tag, stage in {**{tag: Stage.FREE + level for tag, level in levels.items()}, **first}.items():
+            freezing.bring_forward(self._connection, self._plan_id, known[tag], stage)
         # Who steps aside changes what was added: then it is read once more.
         return plans.content_hash(self._connection, self._plan_id) if swaps else self._content.hexdigest()
+
+    def _settled(self) -> tuple[dict[str, int], list[Swap]]:
+        """See `Vacancies.settle`; what was objected to frees nothing, and nobody steps aside for it."""
+        if not self._dropped:
+            return self._vacancies.settle()
+        vacancies = Vacancies()
+        for holder in self._holders:
+            if self._dropped.isdisjoint(holder.tags):
+                vacancies.hold(holder)
+        return vacancies.settle()
 
     def _split(self, subject: Subject, draft: Draft, rows: list[dict[str, Any]], references: list[dict[str, Any]]) -> None:
         whole = draft.operation in MEMBERS or draft.operation is Operation.DELETE
@@ -298,6 +317,10 @@ class Freezer:
             before.update(codec.decode(row["before"]))
             after.update(codec.decode(row["after"]))
         image.update(before)
+        late = any(row["stage"] >= Stage.OUT for row in request)
+        if subject.kind is Kind.CONTAINER and operations <= PLACES and not late:
+            path = str(after.get("path") or image.get("path") or "")
+            self._containers |= {str(row["tag"]): stage_of(Operation.CREATE, Kind.CONTAINER, after, {}, path) for row in request}
         whole = bool(operations & (PLACES | {Operation.DELETE}))
         old_image = dict(image)
         old = unique_keys(attributes, old_image if whole else before, path=str(image.get("path") or ""))
@@ -312,9 +335,10 @@ class Freezer:
         frees = {key: name for key, name in old.items() if key not in new}
         takes = [key for key in new if key not in old]
         if frees or takes:
-            late = any(row["stage"] >= Stage.OUT for row in request)
             tags = tuple(str(row["tag"]) for row in request)
-            self._vacancies.hold(Holder(tags=tags, name=subject.source or subject.label, late=late, frees=frees, takes=takes))
+            holder = Holder(tags=tags, name=subject.source or subject.label, late=late, frees=frees, takes=takes)
+            self._holders.append(holder)
+            self._vacancies.hold(holder)
             if operations == {Operation.MOVE}:
                 self._moving[tags[0]] = {name: old_image[name] for name in set(frees.values())}
 
@@ -374,6 +398,9 @@ class Freezer:
             gone = Counter(Operation(row["operation"]) for row in rows if row["tag"] in refused or row["tag"] in waits)
             ready += kept
             self.counts.update(Counter(operations) - gone)
+        if refused or self.vetoed or self._vetoed_sources:
+            kept_tags = {row["tag"] for row in ready}
+            self._dropped |= {row["tag"] for _, rows, *_ in self._waiting for row in rows} - kept_tags
         for row in ready:
             fields = (row["source"], self._directory, row["kind"], row["target_id"], row["anchor"], row["operation"])
             self._content.add(self._profile, *fields, row["before"], row["after"])

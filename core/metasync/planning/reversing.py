@@ -131,11 +131,11 @@ class WayBack:
     def _look(self, rows: list[ChangeRow]) -> tuple[Showing, dict[str, list[ChangeRow]]]:
         showing = Showing(self._connection, self._workspace.engagement_id, self._directory_id, rows)
         anchors = {row.anchor for row in rows if row.anchor}
-        first = min(row.id for row in rows)
         if not self._marks:
             created = [row.anchor for row in rows if row.operation is Operation.CREATE and row.anchor]
             self._joins = joins.of_anchors(self._connection, self._directory_id, created)
-        found = written_rows.of_anchors(self._connection, self._directory_id, anchors, ledger.DONE, members=False, after_id=first - 1)
+        # Not by number: of two plans that one run wrote, what was frozen first may be written last.
+        found = written_rows.of_anchors(self._connection, self._directory_id, anchors, ledger.DONE, members=False)
         return showing, found
 
     # --- one object --------------------------------------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ class WayBack:
                 self._stay.add(made.object_id)
                 self._fate.kept.add((self._directory_id, made.anchor or ""))
         elif made is None:
-            self._change(rows, showing, present, later)
+            self._change(rows, showing, present, later, written)
 
     def _present(self, rows: list[ChangeRow], showing: Showing, written: list[ChangeRow]) -> _Present:
         shown = showing.of(rows[-1].anchor)
@@ -180,9 +180,15 @@ class WayBack:
             present.values.update({name: value for name, value in showing.image(one.after).items() if name in names})
         return present
 
-    def _change(self, rows: list[ChangeRow], showing: Showing, present: _Present, later: list[ChangeRow]) -> None:
+    def _change(self, rows: list[ChangeRow], showing: Showing, present: _Present, later: list[ChangeRow], written: list[ChangeRow]) -> None:
         if not present.there:
-            self._problem(rows[-1], "changed since", f"{rows[-1].label} is not there any more: {self._who(later, None)} deleted it")
+            label = rows[-1].label
+            if any(one.operation is Operation.DELETE and self._undone.covers(one) for one in written):
+                # Another profile deleted it (`replaces:`), and brings it back in this same undo, as it was last known.
+                text = f"{label} comes back as it was when it was deleted; what {self._undone.words} changed in it before is left as it is"
+                self._problem(rows[-1], "cannot return", text, severity="warning")
+                return
+            self._problem(rows[-1], "changed since", f"{label} is not there any more: {self._who(later, None)} deleted it")
             return
         drafts = in_one_step([draft for row in reversed(rows) for draft in self._reversed(row, showing, present, later)])
         if drafts:

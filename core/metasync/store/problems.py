@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select
 
 from metasync.store import clock
 from metasync.store.backend import Backend
@@ -74,10 +74,18 @@ def add(
         connection.execute(insert(problem), values)
 
 
+_SAME = ("engagement_id", "area", "of", "object_id", "anchor", "attribute", "code", "text")
+"""Two problems that agree in these are one: what is refused at every run is told once, not once more each time."""
+
+
 def add_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add problems, each as a row of the table."""
+    """Add problems, each as a row of the table. Who stands there already, told in the same words, stands there as of now."""
     if rows:
-        connection.execute(insert(problem), list(rows))
+        one_by_one = {tuple(row[name] for name in _SAME): row for row in rows}
+        same = [problem.c[name] == bindparam(f"the_{name}") for name in _SAME]
+        known = [{f"the_{name}": row[name] for name in _SAME} for row in one_by_one.values()]
+        connection.execute(delete(problem).where(*same), known)
+        connection.execute(insert(problem), list(one_by_one.values()))
 
 
 def replace(

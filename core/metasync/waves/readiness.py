@@ -148,12 +148,21 @@ def _held(workspace: Workspace, work: Work) -> list[str]:
 def _standing(workspace: Workspace, work: Work) -> list[str]:
     """Somebody is handed over only where a profile keeps him in step, and none is in doubt about him."""
     mine = [one for one in work.stands if one.profile in workspace.engagement.profiles]
-    words = [f"{one.profile}: {one.status}: {one.reason}" for one in mine if one.status not in (*GOOD, *SETTLED, Status.PROBLEM)]
+    words = [_stands(one) for one in mine if one.status not in (*GOOD, *SETTLED, Status.PROBLEM)]
     if any(one.status in GOOD for one in mine):
         return words
     if not mine:
         return ["he was never synchronised; run `metasync plan`"]
-    return words or ["no profile keeps him in step: " + "; ".join(f"{one.profile}: {one.status}: {one.reason}" for one in mine)]
+    # What is an error was told already; where there is one, what the other profiles do with him is no reason beside it.
+    told = {one.of for one in work.problems if one.severity == "error"}
+    if words or any(one.status == Status.PROBLEM and one.profile in told for one in mine):
+        return words
+    return ["no profile keeps him in step: " + "; ".join(map(_stands, mine))]
+
+
+def _stands(one: Stand) -> str:
+    """Many reasons begin with the status itself."""
+    return f"{one.profile}: {one.reason}" if one.reason.startswith(f"{one.status}:") else f"{one.profile}: {one.status}: {one.reason}"
 
 
 def _target(workspace: Workspace, profile: str) -> str:

@@ -163,6 +163,17 @@ def test_a_conflict_sends_that_one_change_back_and_not_the_plan(bench: Any) -> N
     assert bench.problems("export") == ["update of anna in fabrikam: title is 'drifted'; it is planned again after the next import"]
 
 
+def test_what_is_refused_again_and_again_is_one_problem(bench: Any) -> None:
+    group = bench.person("team", kind=Kind.GROUP, target={"name": "team"})
+    for name in ("anna", "bob"):
+        bench.person(name, target={"name": name})
+    for _ in range(3):
+        bench.pend_members(group, Operation.MEMBER_ADD, "t-anna", "t-bob")
+        bench.fabrikam.script["team"] = [Outcome.REJECTED, Outcome.REJECTED]
+        assert exported(bench, planned(bench, "groups")).counts == {"rejected": 2}
+        assert bench.problems("export") == ["member add of team in fabrikam: the directory says rejected"]
+
+
 def test_i2_a_create_that_was_written_and_answered_unknown_is_found_by_its_mark(bench: Any) -> None:
     """I2: no change is applied twice."""
     bench.pend_create(bench.person("anna"))

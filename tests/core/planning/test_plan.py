@@ -111,6 +111,45 @@ def test_deletes_and_moves_out_come_last_and_containers_first(bench: Any) -> Non
     assert [one.label for one in bench.changes(plan.id)] == ["place", "new", "leaver"]
 
 
+def test_a_container_has_its_new_name_before_anything_is_created_in_it_or_moves_there(bench: Any) -> None:
+    """A unit is renamed in the source: what is below it, and who is new there, already has the path that it will have."""
+    person = bench.person("person", target={"name": "person", "path": "OU=old"})
+    below = bench.person("below", kind=Kind.CONTAINER, target={"name": "below", "path": "OU=old"})
+    unit = bench.person("unit", kind=Kind.CONTAINER, target={"name": "old", "path": ""})
+    inner = bench.person("inner", kind=Kind.CONTAINER)
+    bench.pend_update(person, {"path": "OU=old"}, {"path": "OU=new"}, Operation.MOVE)
+    bench.pend_update(below, {"path": "OU=old"}, {"path": "OU=new"}, Operation.MOVE)
+    bench.pend_create(inner, path="OU=new")
+    bench.pend_create(bench.person("joiner"), path="OU=new")
+    bench.pend_update(unit, {"name": "old"}, {"name": "new"}, Operation.RENAME)
+    [plan] = freeze(bench.workspace, bench.run(), ["staff"])
+    order = [one.label for one in bench.changes(plan.id)]
+    assert order[0] == "unit"
+    assert set(order[1:3]) == {"below", "inner"}
+    assert set(order[3:]) == {"person", "joiner"}
+
+
+@pytest.mark.parametrize("kind", [Kind.CONTAINER, Kind.USER])
+def test_a_plugin_may_object_to_a_new_name(bench: Any, kind: Kind) -> None:
+    bench.plugin.objects_to.add("one")
+    one = bench.person("one", kind=kind, target={"name": "one", "mail": "a@x", "path": "OU=x"})
+    bench.pend_update(one, {"name": "one"}, {"name": "two"}, Operation.RENAME)
+    bench.pend_update(bench.person("other", target={"name": "other"}), {}, {"title": "x"})
+    [plan] = freeze(bench.workspace, bench.run(), ["staff"])
+    assert [one.label for one in bench.changes(plan.id)] == ["other"]
+
+
+def test_nobody_steps_aside_for_a_change_that_a_plugin_objects_to(bench: Any) -> None:
+    """The address would be given up, and the other one never come free."""
+    bench.plugin.objects_to.add("left")
+    left = bench.person("left", target={"name": "left", "mail": "l@x"})
+    right = bench.person("right", target={"name": "right", "mail": "r@x"})
+    bench.pend_update(left, {"mail": "l@x"}, {"mail": "r@x"}, Operation.SIGN_IN)
+    bench.pend_update(right, {"mail": "r@x"}, {"mail": "l@x"}, Operation.SIGN_IN)
+    [plan] = freeze(bench.workspace, bench.run(), ["staff"])
+    assert [(one.operation, one.label, one.after) for one in bench.changes(plan.id)] == [(Operation.SIGN_IN, "right", {"mail": "l@x"})]
+
+
 def test_the_hash_is_over_content_not_over_order_tags_or_numbers(bench: Any, unmarked: Any) -> None:
     people = [bench.person(name, target={"name": name}) for name in ("a", "b", "c")]
     for one in people:

@@ -194,6 +194,14 @@ def test_those_who_are_ready_go_alone_only_where_that_is_said(moved: Engine, old
     assert states(moved) == {"E1": ("one", "cut over"), "E2": ("one", "cut over")}
 
 
+def test_what_stands_against_somebody_is_told_once(moved: Engine, old: MemoryDirectory, new: MemoryDirectory) -> None:
+    """A value that somebody else has is an error; that no profile keeps him in step then is the same thing in other words."""
+    old.change(_anchor(moved, "Person 1"), mail=str(values(new, "Person 3")["mail"]))
+    moved.cycle()
+    said = why(cut(moved))["E1"]
+    assert len(said) == 1 and said[0].startswith("people: problem: "), said
+
+
 def test_who_left_is_not_cut_over(moved: Engine, old: MemoryDirectory, new: MemoryDirectory) -> None:
     old.delete(_anchor(moved, "Person 1"))
     moved.cycle()

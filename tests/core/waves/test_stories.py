@@ -278,6 +278,20 @@ def test_a_contact_that_was_edited_by_hand_comes_back_as_it_was(engine: Engine, 
         settle(engine)
 
 
+def test_a_contact_that_gave_way_is_nobody_elses_delete(engine: Engine, old: MemoryDirectory, new: MemoryDirectory) -> None:
+    """The address book wrote to the contact while its person moved already; then his user took its place. One undo takes both back."""
+    moving.move(engine.workspace, "one", reason="a test")
+    old.change(anchor(old, "Person 2"), mail="two@x.test")
+    engine.cycle("book", beyond=list(Operation))
+    settle(engine)
+    assert "Person 2" not in of_kind(new, Kind.CONTACT)
+    undo(engine, "one")
+    assert "Person 2" in of_kind(new, Kind.CONTACT)
+    texts = [text for _, _, text in engine.problems()]
+    assert not any("deleted it" in text for text in texts), texts
+    assert any(text.startswith("Person 2 comes back as it was when it was deleted") for text in texts)
+
+
 def test_one_person_in_two_waves_is_told_and_moves_in_neither(engine: Engine, old: MemoryDirectory, new: MemoryDirectory) -> None:
     (engine.folder / "two.csv").write_text("employeeID\nE3\nE4\n", encoding="utf-8")
     done = moving.move(engine.workspace, "one", reason="a test")
