@@ -420,7 +420,7 @@ def _in_words(url: str, error: BaseException | None) -> errors.StoreError | None
         case "25006":
             return errors.StoreError(f"{url} can only be read: it is a standby, or was set to read-only; give the server that takes writes")
         case "53100":
-            return errors.StoreError(f"the disk of {url} is full; what was not committed is undone. Make room, then run again")
+            return errors.DiskFailed(f"the disk of {url} is full; what was not committed is undone. Make room, then run again")
         case "53300":
             return errors.Unreachable(f"{url} has no connection left ({said}); raise max_connections, or run fewer workers")
         case "XX001" | "XX002" | "58P01" | "58030":

@@ -289,9 +289,9 @@ def _in_words(path: Path, error: BaseException | None) -> errors.StoreError | No
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return errors.StoreError(f"{path} cannot be written; check the rights on the file and on its folder")
         case sqlite3.SQLITE_FULL:
-            return errors.StoreError(f"the disk that holds {path} is full; what was not committed is undone. Make room, then run again")
+            return errors.DiskFailed(f"the disk that holds {path} is full; what was not committed is undone. Make room, then run again")
         case sqlite3.SQLITE_CANTOPEN:
             return errors.StoreError(f"{path} cannot be opened; check the path, and the rights on the file and on its folder")
         case sqlite3.SQLITE_IOERR:
-            return errors.StoreError(f"the disk that holds {path} failed ({error}); check the disk, then run again")
+            return errors.DiskFailed(f"the disk that holds {path} failed ({error}); check the disk, then run again")
     return None
