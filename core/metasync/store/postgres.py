@@ -185,10 +185,15 @@ class Postgres(Backend):
                 connection.detach()
                 driver.execute(f"LISTEN {CHANNEL}")
                 heard()
-                while not stop.is_set():
-                    for one in driver.notifies(timeout=LISTENING, stop_after=1):
-                        if one.payload == str(self.lane):
-                            heard()
+                try:
+                    while not stop.is_set():
+                        for one in driver.notifies(timeout=LISTENING, stop_after=1):
+                            if one.payload == str(self.lane):
+                                heard()
+                except psycopg.Error:
+                    # The server went away, as it may. Nothing is there to be rolled back, which the pool would log as an error.
+                    connection.invalidate()
+                    raise
             stop.wait(LISTENING)
 
     def reserve_ids(self, connection: Connection, table: Table, count: int) -> Sequence[int]:
