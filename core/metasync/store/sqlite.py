@@ -261,7 +261,7 @@ def _condition(keys: Sequence[str]) -> str:
 
 def _is_null(connection: Connection, table: str, column: str) -> bool:
     """Is there a row without it? By `typeof`: `IS NULL` would be answered by what the column promises."""
-    return connection.exec_driver_sql(f"SELECT 1 FROM {table} WHERE typeof({column}) = 'null' LIMIT 1").first() is not None  # noqa: S608
+    return connection.exec_driver_sql(f"SELECT 1 FROM {table} WHERE typeof({column}) = 'null' LIMIT 1").first() is not None
 
 
 def _schema(connection: Connection) -> str | None:
