@@ -109,7 +109,9 @@ def serve(address: str, workspaces: Callable[[], Sequence[Workspace]]) -> Callab
     try:
         server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:
-        raise MetasyncError(f"metrics cannot be served at {address}: {error.strerror or error}") from error
+        raise MetasyncError(
+            f"metrics cannot be served at {address}: {error.strerror or error}; give another port to `--metrics`"
+        ) from error
 
     def end() -> None:
         server.shutdown()

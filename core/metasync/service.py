@@ -79,7 +79,7 @@ from metasync.runs.worker import default_processes, listen, listens, sweep
 from metasync.runs.worker import serve as work_queue
 from metasync.store import audit, directories, holds, looking, revisions
 from metasync.store import runs as run_rows
-from metasync.store.errors import Busy, Corrupt, StoreMissing, Unreachable
+from metasync.store.errors import Busy, Corrupt, DiskFailed, StoreMissing, Unreachable
 from metasync.store.looking import ProblemRow, Seen
 from metasync.store.runs import RunRow, StepRow
 from metasync.synchronising.rehearse import rehearse
@@ -184,7 +184,7 @@ def trouble(error: MetasyncError) -> Trouble:
         return Trouble.STOPPED
     if isinstance(error, LimitExceeded):
         return Trouble.LIMIT
-    if isinstance(error, (Unavailable, Busy, Unreachable, EngineBusy, DirectoryBusy)):
+    if isinstance(error, (Unavailable, Busy, Unreachable, DiskFailed, EngineBusy, DirectoryBusy)):
         return Trouble.UNAVAILABLE
     return Trouble.DAMAGED if isinstance(error, Corrupt) else Trouble.USAGE
 

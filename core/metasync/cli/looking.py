@@ -198,14 +198,22 @@ def runs(session: Session, limit: int, follow: bool) -> None:
     if follow:
         follow_runs(session)
         return
-    found, waiting = session.ask(lambda workspace: (service.runs(workspace, limit=limit), service.open_plans(workspace)))
-    session.out.json({"runs": found, "open plans": waiting})
+    found, waiting, paused = session.ask(
+        lambda workspace: (
+            service.runs(workspace, limit=limit),
+            service.open_plans(workspace),
+            sorted(service.paused_profiles(workspace).intersection(workspace.engagement.profiles)),
+        )
+    )
+    session.out.json({"runs": found, "open plans": waiting, "paused": paused})
     session.out.table(
         ("Run", "Kind", "State", "Started (UTC)", "Of"),
         [(one.id, one.kind, styled(one.state, STYLE_OF.get(one.state, "")), when(one.started)[:-1], _of(one)) for one in found],
         right=("Run",),
     )
     plan_table(session.out, waiting)
+    if paused:
+        session.out.line(f"paused: {', '.join(paused)}; left out by `run` and by schedules until `metasync resume {' '.join(paused)}`")
 
 
 def _of(run: service.RunRow) -> str:

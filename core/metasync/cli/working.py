@@ -56,7 +56,8 @@ def worker(session: Session, document: tuple[Path, ...], processes: int | None, 
     service.configure_logs(log)
     if part == "listen":
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the dispatcher has its own way to end
-        service.listen(settings, number, parent=parent())
+        if not stop.is_set():  # it was asked to while the documents were opened
+            service.listen(settings, number, parent=parent())
     elif part == "sweep":
         service.sweep(settings, stop, parent=parent())
     elif part == "work":

@@ -3,6 +3,7 @@ another takes over."""
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ TICK = 1.0
 SWEEP = 3
 """Every so many ticks, dispatchers are told of what they were not told of."""
 AUTHOR = "schedule"
+
+_log = logging.getLogger(__name__)
 
 
 class OneIsActive(MetasyncError):
@@ -67,12 +70,14 @@ def tick(workspace: Workspace, now: datetime | None = None) -> list[str]:
         if row.next is None or row.next > now or under_way or name in paused:
             continue
         if schedule.missed(rule, row.next, now):
+            _log.info("%s was to begin at %s, which was missed; it waits for the next time, as its schedule says", name, row.next)
             changed[name] = replace(row, next=schedule.first(rule, now))
             continue
         due.append(name)
         changed[name] = replace(row, next=schedule.following(rule, schedule.Last(planned=row.next, ended=None), now))
     if due:
         ordered = order(replace(workspace, author=AUTHOR), "run", due, {}, schedules=[changed.pop(name) for name in due])
+        _log.info("put run %s of %s on the queue", ordered.run, ", ".join(due), extra={"engagement": workspace.engagement.name})
         nudge(ordered, workspace)
     if changed:
         with workspace.backend.write() as connection:
@@ -95,7 +100,7 @@ def serve(settings: Sequence[Settings], stop: threading.Event, *, parent: int | 
             measured = Installation(settings, stop, nobody)  # of the threads that answer
             held.callback(measured.close)
             held.callback(measuring.serve(metrics, measured.workspaces))
-        active: dict[int, SchedulerLease] = {}
+        active: dict[int, SchedulerLease | None] = {}
         while not stop.is_set() and (parent is None or os.getppid() == parent):
             for workspace in installation.workspaces():
                 with installation.trying(workspace):
@@ -110,13 +115,19 @@ def serve(settings: Sequence[Settings], stop: threading.Event, *, parent: int | 
             stop.wait(TICK)
 
 
-def _active(workspace: Workspace, active: dict[int, SchedulerLease], held: ExitStack) -> SchedulerLease | None:
-    """The lease of the scheduler of this engagement, where this is it."""
-    mine = active.get(workspace.engagement_id)
+def _active(workspace: Workspace, active: dict[int, SchedulerLease | None], held: ExitStack) -> SchedulerLease | None:
+    """The lease of the scheduler of this engagement, where this is it. Whether it is, is logged when that changes."""
+    number, name = workspace.engagement_id, workspace.engagement.name
+    mine = active.get(number)
     if mine is not None and not mine.lost.is_set():
         return mine
+    waits = number in active and mine is None
     try:
-        mine = active[workspace.engagement_id] = held.enter_context(SchedulerLease(workspace.backend, workspace.engagement.name))
-    except OneIsActive:
+        mine = active[number] = held.enter_context(SchedulerLease(workspace.backend, name))
+    except OneIsActive as error:
+        active[number] = None
+        if not waits:
+            _log.info("%s", error, extra={"engagement": name})
         return None
+    _log.info("this scheduler is active", extra={"engagement": name})
     return mine

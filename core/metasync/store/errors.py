@@ -29,6 +29,10 @@ class Unreachable(StoreError):
     """The server of the database does not answer; run again once it does."""
 
 
+class DiskFailed(StoreError):
+    """The disk of the database is full, or failed; make room, or check it, then run again."""
+
+
 class OlderSchema(StoreError):
     """The database was made by an older version of Metasync; make a backup, then run `metasync migrate`."""
 

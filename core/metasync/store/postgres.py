@@ -185,10 +185,15 @@ class Postgres(Backend):
                 connection.detach()
                 driver.execute(f"LISTEN {CHANNEL}")
                 heard()
-                while not stop.is_set():
-                    for one in driver.notifies(timeout=LISTENING, stop_after=1):
-                        if one.payload == str(self.lane):
-                            heard()
+                try:
+                    while not stop.is_set():
+                        for one in driver.notifies(timeout=LISTENING, stop_after=1):
+                            if one.payload == str(self.lane):
+                                heard()
+                except psycopg.Error:
+                    # The server went away, as it may. Nothing is there to be rolled back, which the pool would log as an error.
+                    connection.invalidate()
+                    raise
             stop.wait(LISTENING)
 
     def reserve_ids(self, connection: Connection, table: Table, count: int) -> Sequence[int]:
@@ -420,7 +425,7 @@ def _in_words(url: str, error: BaseException | None) -> errors.StoreError | None
         case "25006":
             return errors.StoreError(f"{url} can only be read: it is a standby, or was set to read-only; give the server that takes writes")
         case "53100":
-            return errors.StoreError(f"the disk of {url} is full; what was not committed is undone. Make room, then run again")
+            return errors.DiskFailed(f"the disk of {url} is full; what was not committed is undone. Make room, then run again")
         case "53300":
             return errors.Unreachable(f"{url} has no connection left ({said}); raise max_connections, or run fewer workers")
         case "XX001" | "XX002" | "58P01" | "58030":

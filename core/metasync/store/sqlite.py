@@ -6,10 +6,12 @@ Two engines on the file: imports commit with `synchronous=NORMAL` (a commit may 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache, partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,10 @@ PARAMETERS = 990
 """Of one statement that inserts several rows: they cost a third less than by one each. Every build of SQLite takes 999."""
 AMONG = "IN (SELECT value FROM json_each(?))"
 """A list as one parameter: no limit on its length, and nothing to prepare anew."""
+ALL, WORST = 2**31 - 1, 100
+"""Of what is damaged SQLite looks for all, and so much is told."""
+NULL = re.compile(r"NULL value in (\w+)\.(\w+)")
+"""Said by SQLite 3.40, which is Debian 12's, of every row of a table without row ids whose key is not its first columns: asked again."""
 NOT_A_DATABASE = "is not a database, or its first page is damaged; give `--database` another path, or restore it"
 
 
@@ -112,10 +118,12 @@ class SQLite(Backend):
     def verify(self) -> list[str]:
         try:
             with self.read() as connection:
-                found = [str(line) for line in connection.exec_driver_sql("PRAGMA integrity_check(100)").scalars()]
+                lines = map(str, connection.exec_driver_sql(f"PRAGMA integrity_check({ALL})").scalars())
+                null = cache(partial(_is_null, connection))
+                said = (line for line in lines if line != "ok" and ((of := NULL.fullmatch(line)) is None or null(*of.groups())))
+                return list(islice(said, WORST))
         except errors.Corrupt as error:
             return [str(error)]
-        return [] if found == ["ok"] else found
 
     def close(self) -> None:
         self._bulk.dispose()
@@ -251,6 +259,11 @@ def _condition(keys: Sequence[str]) -> str:
     return " AND ".join(f'"{name}" = ?' for name in keys)
 
 
+def _is_null(connection: Connection, table: str, column: str) -> bool:
+    """Is there a row without it? By `typeof`: `IS NULL` would be answered by what the column promises."""
+    return connection.exec_driver_sql(f"SELECT 1 FROM {table} WHERE typeof({column}) = 'null' LIMIT 1").first() is not None
+
+
 def _schema(connection: Connection) -> str | None:
     """The revision of the schema; None: an empty database."""
     there = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema WHERE name = 'alembic_version'").scalar_one()
@@ -276,9 +289,9 @@ def _in_words(path: Path, error: BaseException | None) -> errors.StoreError | No
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return errors.StoreError(f"{path} cannot be written; check the rights on the file and on its folder")
         case sqlite3.SQLITE_FULL:
-            return errors.StoreError(f"the disk that holds {path} is full; what was not committed is undone. Make room, then run again")
+            return errors.DiskFailed(f"the disk that holds {path} is full; what was not committed is undone. Make room, then run again")
         case sqlite3.SQLITE_CANTOPEN:
             return errors.StoreError(f"{path} cannot be opened; check the path, and the rights on the file and on its folder")
         case sqlite3.SQLITE_IOERR:
-            return errors.StoreError(f"the disk that holds {path} failed ({error}); check the disk, then run again")
+            return errors.DiskFailed(f"the disk that holds {path} failed ({error}); check the disk, then run again")
     return None

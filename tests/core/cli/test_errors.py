@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from metasync import service
+from metasync import faults, service
 from metasync.engagement.secrets import Secrets
 
 from .conftest import Shell
@@ -93,6 +94,12 @@ def test_an_error_is_json_too_where_json_was_asked_for(loaded: Shell) -> None:
     assert loaded("show", "99", "--json", code=2).json["exit"] == 2
 
 
+def test_a_disk_that_is_full_in_the_middle_of_a_run_is_no_mistake_in_the_document(loaded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(faults.VARIABLE, "plan.freeze.before_commit:enospc")
+    done = loaded("run", code=4)
+    assert "is full; what was not committed is undone. Make room, then run again" in done.err
+
+
 def test_a_broken_plugin_is_named_with_what_to_do(loaded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     from metasync.host import Host
 
@@ -116,6 +123,26 @@ def test_a_reader_that_has_had_enough_is_no_error() -> None:
     done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True)
     os.close(write_end)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process of Windows is not ended by a signal")
+def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_word() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADED_SLOWLY], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+LOADED_SLOWLY = """
+import os, runpy, signal, sys
+
+class Meanwhile:
+    def find_spec(self, name, *_):
+        if name == "metasync.service":
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Meanwhile())
+runpy.run_module("metasync", run_name="__main__")
+"""
 
 
 def test_init_refuses_to_overwrite(tmp_path: Path, shell: Shell) -> None:

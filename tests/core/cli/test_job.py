@@ -146,7 +146,10 @@ def test_what_is_paused_is_left_out_until_it_is_resumed(loaded: Shell) -> None:
     loaded("pause", "groups")
     done = loaded("run", "--json", code=3).json
     assert done["left out"] == {"groups": "paused"}
+    assert loaded("runs", "--json").json["paused"] == ["groups"]
+    assert "paused: groups; left out by `run` and by schedules until `metasync resume groups`" in loaded("runs").out
     loaded("resume", "groups")
+    assert "paused" not in loaded("runs").out
     assert loaded("run", "--json", code=3).json["left out"] == {}
 
 

@@ -763,7 +763,7 @@ def test_of_steps_that_end_at_once_the_last_one_wakes_their_run(shared: Workspac
     assert [one.kind for one in runnable(shared)] == [queue.RUN]
 
 
-def test_whoever_has_nothing_to_do_is_called_when_there_is_something(shared: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_has_nothing_to_do_is_called_when_there_is_something(shared: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     called, stop = threading.Event(), threading.Event()
     listening = threading.Thread(target=shared.backend.listen, args=(called.set, stop), daemon=True)
     listening.start()
@@ -780,6 +780,7 @@ def test_whoever_has_nothing_to_do_is_called_when_there_is_something(shared: Wor
             listener = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%'"
             assert connection.exec_driver_sql(listener).scalars().all() == [True]
         assert called.wait(10), "it listens again"
+        assert not caplog.records, "that a server is started again is no error"
     finally:
         stop.set()
         listening.join(10)

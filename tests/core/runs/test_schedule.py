@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -186,3 +189,73 @@ def test_a_scheduler_that_stood_still_and_was_taken_over_from_puts_nothing_on_th
         with SchedulerLease(engine.backend, "another"):
             pass  # of the same database
     assert clock.runs() == []
+
+
+def test_the_log_says_what_was_put_on_the_queue_and_what_was_missed(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "metasync.runs.scheduler")
+    clock = clock_of(engine, "every 15 minutes", '{cron: "0 6 * * *", missed: skip}')
+    clock.now = datetime(2030, 1, 1, 5, 0, tzinfo=UTC)
+    assert clock.tick() == ["people"]
+    assert clock.tick(180) == []
+    assert caplog.messages == [
+        "put run 1 of people on the queue",
+        "groups was to begin at 2030-01-01 06:00:00+00:00, which was missed; it waits for the next time, as its schedule says",
+    ]
+
+
+def test_a_scheduler_says_once_that_another_one_is_active_and_when_it_takes_over(
+    engine: Engine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two are started by mistake, or one of them on another machine to take over."""
+    caplog.set_level(logging.INFO, "metasync.runs.scheduler")
+    clock = clock_of(engine, "every 15 minutes")
+    stop = Rounds(4)
+    monkeypatch.setattr(scheduler, "Installation", lambda *_: Opened(clock.workspace))
+    with engine.backend.write() as connection:
+        name = f"scheduler/{engine.workspace.engagement.name}"
+        fence = leases.take(connection, name, owner="elsewhere:12:1", until=engine.backend.now(connection) + MINUTE)
+    stop.at[2] = lambda: give_back(engine, name, fence)
+    scheduler.serve([], stop)
+    first, *later = caplog.messages
+    assert first == "the scheduler of process 12 on elsewhere is active; this one takes over when it ends"
+    assert later == ["this scheduler is active", "put run 1 of people on the queue"]
+
+
+def give_back(engine: Engine, name: str, fence: int) -> None:
+    with engine.backend.write() as connection:
+        leases.forget(connection, name, fence=fence)
+
+
+class Rounds(threading.Event):
+    """Set after so many looks of the scheduler, with something done between two of them."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.left = count
+        self.at: dict[int, Callable[[], None]] = {}
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.left -= 1
+        self.at.get(self.left, lambda: None)()
+        if self.left == 0:
+            self.set()
+        return self.is_set()
+
+
+class Opened:
+    """An installation of one engagement, which is open."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+
+    def workspaces(self) -> list[Workspace]:
+        return [self.workspace]
+
+    def trying(self, workspace: Workspace) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def sweep(self, workspace: Workspace) -> None:
+        """Nobody is to be told."""
+
+    def close(self) -> None:
+        """It is somebody else's."""

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from metasync.store import Backend, errors, open_store
-from metasync.store.tables import engagement
+from metasync.store.tables import directory, engagement, wanted
 
 
 @pytest.fixture
@@ -114,6 +114,36 @@ def test_a_damaged_page_deeper_in_the_file_is_found_by_verify(tmp_path: Path) ->
     backend = open_store(str(path))
     assert backend.verify()
     backend.close()
+
+
+def test_verify_finds_a_value_that_is_missing_and_none_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "metasync.db"
+    backend = open_store(str(path))
+    add_engagement(backend, "one")
+    with backend.write() as connection:
+        connection.execute(insert(directory).values(id=1, engagement_id=1, name="hr", connector="csv"))
+        waits = {"engagement_id": 1, "profile": "staff", "directory_id": 1, "name": "id", "value": "e1001"}
+        connection.execute(insert(wanted), [{**waits, "object_id": number} for number in range(300)])
+    assert backend.verify() == []
+    backend.close()
+
+    promise = "connector VARCHAR(200)"
+    _say_of_a_column(path, promise + " NOT NULL", promise)
+    with sqlite3.connect(path) as damaged:
+        damaged.execute("UPDATE directory SET connector = NULL")
+    damaged.close()
+    _say_of_a_column(path, promise, promise + " NOT NULL")
+    backend = open_store(str(path))
+    assert backend.verify() == ["NULL value in directory.connector"]
+    backend.close()
+
+
+def _say_of_a_column(path: Path, before: str, after: str) -> None:
+    """Behind SQLite's back."""
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA writable_schema = ON")
+        other.execute("UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = 'directory'", (before, after))
+    other.close()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
