@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metasync import connections, garbage
+from metasync import connections, garbage, rights
 from metasync.blame import blamed
 from metasync.contract import Connector, DirectorySettings, MetasyncError, Quota, Schema, SecretReference, Stopped, Turn
 from metasync.contract.connector import StopToken
@@ -126,6 +126,8 @@ class EngineContext:
             must_change=of.new_passwords.must_change,
             allow_privileged=of.allow_privileged,
             connections=connections.limit_of(of),
+            written=rights.written(workspace.engagement, of.name),
+            places=rights.places(workspace.engagement, of.name),
         )
         self.logger = logging.getLogger(f"metasync.directory.{of.name}")
         self.stop: StopToken = workspace.stop

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from metasync.contract.model import Change, Check, Found, Objection, Operation, Page, ReadRequest, Result, Schema
+from metasync.contract.model import Change, Check, Found, Kind, Objection, Operation, Page, ReadRequest, Result, Schema
 from metasync.contract.options import Options, SecretReference
 
 
@@ -29,6 +29,11 @@ class DirectorySettings:
     """Privileged objects, by anchor or path, that may be written all the same."""
     connections: int | None = None
     """How many connections to the directory may be open at once, over all who work; None: the document does not say."""
+    written: frozenset[Kind] | None = None
+    """Kinds that profiles write there; None: nobody said."""
+    places: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)
+    """Those of them that profiles make or move, and what the document writes out of where: paths, or parts of an expression that leads to
+    one. What follows from data is not among it."""
 
 
 class StopToken(Protocol):

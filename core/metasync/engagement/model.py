@@ -305,3 +305,8 @@ class Engagement:
     notices: tuple[Notice, ...] = ()
     revision: int = 0
     """0 until the document was accepted into a database."""
+
+    @property
+    def roots(self) -> frozenset[str]:
+        """The names that an expression may start with."""
+        return frozenset({"source", "target", "mv", "wave", *self.directories})

@@ -8,7 +8,7 @@
 * `values`: what enters and leaves
 """
 
-from metasync.expressions.check import RESERVED
+from metasync.expressions.check import RESERVED, texts_in
 from metasync.expressions.errors import ExpressionError, ExpressionSyntaxError
 from metasync.expressions.expression import Expression, compile_expression, is_bare
 from metasync.expressions.rewrites import call_rewrite, find_rewrite, read_step, rewrite_pipeline
@@ -28,5 +28,6 @@ __all__ = [
     "is_bare",
     "read_step",
     "rewrite_pipeline",
+    "texts_in",
     "tidy",
 ]

@@ -103,6 +103,11 @@ def constant(node: Node) -> tuple[bool, Any]:
     return False, None
 
 
+def texts_in(text: str, roots: Collection[str]) -> tuple[str, ...]:
+    """The texts that are written out in an expression, in their order. Raises `ExpressionSyntaxError`."""
+    return tuple(node.value for node in walk(parse(text, _written(roots))) if isinstance(node, Literal) and isinstance(node.value, str))
+
+
 def _written(roots: Collection[str]) -> dict[str, str]:
     """How each root is written: a directory `hr-file` as `hr_file`, since a dash is a minus."""
     written = {root: root for root in roots if _IDENTIFIER.match(root)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from metasync.contract import Kind, KindSchema, Schema
 from metasync.expressions import compile_expression, is_bare
 from metasync.expressions.errors import meant
-from metasync.synchronising.needs import PEOPLE, expression_roots, kind_schema, prepare_matchers, standardised
+from metasync.synchronising.needs import PEOPLE, kind_schema, prepare_matchers, standardised
 from metasync.synchronising.pairing import ANCHOR, pairing_attributes
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _expressions(profile: Profile) -> Iterator[tuple[str, str]]:
 
 
 def _arguments(engagement: Engagement, host: Host, text: str) -> tuple[tuple[str, str], ...]:
-    return tuple(compile_expression(text, rewrites=host.rewrites, roots=expression_roots(engagement)).arguments)
+    return tuple(compile_expression(text, rewrites=host.rewrites, roots=engagement.roots).arguments)
 
 
 def _read(

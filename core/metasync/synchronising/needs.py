@@ -61,11 +61,6 @@ class DirectoryNeeds:
         ]
 
 
-def expression_roots(engagement: Engagement) -> frozenset[str]:
-    """The names that an expression may start with."""
-    return frozenset({"source", "target", "mv", "wave", *engagement.directories})
-
-
 def canonical(schema: KindSchema | None, attribute: str) -> str:
     """The standard name of an attribute: `cn` is `name` where the directory says so."""
     known = schema.attributes.get(attribute) if schema else None
@@ -128,7 +123,7 @@ def directories_named(engagement: Engagement, host: Host, profile: Profile, sche
 
 def _values_read(engagement: Engagement, host: Host, profile: Profile) -> Iterator[tuple[str, str]]:
     """(directory, attribute) of whatever a profile's expressions name."""
-    roots, rankings = expression_roots(engagement), engagement.metaverse.get(profile.source_kind, {})
+    roots, rankings = engagement.roots, engagement.metaverse.get(profile.source_kind, {})
     for text in texts_of(profile):
         for root, attribute in compile_expression(text, rewrites=host.rewrites, roots=roots).arguments:
             if root == "mv" and attribute in rankings:
@@ -150,7 +145,7 @@ def profiles_reading(engagement: Engagement, host: Host) -> Mapping[str, tuple[s
 
 def profiles_of_waves(engagement: Engagement, host: Host) -> frozenset[str]:
     """The profiles that read `wave`, also where the document names no wave any more: who moves on is looked at again by these."""
-    roots = expression_roots(engagement)
+    roots = engagement.roots
 
     def reads(profile: Profile) -> bool:
         texts = texts_of(profile)
@@ -236,7 +231,7 @@ class _Collector:
     def __init__(self, engagement: Engagement, host: Host, schema: Schema, directory: str) -> None:
         self.engagement, self.host, self.schema, self.directory = engagement, host, schema, directory
         self.standard = {kind: standardised(known) for kind, known in schema.kinds.items()}
-        self.roots = expression_roots(engagement)
+        self.roots = engagement.roots
         self.attributes: dict[Kind, set[str]] = {}
         self.named = {attribute for ranked in engagement.metaverse.values() for one in ranked.values() for _, attribute in one.contributors}
         """What the document reads of any directory."""

@@ -19,7 +19,7 @@ from metasync.expressions import KEEP, Expression, ExpressionError, compile_expr
 from metasync.store import codec
 from metasync.synchronising.errors import ObjectError
 from metasync.synchronising.fit import shaper
-from metasync.synchronising.needs import canonical, expression_roots, kind_schema, standardised
+from metasync.synchronising.needs import canonical, kind_schema, standardised
 
 if TYPE_CHECKING:
     from metasync.engagement.model import Engagement, Mapping_, MatchRule, Merge, Profile
@@ -225,7 +225,7 @@ def compile_program(
 ) -> Program:
     """Compile a profile for one of its sources. The document was checked when it was loaded; what only the directories know is checked
     here."""
-    roots = expression_roots(engagement)
+    roots = engagement.roots
     target_schema = kind_schema(schemas, profile.target, profile.target_kind)
     if target_schema is None:
         raise MetasyncError(f"{profile.target} has no objects of the kind {profile.target_kind}, which the profile {profile.name} writes")

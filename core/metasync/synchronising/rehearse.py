@@ -18,7 +18,7 @@ from metasync.engagement.model import Engagement, Profile
 from metasync.expressions import Expression, ExpressionError, compile_expression
 from metasync.store import looking
 from metasync.synchronising.names import unknown_keys, unknown_names
-from metasync.synchronising.needs import canonical, expression_roots, kind_schema
+from metasync.synchronising.needs import canonical, kind_schema
 
 if TYPE_CHECKING:
     from metasync.host import Host
@@ -81,7 +81,7 @@ def _of_source(
     connection: Connection, engagement: Engagement, host: Host, profile: Profile, source: str, directory_id: int, schema: KindSchema
 ) -> Iterator[str]:
     def tried(key: str, text: str) -> _Tried | None:
-        expression = compile_expression(text, rewrites=host.rewrites, roots=expression_roots(engagement))
+        expression = compile_expression(text, rewrites=host.rewrites, roots=engagement.roots)
         if any(root not in ("source", source) for root, _ in expression.arguments):
             return None
         names = tuple(canonical(schema, attribute) for _, attribute in expression.arguments)

@@ -72,9 +72,11 @@ class ActiveDirectory(Connector):
     def check(self) -> Check:
         """The domain's SID, and what our account may do."""
         with _Explained(self, "checking the rights"):
-            mark = self.context.settings.mark
-            first = rights.check(self.session, self.settings, mark)
-            return domains.merged([first, *(rights.check_further(one.session, one.settings, mark) for one in self.domains[1:])])
+            document = self.context.settings
+            of_domain = [replace(document, places=domains.places(self.domains, one, document.places)) for one in self.domains]
+            first = rights.check(self.session, self.settings, of_domain[0])
+            further = zip(self.domains[1:], of_domain[1:], strict=True)
+            return domains.merged([first, *(rights.check_further(one.session, one.settings, own) for one, own in further)])
 
     def discover(self) -> Schema:
         """From the schema partition, which is one for the forest."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from metasync.contract import Change, Check, Context, CursorExpired, Entry, Gone, Item, Operation, Page, ReadRequest
+from metasync.contract import Change, Check, Context, CursorExpired, Entry, Gone, Item, Kind, Operation, Page, ReadRequest
 from metasync_ad import dn as names
 from metasync_ad import lookup
 from metasync_ad.lines import Lines
@@ -59,6 +59,13 @@ def home(domains: Sequence[Domain], place: str) -> Domain | None:
     """The domain that a place lies in: that of the longest base, for one may lie below another by name."""
     inside = [one for one in domains if names.is_under(place, one.base)]
     return max(inside, key=lambda one: len(names.split(one.base)), default=None)
+
+
+def places(domains: Sequence[Domain], own: Domain, every: Mapping[Kind, Sequence[str]]) -> Mapping[Kind, tuple[str, ...]]:
+    """What of the document's texts about places is a path in this domain."""
+    return {
+        kind: tuple(text for text in texts if names.valid(text) and text and home(domains, text) is own) for kind, texts in every.items()
+    }
 
 
 def scoped(domains: Sequence[Domain], under: Sequence[str]) -> list[tuple[Domain, tuple[str, ...]]]:

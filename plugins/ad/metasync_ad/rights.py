@@ -6,10 +6,11 @@ containers, for what lies below them inherits those.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from metasync.contract import Check, Purpose, Right, Unavailable
+from metasync.contract import Check, DirectorySettings, Kind, Purpose, Right, Unavailable
 from metasync_ad import accounts, lookup, schema, values
 from metasync_ad import descriptor as acl
 from metasync_ad import dn as names
@@ -36,19 +37,25 @@ READ_ONLY = "1.2.840.113556.1.4.1920"
 _SHOWN = 5
 _EVERYBODY = frozenset({"S-1-1-0", "S-1-5-11"})
 """Everyone, and Authenticated Users."""
+CLASS_OF = {Kind.USER: "user", Kind.GROUP: "group", Kind.CONTACT: "contact", Kind.CONTAINER: "organizationalUnit"}
 
 
-def check(session: Session, settings: Settings, mark: str | None) -> Check:
-    """Raises `Unavailable`."""
+def check(session: Session, settings: Settings, document: DirectorySettings) -> Check:
+    """`document`: its places are those of this domain alone. Raises `Unavailable`."""
     head = lookup.by_dn(session, settings.base, ["objectSid"])
     if head is None or head.one("objectsid") is None:
         raise Unavailable(
             f"{settings.base} is not the head of a domain that {settings.bind} may read; correct `base`, such as DC=contoso,DC=test"
         )
     ourselves = _ourselves(session, settings)
-    places = _places(session, settings)
+    places = _places(session, settings, document)
     warnings = [] if places.seen else ["no container can be seen; grant the account the right to list the domain"]
-    if mark is None:
+    warnings += [
+        f"{place}, where the document makes objects or moves them to, is not there, or not below `under`, or may not be seen; "
+        "make it, or let a profile of containers do so, and test again"
+        for place in places.unseen
+    ]
+    if document.mark is None:
         warnings.append(
             "the directory has no `mark:`, so objects made by Metasync are not known as such once the database is lost; "
             "adminDescription is a good one"
@@ -64,8 +71,10 @@ def check(session: Session, settings: Settings, mark: str | None) -> Check:
     rights = [Right(purpose=Purpose.IMPORT, right=f"read {settings.base}", granted=places.seen > 0)]
     lists = _Lists(session, ourselves.token)
     rights += _on_head(lists, settings.base, ourselves.trustee)
-    for kind in CLASSES:
-        rights += _below(lists, kind, places.of[kind], settings, ourselves.trustee)
+    for kind, of_class in CLASS_OF.items():
+        if not document.written or kind in document.written:
+            makes = not document.written or kind in document.places
+            rights += _below(lists, of_class, places.of[of_class], places.without[of_class], settings, ourselves.trustee, makes=makes)
     if lists.unreadable:
         warnings.append(f"the access control list of {lists.unreadable[0]} may not be read, so that its rights are taken for missing")
     software = "Active Directory, functional level " + (session.root.text("domainfunctionality") or "unknown")
@@ -75,7 +84,7 @@ def check(session: Session, settings: Settings, mark: str | None) -> Check:
     )  # fmt: skip
 
 
-def check_further(session: Session, settings: Settings, mark: str | None) -> Check:
+def check_further(session: Session, settings: Settings, document: DirectorySettings) -> Check:
     """Of a further naming context, which need be no domain. Raises `Unavailable`."""
     head = lookup.by_dn(session, settings.base, ["objectSid"])
     if head is None:
@@ -83,7 +92,7 @@ def check_further(session: Session, settings: Settings, mark: str | None) -> Che
             f"{settings.base} does not exist at {session.server}, or {settings.bind} may not read it; correct `further domains`"
         )
     if head.one("objectsid") is not None:
-        return check(session, settings, mark)
+        return check(session, settings, document)
     cursor, why = begin(session, settings, schema.load(session), mirrored=False)
     warnings = (f"every import reads everything of {settings.base}: {why}",) if cursor is None and why else ()
     return Check(identity="", warnings=warnings, rights=(Right(purpose=Purpose.IMPORT, right=f"read {settings.base}", granted=True),))
@@ -158,29 +167,58 @@ def _is(sid: str, rid: int) -> bool:
 class _Places:
     seen: int
     """Containers that can be seen."""
-    of: dict[str, list[str]]
+    of: Mapping[str, list[str]]
     """Class -> containers where it may be created, without those whose parent is one, too."""
+    without: Mapping[str, list[str]]
+    """Class -> containers where the document makes it or moves it to, and it may not be created."""
+    unseen: Sequence[str]
+    """What the document names, and neither it nor what it lies in, the domain's head aside, can be seen."""
 
 
-def _places(session: Session, settings: Settings) -> _Places:
+def _places(session: Session, settings: Settings, document: DirectorySettings) -> _Places:
     every: dict[str, list[str]] = {kind: [] for kind in CLASSES}
     query = "(|(objectClass=organizationalUnit)(objectClass=domainDNS)(objectCategory=container))"
-    seen = 0
+    seen: dict[str, str] = {}
     for base in settings.under or (settings.base,):
         for page in session.pages(base, query, ["allowedChildClassesEffective", "showInAdvancedViewOnly"], settings.page_size):
             for entry in page:
                 if entry.one("showinadvancedviewonly") == b"TRUE":
                     continue
-                seen += 1
+                seen[names.folded(entry.dn)] = entry.dn
                 for kind in set(entry.every("allowedchildclasseseffective")) & set(CLASSES):
                     every[kind].append(entry.dn)
-    return _Places(
-        seen=seen,
-        of={
-            kind: sorted(dn for dn in found if not any(other != dn and names.is_under(dn, other) for other in found))
-            for kind, found in every.items()
-        },
-    )
+    without: dict[str, list[str]] = {kind: [] for kind in CLASSES}
+    unseen: dict[str, None] = {}
+    for kind, paths in document.places.items():
+        allowed = {names.folded(dn) for dn in every.get(CLASS_OF.get(kind, ""), ())}
+        for path in paths if kind in CLASS_OF else ():
+            place = _nearest(path, seen)
+            if place is not None and names.folded(place) in allowed:
+                continue
+            if place is None or (place != path and names.folded(place) == names.folded(settings.base)):
+                unseen[path] = None
+            elif place not in without[CLASS_OF[kind]]:
+                without[CLASS_OF[kind]].append(place)
+    highest = {kind: _highest(found) for kind, found in every.items()}
+    return _Places(seen=len(seen), of=highest, without=without, unseen=tuple(unseen))
+
+
+def _upwards(dn: str) -> Iterator[str]:
+    """The name, its parent's, and so on, each folded."""
+    while dn:
+        yield names.folded(dn)
+        dn = names.parent(dn)
+
+
+def _nearest(path: str, seen: Mapping[str, str]) -> str | None:
+    """The container itself, or the nearest above it that can be seen: what is made in that one inherits from it."""
+    return next((seen[one] for one in _upwards(path) if one in seen), None)
+
+
+def _highest(found: Collection[str]) -> list[str]:
+    """Without those that lie below another one of them."""
+    every = {names.folded(dn) for dn in found}
+    return sorted(dn for dn in found if every.isdisjoint(islice(_upwards(dn), 1, None)))
 
 
 class _Lists:
@@ -225,29 +263,34 @@ def _on_head(lists: _Lists, head: str, trustee: Trustee) -> list[Right]:
     ]
 
 
-def _below(lists: _Lists, kind: str, created: list[str], settings: Settings, trustee: Trustee) -> list[Right]:
-    """What may be done to objects of a class where they may be created."""
+def _below(
+    lists: _Lists, kind: str, created: list[str], without: list[str], settings: Settings, trustee: Trustee, *, makes: bool
+) -> list[Right]:
+    """What may be done to objects of a class where they may be created, and where the document wants them (`without` that right)."""
     guid = CLASSES[kind]
-    asked = created or list(settings.under) or [f"OU=<where they belong>,{settings.base}"]
-    deletable = [one for one in created if _deletes(lists, one, guid)]
-    writable = [one for one in created if lists.allows(one, acl.WRITE_PROPERTY, of_class=guid)]
-    resettable = [one for one in created if lists.allows(one, acl.CONTROL_ACCESS, about=RESET_PASSWORD, of_class=guid)]
+    there = [*created, *without]
+    asked = there or list(settings.under) or [f"OU=<where they belong>,{settings.base}"]
+    deletable = [one for one in there if _deletes(lists, one, guid)]
+    writable = [one for one in there if lists.allows(one, acl.WRITE_PROPERTY, of_class=guid)]
+    resettable = [one for one in there if lists.allows(one, acl.CONTROL_ACCESS, about=RESET_PASSWORD, of_class=guid)]
+    spare = "" if makes else "no profile of the document makes any"
 
-    def right(purpose: Purpose, what: str, where: list[str], commands: list[tuple[str, ...]]) -> Right:
+    def right(purpose: Purpose, what: str, where: list[str], commands: list[tuple[str, ...]], optional: str = "") -> Right:
         lacking = [one for one in asked if one not in where]
         return Right(
             purpose=purpose,
             right=f"{what} below {_listed(lacking or where)}",
             granted=not lacking,
-            commands=tuple(line for of_place in commands for line in of_place) if lacking else (),
+            optional=optional,
+            commands=tuple(line for of_place in commands for line in of_place) if lacking and not optional else (),
         )
 
     def lacking(where: list[str]) -> list[str]:
         return [one for one in asked if one not in where][:_SHOWN]
 
     found = [
-        right(Purpose.EXPORT, f"create {kind}", created, [trustee.create(one, kind) for one in lacking(created)]),
-        right(Purpose.EXPORT, f"delete {kind}", deletable, [trustee.create(one, kind) for one in lacking(deletable)]),
+        right(Purpose.EXPORT, f"create {kind}", created, [trustee.create(one, kind) for one in lacking(created)], spare),
+        right(Purpose.EXPORT, f"delete {kind}", deletable, [trustee.create(one, kind) for one in lacking(deletable)], spare),
         right(Purpose.EXPORT, f"write, rename and move {kind}", writable, [trustee.write(one, kind) for one in lacking(writable)]),
     ]
     if kind == "user":

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from lab.samba import Account, Samba
 
-from metasync.contract import Check, Operation, Outcome, Purpose, Right
+from metasync.contract import Check, DirectorySettings, Kind, Operation, Outcome, Purpose, Right
 from metasync_ad import descriptor as acl
 from metasync_ad import values
 from metasync_ad.delegation import CLASSES, Trustee
@@ -182,6 +182,47 @@ def test_what_is_printed_grants_what_is_missing(
         own.change(Operation.DELETE, anchor),
     )
     assert [one.outcome for one in results] == [Outcome.APPLIED] * 3
+
+
+def places_of(found: Check, verb: str) -> dict[bool, str]:
+    """granted -> the places of a right."""
+    return {one.granted: one.right.partition(" below ")[2] for one in found.rights if one.right.startswith(verb)}
+
+
+def test_rights_are_asked_of_the_kinds_and_places_of_the_document(
+    connect: Any, samba: Samba, samba_unit: str, newcomer: Account, administer: Callable[[str], None]
+) -> None:
+    """The account may make users in one unit, the document makes them in another, too, and groups nowhere."""
+    first, second = (samba.make_unit() for _ in range(2))
+    try:
+        for command in Trustee(name=newcomer.name, sid=sid_of(samba, newcomer)).create(first, "user")[1:]:
+            administer(command)
+        places = {Kind.USER: (first, f"OU=Later,{second}", f"OU=Nowhere,{samba.base}", "OU=", "Clerk")}
+        written = frozenset({Kind.USER, Kind.GROUP})
+        settings = DirectorySettings(mark="adminDescription", written=written, places=places)
+        found = connect(newcomer, settings=settings).check()
+        assert places_of(found, "create user") == {False: second}
+        assert places_of(found, "write, rename and move user") == {False: f"{first}, {second}"}
+        assert not any("contact" in one.right or "organizationalUnit" in one.right for one in found.rights)
+        groups = [one for one in found.rights if one.right.startswith(("create group", "delete group"))]
+        assert [(one.optional, one.commands) for one in groups] == [("no profile of the document makes any", ())] * 2
+        assert [one for one in found.warnings if "OU=Nowhere" in one] and not any("OU=Later" in one for one in found.warnings)
+        for one in found.rights:
+            if one.right.startswith(("create user", "delete user", "write, rename and move user")):
+                for command in one.commands:
+                    if command.startswith("samba-tool"):
+                        administer(command)
+        after = connect(newcomer, settings=settings).check()
+        assert lacking(after, Purpose.EXPORT) == [one for one in lacking(after, Purpose.EXPORT) if one.optional or "group" in one.right]
+    finally:
+        for unit in (first, second):
+            samba.remove_tree(unit)
+
+
+def sid_of(samba: Samba, account: Account) -> str:
+    with samba.connect() as connection:
+        connection.search(samba.base, f"(userPrincipalName={account.name})", attributes=["objectSid"])
+        return values.sid(connection.response[0]["raw_attributes"]["objectSid"][0])
 
 
 def test_a_domain_whose_lists_may_not_be_read_is_said(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
