@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from metasync.contract import Check, Kind, Purpose
+from metasync.engagement.model import Action, Engagement, Place, Profile
 from metasync.expressions import texts_in
-
-if TYPE_CHECKING:
-    from metasync.engagement.model import Engagement, Profile
 
 EXPORTERS = {"passwords": Purpose.PASSWORDS, "sid history": Purpose.SID_HISTORY, "sidhistory": Purpose.SID_HISTORY}
 """Names of exporters -> what they take from, or give to, both of their directories."""
@@ -34,15 +31,11 @@ def places(engagement: Engagement, directory: str) -> Mapping[Kind, tuple[str, .
     """Those of them that profiles make or move there, and what the document writes out of where. See `DirectorySettings`."""
     found: dict[Kind, dict[str, None]] = {}
     for profile in _profiles(engagement, directory):
-        if profile.action is not profile.action.UPDATE_ONLY:
-            found.setdefault(profile.target_kind, {})
-        place = profile.place
-        stays = profile.action is profile.action.UPDATE_ONLY and not (place and place.move_existing)
-        paths = [] if place is None or stays else list(place.mirror.values())
-        texts = [] if place is None or stays or place.expression is None else [place.expression]
-        texts += [step.place for steps in profile.leaving.values() for step in steps if step.place]
-        paths += [path for text in texts for path in texts_in(text, engagement.roots)]
-        if paths:
+        makes = profile.action is not Action.UPDATE_ONLY
+        place = profile.place if profile.place and (makes or profile.place.move_existing) else Place()
+        texts = [place.expression, *(step.place for steps in profile.leaving.values() for step in steps)]
+        paths = [*place.mirror.values(), *(path for text in texts if text for path in texts_in(text, engagement.roots))]
+        if makes or paths:
             found.setdefault(profile.target_kind, {}).update(dict.fromkeys(paths))
     return {kind: tuple(paths) for kind, paths in found.items()}
 
