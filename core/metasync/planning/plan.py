@@ -15,12 +15,13 @@ from sqlalchemy import Connection
 from metasync import garbage
 from metasync.contract import Kind, MetasyncError, Operation, Reference, RunNotice
 from metasync.engagement.model import Limit, Profile
+from metasync.equality import Attributes
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.limits import Exceeded, exceeded
 from metasync.planning.objections import NONE, Objections
-from metasync.planning.replaced import freeze_replaced
+from metasync.planning.replaced import freeze_replaced, served, tried_first
 from metasync.planning.reviewing import review
-from metasync.store import freezing, ledger, plans
+from metasync.store import directories, freezing, ledger, plans
 from metasync.store import pending as pending_rows
 from metasync.store import problems as problem_rows
 from metasync.store import written as written_rows
@@ -281,6 +282,8 @@ def joined_by(workspace: Workspace, connection: Connection, profile: Profile) ->
 
 def _fill(workspace: Workspace, connection: Connection, freezer: Freezer, profile: Profile, objects: frozenset[int] | None) -> None:
     busy = freezing.in_flight(connection, workspace.engagement_id, profile.name)
+    handed = served(workspace, connection, profile, objects)
+    attributes = Attributes(directories.schema_of(connection, workspace.directory_ids[profile.target])) if handed else None
     done = 0
     for creates in (False, True):
         for page in freezing.pending_objects(
@@ -294,19 +297,21 @@ def _fill(workspace: Workspace, connection: Connection, freezer: Freezer, profil
             imaged = [row.target_id for row, operations in rows if row.target_id and any(one.operation in IMAGED for one in operations)]
             images = freezing.images(connection, imaged) if imaged else {}
             for row, operations in rows:
-                freezer.add(
-                    Subject(
-                        object_id=row.object_id,
-                        source=row.source,
-                        identity_id=row.identity_id,
-                        kind=Kind(row.kind),
-                        target_id=row.target_id,
-                        anchor=row.anchor,
-                        label=row.label,
-                        image=images.get(row.target_id or 0, {}),
-                    ),
-                    [Draft(operation=one.operation, before=one.before, after=one.after, rules=one.rules) for one in operations],
+                subject = Subject(
+                    object_id=row.object_id,
+                    source=row.source,
+                    identity_id=row.identity_id,
+                    kind=Kind(row.kind),
+                    target_id=row.target_id,
+                    anchor=row.anchor,
+                    label=row.label,
+                    image=images.get(row.target_id or 0, {}),
                 )
+                drafts = [Draft(operation=one.operation, before=one.before, after=one.after, rules=one.rules) for one in operations]
+                if attributes is not None and row.object_id in handed:
+                    first, drafts = tried_first(drafts, attributes.of(subject.kind))
+                    freezer.add(subject, first)
+                freezer.add(subject, drafts)
             done += len(page)
             workspace.report(done, None, f"planning {profile.name}")
     freeze_replaced(workspace, connection, freezer, profile, objects=objects, busy=busy)
