@@ -269,6 +269,22 @@ def test_a_membership_that_cannot_go_over_keeps_the_contact(engine: Engine, hr: 
     assert {one.value for one in (ad.get(team) or {})["members"]} == {anchor(ad, "Anna")}  # type: ignore[union-attr]
 
 
+def test_a_membership_that_was_refused_is_not_told_when_it_is_written(engine: Engine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    team = ad.add(Kind.GROUP, name="Sales", path=BASE)
+    ad.join(team, contact_of(ad, "Anna"))
+    move(hr, "Anna")
+    for refused in (4, 2):  # the membership of the user; then, behind that, the one of the contact
+        engine.import_()
+        engine.plan()
+        engine.approve(beyond=list(Operation))
+        ad.faults.on_write(refused, WriteFault.REFUSED)
+        engine.export()
+    told = [words for _, _, words in engine.problems()]
+    assert len(told) == 2 and all("member add" not in words for words in told)
+    once(engine)
+    assert engine.problems() == []
+
+
 def test_a_contact_that_was_merely_found_stays_and_is_shown(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
     ad.add(Kind.CONTAINER, name="Book", path=BASE)
     person(hr, "Anna", title="stays")
