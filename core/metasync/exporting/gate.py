@@ -51,6 +51,11 @@ class Gate:
             found = Obstacle(stage=row.stage, id=row.id, operation=row.operation, state=state, error=error)
             self._obstacles.setdefault((row.plan_id, row.object_id), []).append(found)
 
+    def failed(self, row: ChangeRow) -> bool:
+        """Another change of the same object was refused, or sent back: what was told of it still stands when this one is done."""
+        others = self._obstacles.get((row.plan_id, row.object_id), ())
+        return any(one.id != row.id and one.state in FAILED for one in others)
+
     def held(self, row: ChangeRow) -> Held | None:
         """What stands in this change's way, if anything."""
         for obstacle in self._obstacles.get((row.plan_id, row.object_id), ()):

@@ -18,6 +18,7 @@ from metasync.store import written as written_rows
 from metasync.store.holds import HoldRow
 from metasync.store.joins import JoinRow
 from metasync.store.ledger import ChangeRow
+from metasync.store.rows import MOVED_MEMBERS
 from metasync.workspace import Workspace
 
 STEPS = frozenset({Operation.DISABLE, Operation.ENABLE, Operation.MOVE})
@@ -98,7 +99,7 @@ def clear_problems(workspace: Workspace, connection: Connection, rows: Sequence[
     """What was wrong with these changes is judged anew."""
     by_profile: dict[str, set[int]] = {}
     for row in rows:
-        if row.attempts > 1 or row.operation not in MEMBERS:
+        if row.attempts > 1 or row.operation not in MEMBERS or row.stage in MOVED_MEMBERS:
             by_profile.setdefault(row.profile, set()).add(row.object_id)
     for profile, objects in by_profile.items():
         problem_rows.clear(connection, workspace.engagement_id, "export", profile, objects)

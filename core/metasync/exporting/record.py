@@ -4,7 +4,7 @@ that were taken, the holds of an undo, the state of an exporter, problems.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -61,10 +61,13 @@ class Recorder:
         """The connector broke its promise: a problem of the directory, recorded with the next results."""
         self._bugs[text] = None
 
-    def record(self, connection: Connection, reports: Sequence[Report], *, read_back: bool) -> list[tuple[ChangeRow, str, str]]:
-        """(change, state, error) of everything that was ours to record."""
+    def record(
+        self, connection: Connection, reports: Sequence[Report], *, read_back: bool, told: Collection[int]
+    ) -> list[tuple[ChangeRow, str, str]]:
+        """(change, state, error) of everything that was ours to record. `told`: changes to objects of which another change of the same plan
+        was refused, and is told of as long as that is so."""
         now = self._workspace.backend.now(connection)
-        clear_problems(self._workspace, connection, [row for row, _ in reports])
+        clear_problems(self._workspace, connection, [row for row, _ in reports if row.id not in told])
         found = [(row, result.anchor or row.anchor) for row, result in reports]
         undo = {number for number, row in self._plans.items() if row.purpose == "undo"}
         into = Gathered.of(connection, self._directory_id, found, fence=self._fence, undo=undo)

@@ -447,7 +447,8 @@ class Worker:
             return
         with self._backend.write("export.record", durable=True) as connection:
             self._lease.check(connection)
-            for row, state, error in self._recorder.record(connection, reports, read_back=read_back):
+            told = {row.id for row, _ in reports if self._gate.failed(row)}
+            for row, state, error in self._recorder.record(connection, reports, read_back=read_back, told=told):
                 if state == "written":
                     self.done += 1
                 else:

@@ -38,6 +38,8 @@ class Draft:
     """Of an undo: the changes that it takes back."""
     stage: Stage | None = None
     """Where its place in the order does not follow from what it does; then nothing of the object is brought forward either."""
+    counts: bool = True
+    """False where another draft, of which it is a part, stands for both in the counts of the plan."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,7 +159,7 @@ class Freezer:
             rows = [row for request in requests for row in request]
             for request in requests:
                 self._hold(subject, request, attributes, image)
-        self._waiting.append((subject, rows + references, creates, together, tuple(draft.operation for draft in drafts)))
+        self._waiting.append((subject, rows + references, creates, together, tuple(draft.operation for draft in drafts if draft.counts)))
         self._rows += len(rows) + len(references)
 
     def add_creates(self, rows: Sequence[freezing.PendingObject]) -> Sequence[freezing.PendingObject]:

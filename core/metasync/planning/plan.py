@@ -15,12 +15,14 @@ from sqlalchemy import Connection
 from metasync import garbage
 from metasync.contract import Kind, MetasyncError, Operation, Reference, RunNotice
 from metasync.engagement.model import Limit, Profile
+from metasync.equality import Attributes
+from metasync.planning.carried import carried
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.planning.limits import Exceeded, exceeded
 from metasync.planning.objections import NONE, Objections
-from metasync.planning.replaced import freeze_replaced
+from metasync.planning.replaced import freeze_replaced, served, tried_first
 from metasync.planning.reviewing import review
-from metasync.store import freezing, ledger, plans
+from metasync.store import directories, freezing, ledger, plans
 from metasync.store import pending as pending_rows
 from metasync.store import problems as problem_rows
 from metasync.store import written as written_rows
@@ -244,6 +246,14 @@ def _unasked(directory: str, why: str) -> dict[str, Any]:
     return {"object_id": 0, "anchor": "", "code": "not reviewed", "text": text, "severity": "warning"}
 
 
+def _goes_along(profile: Profile, count: int) -> dict[str, Any]:
+    text = (
+        f"moves that are not in this plan: {count}. Who is in a container of {profile.target} that is to be renamed or moved goes along "
+        "with it; export the plan of the containers"
+    )
+    return {"object_id": 0, "anchor": "", "code": "goes along", "text": text, "severity": "notice"}
+
+
 def _stands(connection: Connection, row: plans.PlanRow, content: str) -> bool:
     """What is still unwritten of the older plan says the same."""
     return plans.content_hash(connection, row.id, states=plans.UNWRITTEN) == content
@@ -281,6 +291,9 @@ def joined_by(workspace: Workspace, connection: Connection, profile: Profile) ->
 
 def _fill(workspace: Workspace, connection: Connection, freezer: Freezer, profile: Profile, objects: frozenset[int] | None) -> None:
     busy = freezing.in_flight(connection, workspace.engagement_id, profile.name)
+    handed = served(workspace, connection, profile, objects)
+    attributes = Attributes(directories.schema_of(connection, workspace.directory_ids[profile.target])) if handed else None
+    along = carried(workspace, connection, profile)
     done = 0
     for creates in (False, True):
         for page in freezing.pending_objects(
@@ -294,21 +307,27 @@ def _fill(workspace: Workspace, connection: Connection, freezer: Freezer, profil
             imaged = [row.target_id for row, operations in rows if row.target_id and any(one.operation in IMAGED for one in operations)]
             images = freezing.images(connection, imaged) if imaged else {}
             for row, operations in rows:
-                freezer.add(
-                    Subject(
-                        object_id=row.object_id,
-                        source=row.source,
-                        identity_id=row.identity_id,
-                        kind=Kind(row.kind),
-                        target_id=row.target_id,
-                        anchor=row.anchor,
-                        label=row.label,
-                        image=images.get(row.target_id or 0, {}),
-                    ),
-                    [Draft(operation=one.operation, before=one.before, after=one.after, rules=one.rules) for one in operations],
+                subject = Subject(
+                    object_id=row.object_id,
+                    source=row.source,
+                    identity_id=row.identity_id,
+                    kind=Kind(row.kind),
+                    target_id=row.target_id,
+                    anchor=row.anchor,
+                    label=row.label,
+                    image=images.get(row.target_id or 0, {}),
                 )
+                drafts = [Draft(operation=one.operation, before=one.before, after=one.after, rules=one.rules) for one in operations]
+                if along and not (drafts := along.without(drafts)):
+                    continue
+                if attributes is not None and row.object_id in handed:
+                    first, drafts = tried_first(drafts, attributes.of(subject.kind))
+                    freezer.add(subject, first)
+                freezer.add(subject, drafts)
             done += len(page)
             workspace.report(done, None, f"planning {profile.name}")
+    if along.count:
+        freezer.problems.append(_goes_along(profile, along.count))
     freeze_replaced(workspace, connection, freezer, profile, objects=objects, busy=busy)
     members = freezing.pending_members(
         connection,

@@ -6,14 +6,14 @@ before it was not done.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from metasync.contract import Kind, Operation, Reference
+from metasync.contract import AttributeSchema, Kind, Operation, Reference
 from metasync.engagement.model import Profile
-from metasync.exporting.order import Stage
+from metasync.exporting.order import Stage, is_reference
 from metasync.planning.freezer import Draft, Freezer, Subject
 from metasync.store import codec
 from metasync.store import replaced as replaced_rows
@@ -51,6 +51,48 @@ def freeze_replaced(
                 else:
                     together.append((_group(one, group), _moves(one, group, profile, already=group.id in there)))
             freezer.add_together(together)
+
+
+def served(workspace: Workspace, connection: Connection, profile: Profile, objects: frozenset[int] | None) -> frozenset[int]:
+    """Source objects whose own object is there already, and for whom another one is to give up values first."""
+    if profile.replaces is None:
+        return frozenset()
+    return frozenset(
+        one.replaced.object_id
+        for page in replaced_rows.leavers(connection, workspace.engagement_id, profile.name, objects)
+        for one in page
+        if one.successor is not None and any(each.operation is Operation.CLEAR for each in one.replaced.operations)
+    )
+
+
+def tried_first(drafts: Sequence[Draft], attributes: Mapping[str, AttributeSchema]) -> tuple[list[Draft], list[Draft]]:
+    """(what of an update touches nobody else, and goes before anything is cleared of the one that gives way; the rest). Whoever may not be
+    written is refused then, while the other one still has its addresses: cleared first, they would be on nobody."""
+    first: list[Draft] = []
+    rest: list[Draft] = []
+    for draft in drafts:
+        plain = {
+            name
+            for name, value in draft.after.items()
+            if (known := attributes.get(name)) is not None
+            and known.unique is None
+            and not is_reference(value)
+            and not is_reference(draft.before.get(name))
+        }
+        if draft.operation is not Operation.UPDATE or draft.stage is not None or not plain:
+            rest.append(draft)
+            continue
+        left = draft.after.keys() - plain
+        first.append(_of(draft, plain, stage=Stage.FREE, counts=not left))
+        if left:
+            rest.append(_of(draft, left, stage=None, counts=True))
+    return first, rest
+
+
+def _of(draft: Draft, names: Collection[str], *, stage: Stage | None, counts: bool) -> Draft:
+    before = {name: value for name, value in draft.before.items() if name in names}
+    after = {name: value for name, value in draft.after.items() if name in names}
+    return replace(draft, before=before, after=after, stage=stage, counts=counts)
 
 
 def _subject(one: Leaver) -> Subject:

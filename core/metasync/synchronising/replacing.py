@@ -41,6 +41,8 @@ class Replacing:
         self.at = at
         self._freed: dict[str, dict[str, Any]] = {}
         """Anchor -> addresses that we freed of it in an export that did not come to its end."""
+        self._freed_by: dict[str, int] = {}
+        """Anchor -> the last run that did."""
 
     # --- the profile that is named -------------------------------------------------------------------------------------------------------
 
@@ -99,6 +101,7 @@ class Replacing:
             for change in ours:
                 if change.id not in back:
                     self._freed.setdefault(anchor, {}).update(change.before)
+                    self._freed_by[anchor] = change.run_id or 0
 
     def give_way(self, unit: Unit, unique: UniqueValues) -> None:
         """What the other one bears is ours to take."""
@@ -117,6 +120,7 @@ class Replacing:
             return
         rule = f"{REPLACING}takes the place of {contact.label}, which {replaced.name} made"
         present = unit.target.attributes if unit.target is not None else {}
+        self._tell_nobody_has(unit, contact, present)
         shall = {name: value for name, value in present.items() if value is not None}
         for one in unit.operations:
             shall |= one.after
@@ -138,6 +142,21 @@ class Replacing:
         )
         unit.status = Status.PENDING
         unit.reason = f"{unit.reason}; it takes the place of the {contact.kind} {contact.label}, which {replaced.name} made"
+
+    def _tell_nobody_has(self, unit: Unit, contact: Image, present: Mapping[str, Any]) -> None:
+        """An export cleared something here and could not write it there: mail to it bounces until it is written, or given back."""
+        freed = self._freed.get(contact.anchor, {})
+        schema = self._schema_of(contact)
+        lost = sorted(
+            name
+            for name, value in freed.items()
+            if not canonical_set(schema[name], value)
+            <= canonical_set(schema[name], contact.attributes.get(name)) | canonical_set(schema[name], present.get(name))
+        )
+        if lost:
+            text = f"{', '.join(lost)} of the {contact.kind} {contact.label}: cleared, and not written to what takes its place"
+            remedy = f"the next export tries again, and `metasync undo {self._freed_by[contact.anchor]}` gives it back"
+            unit.problem("on nobody", f"{text}. Nobody has that now; {remedy}", severity=Severity.WARNING)
 
     def _moved(self, unit: Unit, contact: Image, shall: Mapping[str, Any]) -> list[str]:
         """The addresses that go over: those that the new object does not have anyway, the primary one as a further one."""

@@ -12,6 +12,7 @@ from metasync.contract import READ_ONLY, AttributeSchema, Kind, Operation, Refer
 from metasync.engagement.document import DocumentError
 from metasync.testing.engine import Engine, Planned
 from metasync.testing.memory import MemoryDirectory
+from metasync.testing.memory.faults import WriteFault
 from metasync.testing.staff import BASE, PEOPLE, anchor, person, profile, shown, values
 
 MakeEngine = Callable[..., Engine]
@@ -278,3 +279,22 @@ def test_whom_somebody_else_made_before_we_did_never_agreed_with_the_source(
     ad.add(Kind.USER, name="Anna", path=PEOPLE, displayName="Anna", mail="anna@x.test", enabled=True)
     assert engine.cycle() == {}
     assert [code for _, code, _ in engine.problems()] == ["enabled differs"]
+
+
+def test_a_refusal_is_told_although_the_manager_behind_it_was_written(make: MakeEngine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    """What refers to somebody who is created in the same plan is written by itself, and does not wait for the other values."""
+    person(hr, "Anna")
+    engine = make(profile(map={"cn": "source.displayName", "mail": "source.mail", "title": "source.title", "manager": "source.manager"}))
+    engine.cycle()
+    boss = person(hr, "Boss")
+    hr.change(hr.by_name("Anna", BASE), title="Clerk", manager=Reference(value=boss))
+    engine.import_()
+    engine.plan()
+    engine.approve()
+    ad.faults.on_write(2, WriteFault.REFUSED)  # behind the create of Boss
+    engine.export()
+    [anna] = [found for one in ad.anchors() if (found := ad.get(one) or {}).get("mail") == "anna@x.test"]
+    assert "manager" in anna and "title" not in anna
+    assert [code for _, code, _ in engine.problems()] == ["rejected"]
+    engine.cycle()
+    assert engine.problems() == []

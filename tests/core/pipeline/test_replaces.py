@@ -12,7 +12,7 @@ from metasync.contract import Change, Kind, Operation, Reference, Veto, hookimpl
 from metasync.explain import explain
 from metasync.naming import find_object
 from metasync.planning.holds import release
-from metasync.store import readiness
+from metasync.store import plans, readiness
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
 from metasync.testing.memory.faults import WriteFault
@@ -269,6 +269,22 @@ def test_a_membership_that_cannot_go_over_keeps_the_contact(engine: Engine, hr: 
     assert {one.value for one in (ad.get(team) or {})["members"]} == {anchor(ad, "Anna")}  # type: ignore[union-attr]
 
 
+def test_a_membership_that_was_refused_is_not_told_when_it_is_written(engine: Engine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    team = ad.add(Kind.GROUP, name="Sales", path=BASE)
+    ad.join(team, contact_of(ad, "Anna"))
+    move(hr, "Anna")
+    for refused in (4, 2):  # the membership of the user; then, behind that, the one of the contact
+        engine.import_()
+        engine.plan()
+        engine.approve(beyond=list(Operation))
+        ad.faults.on_write(refused, WriteFault.REFUSED)
+        engine.export()
+    told = [words for _, _, words in engine.problems()]
+    assert len(told) == 2 and all("member add" not in words for words in told)
+    once(engine)
+    assert engine.problems() == []
+
+
 def test_a_contact_that_was_merely_found_stays_and_is_shown(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
     ad.add(Kind.CONTAINER, name="Book", path=BASE)
     person(hr, "Anna", title="stays")
@@ -314,6 +330,65 @@ def test_the_user_who_is_there_already_takes_over(make: Any, hr: MemoryDirectory
     assert contact(ad, "Anna") is None
     undo(engine, number)
     assert everything(ad) == before
+
+
+def _refused(make: Any, hr: MemoryDirectory, ad: MemoryDirectory, write: int) -> Engine:
+    """Anna's user is there already; her contact gives way to him in an export of which one write is refused."""
+    ad.add(Kind.CONTAINER, name="Book", path=BASE)
+    person(hr, "Anna", title="stays", employeeID="7")
+    engine: Engine = make(document=text(staff(match=[{"source": "employeeID", "target": "employeeID"}]), book()))
+    settle(engine)
+    ad.change(contact_of(ad, "Anna"), proxyAddresses=("X500:/o=Old/cn=Anna",))
+    person(ad, "Anna there", employeeID="7")
+    move(hr, "Anna")
+    engine.import_()
+    engine.plan()
+    engine.approve(beyond=list(Operation))
+    ad.faults.on_write(write, WriteFault.REFUSED)
+    engine.export()
+    return engine
+
+
+def test_a_user_who_may_not_be_written_leaves_the_contact_its_addresses(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    engine = _refused(make, hr, ad, 1)
+    found = contact(ad, "Anna") or {}
+    assert found["mail"] == "anna@x.test" and found["proxyAddresses"] == ("X500:/o=Old/cn=Anna",)
+    planned, _ = once(engine)
+    of_user = [one for one in operations(planned) if one == ("update", "Anna there")]
+    assert len(of_user) == 2, "what touches nobody else goes first"
+    assert engine.problems() == []
+    assert contact(ad, "Anna") is None and (user(ad, "Anna") or {})["mail"] == "anna@x.test"
+
+
+def test_an_update_in_two_parts_is_counted_once(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    engine = _refused(make, hr, ad, 1)
+    engine.import_()
+    engine.plan("staff")
+    assert engine.last is not None
+    with engine.backend.read() as connection:
+        made = plans.get(connection, engine.workspace.engagement_id, engine.last.plans[0])
+    assert made is not None and made.counts["update"] == 1
+
+
+def test_addresses_that_are_on_nobody_are_told_and_an_undo_gives_them_back(make: Any, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
+    engine = _refused(make, hr, ad, 4)  # behind the update of what is nobody else's, the clear and the rename
+    assert engine.last is not None
+    number = engine.last.run
+    assert "mail" not in (contact(ad, "Anna") or {})
+    engine.import_()
+    engine.plan()
+    told = [words for _, code, words in engine.problems() if code == "on nobody"]
+    assert told == [
+        "mail, proxyAddresses of the contact Anna: cleared, and not written to what takes its place. Nobody has that now; the next export "
+        f"tries again, and `metasync undo {number}` gives it back"
+    ]
+    assert "problem: on nobody" in states(engine, "Anna", hr)["staff"]
+    undo(engine, number)
+    found = contact(ad, "Anna") or {}
+    assert found["mail"] == "anna@x.test" and found["proxyAddresses"] == ("X500:/o=Old/cn=Anna",)
+    release(engine.workspace)
+    once(engine)
+    assert engine.problems() == []
 
 
 def test_who_has_no_contact_yet_and_moves_gets_none(engine: Engine, hr: MemoryDirectory, ad: MemoryDirectory) -> None:
