@@ -81,7 +81,7 @@ from metasync.runs.worker import default_processes, listen, listens, sweep
 from metasync.runs.worker import serve as work_queue
 from metasync.store import audit, directories, holds, looking, revisions
 from metasync.store import runs as run_rows
-from metasync.store.errors import Busy, Corrupt, DiskFailed, StoreMissing, Unreachable
+from metasync.store.errors import Busy, Corrupt, DiskFailed, StoreError, StoreMissing, Unreachable
 from metasync.store.looking import ProblemRow, Seen
 from metasync.store.runs import RunRow, StepRow
 from metasync.synchronising.rehearse import rehearse
@@ -124,6 +124,7 @@ __all__ = [
     "ShownRun",
     "Stage",
     "StepRow",
+    "StoreError",
     "Summary",
     "Told",
     "Tour",
@@ -142,7 +143,6 @@ __all__ = [
     "listens",
     "lock_plugins",
     "matching",
-    "metrics_place",
     "new_plugin",
     "oldest_open_run",
     "open_plans",
@@ -159,6 +159,7 @@ __all__ = [
     "supervise",
     "sweep",
     "test_plugin",
+    "metrics_place",
     "try_notifiers",
     "under_way",
     "wave_back",
