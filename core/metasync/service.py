@@ -43,7 +43,7 @@ from metasync.keeping import (
 )
 from metasync.logs import FORMATS as LOG_FORMATS
 from metasync.logs import configure as configure_logs
-from metasync.metrics import place as metrics_place
+from metasync.metrics import try_place as try_metrics
 from metasync.naming import find_object
 from metasync.notifying import Told
 from metasync.notifying import trial as try_notifiers
@@ -159,7 +159,7 @@ __all__ = [
     "supervise",
     "sweep",
     "test_plugin",
-    "metrics_place",
+    "try_metrics",
     "try_notifiers",
     "under_way",
     "wave_back",

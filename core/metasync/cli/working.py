@@ -111,7 +111,7 @@ def up(session: Session, document: tuple[Path, ...], processes: int | None, metr
     stop, settings = until_asked(session), settings_of(session, document)
     number = processes or service.default_processes(settings)
     if metrics:
-        service.metrics_place(metrics)  # said now, and not by a scheduler that is started again and again
+        service.try_metrics(metrics)  # said now, and not by a scheduler that is started again and again
     service.configure_logs(log)
     arguments = ["scheduler", *_common(session, log), *map(str, document), *(["--metrics", metrics] if metrics else [])]
     schedule = service.Child(name="scheduler", arguments=arguments)
