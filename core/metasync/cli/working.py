@@ -126,7 +126,8 @@ def settings_of(session: Session, documents: Sequence[Path]) -> list[service.Set
     dispatch = session.dispatch if session.dispatch != "inline" else "celery" if session.broker else "database"
     session.dispatch = dispatch
     settings = [replace(session.settings, engagement=one) for one in documents or (session.engagement,)]
-    service.listens(settings)
+    if parent() is None:  # else one document that was changed meanwhile would keep a process from all engagements that is started again
+        service.listens(settings)
     return settings
 
 
