@@ -21,6 +21,7 @@ from metasync import liveness
 from metasync.contract import MetasyncError
 from metasync.store import leases
 from metasync.store.backend import Backend
+from metasync.store.errors import StoreError
 
 TTL = timedelta(seconds=10)
 HEARTBEAT = 3.0
@@ -69,13 +70,15 @@ class Lease:
             self._thread.join()
         if self.given_back:
             return
-        with self._backend.write() as connection:
+        # Who just waited for a server in vain does not wait once more: the lease runs out by itself.
+        backend = self._backend.until(self._end) if isinstance(error, StoreError) else self._backend
+        with backend.write() as connection:
             self._give_back(connection, self._backend.now(connection))
 
     def renew(self) -> bool:
         """Hold it for another `TTL`; False once somebody else holds it."""
         asked = time.monotonic()
-        with self._backend.write() as connection:
+        with self._backend.until(self._end).write() as connection:
             until = self._backend.now(connection) + TTL
             if not self._hold(connection, until):
                 self.lost.set()

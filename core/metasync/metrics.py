@@ -99,6 +99,11 @@ def place(address: str) -> tuple[str, int]:
     return host or "127.0.0.1", int(port)
 
 
+def try_place(address: str) -> None:
+    """Could we answer there now? Raises `MetasyncError`, as `serve` does."""
+    serve(address, list)()
+
+
 def serve(address: str, workspaces: Callable[[], Sequence[Workspace]]) -> Callable[[], Any]:
     """Answer at `[HOST:]PORT` in a thread; what ends it. Without a host, this machine alone is answered. Raises `MetasyncError`."""
     host, port = place(address)

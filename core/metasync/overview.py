@@ -119,9 +119,7 @@ def _with_steps(connection: Connection, row: RunRow) -> ShownRun:
 def show_run(workspace: Workspace, run_id: int) -> ShownRun:
     """One run, its steps, its plans."""
     with workspace.backend.read() as connection:
-        row = run_rows.get(connection, workspace.engagement_id, run_id)
-        if row is None:
-            raise UsageError(f"there is no run {run_id}; see `metasync runs`")
+        row = known_run(connection, workspace, run_id)
         made = plans.of_run(connection, workspace.engagement_id, run_id)
         return ShownRun(
             run=row,
@@ -134,7 +132,7 @@ def show_run(workspace: Workspace, run_id: int) -> ShownRun:
 def show_plan(workspace: Workspace, plan_id: int) -> ShownPlan:
     """One plan. What it would do is in `changes_of`."""
     with workspace.backend.read() as connection:
-        row = _plan_row(connection, workspace, plan_id)
+        row = known_plan(connection, workspace, plan_id)
         given = plans.approval_of(connection, plan_id)
         target = _target_of(connection, workspace, row)
         return ShownPlan(
@@ -260,7 +258,16 @@ def reference_name(reference: Reference, target: str) -> str:
     return reference.value if reference.key == CREATED_FOR else f"{target}/{reference.value}"
 
 
-def _plan_row(connection: Connection, workspace: Workspace, plan_id: int) -> PlanRow:
+def known_run(connection: Connection, workspace: Workspace, run_id: int) -> RunRow:
+    """A run of this engagement. Raises `UsageError`."""
+    row = run_rows.get(connection, workspace.engagement_id, run_id)
+    if row is None:
+        raise UsageError(f"there is no run {run_id}; see `metasync runs`")
+    return row
+
+
+def known_plan(connection: Connection, workspace: Workspace, plan_id: int) -> PlanRow:
+    """A plan of this engagement. Raises `UsageError`."""
     row = plans.get(connection, workspace.engagement_id, plan_id)
     if row is None:
         raise UsageError(f"there is no plan {plan_id}; see `metasync runs`")

@@ -43,7 +43,7 @@ from metasync.keeping import (
 )
 from metasync.logs import FORMATS as LOG_FORMATS
 from metasync.logs import configure as configure_logs
-from metasync.metrics import place as metrics_place
+from metasync.metrics import try_place as try_metrics
 from metasync.naming import find_object
 from metasync.notifying import Told
 from metasync.notifying import trial as try_notifiers
@@ -56,6 +56,8 @@ from metasync.overview import (
     changes_of,
     every_object,
     every_problem,
+    known_plan,
+    known_run,
     matching,
     oldest_open_run,
     open_plans,
@@ -79,7 +81,7 @@ from metasync.runs.worker import default_processes, listen, listens, sweep
 from metasync.runs.worker import serve as work_queue
 from metasync.store import audit, directories, holds, looking, revisions
 from metasync.store import runs as run_rows
-from metasync.store.errors import Busy, Corrupt, DiskFailed, StoreMissing, Unreachable
+from metasync.store.errors import Busy, Corrupt, DiskFailed, StoreError, StoreMissing, Unreachable
 from metasync.store.looking import ProblemRow, Seen
 from metasync.store.runs import RunRow, StepRow
 from metasync.synchronising.rehearse import rehearse
@@ -122,6 +124,7 @@ __all__ = [
     "ShownRun",
     "Stage",
     "StepRow",
+    "StoreError",
     "Summary",
     "Told",
     "Tour",
@@ -140,7 +143,6 @@ __all__ = [
     "listens",
     "lock_plugins",
     "matching",
-    "metrics_place",
     "new_plugin",
     "oldest_open_run",
     "open_plans",
@@ -157,6 +159,7 @@ __all__ = [
     "supervise",
     "sweep",
     "test_plugin",
+    "try_metrics",
     "try_notifiers",
     "under_way",
     "wave_back",
@@ -323,6 +326,9 @@ def approve(workspace: Workspace, plan_id: int, *, reason: str, beyond: Collecti
 def export(workspace: Workspace, plan_ids: Sequence[int]) -> RunOutcome:
     """Write approved plans, and confirm them by an import."""
     roles.need(workspace, Role.OPERATOR, f"export {', '.join(f'plan {number}' for number in plan_ids)}")
+    with workspace.backend.read() as connection:
+        for number in plan_ids:
+            known_plan(connection, workspace, number)
     return running.export(workspace, plan_ids)
 
 
@@ -343,6 +349,7 @@ def run(workspace: Workspace, profiles: Sequence[str] = (), *, approve: bool = F
 def undo(workspace: Workspace, run_id: int) -> RunOutcome:
     """Plan the way back from a run."""
     roles.need(workspace, Role.OPERATOR, f"undo run {run_id}")
+    _known_run(workspace, run_id)
     return running.undo(workspace, run_id)
 
 
@@ -357,10 +364,7 @@ def stop(workspace: Workspace, run_id: int) -> RunRow:
     roles.need(workspace, Role.OPERATOR, f"stop run {run_id}")
     stopped = stop_run(workspace, run_id)
     if stopped is None:
-        with workspace.backend.read() as connection:
-            row = run_rows.get(connection, workspace.engagement_id, run_id)
-        if row is None:
-            raise UsageError(f"there is no run {run_id}; see `metasync runs`")
+        row = _known_run(workspace, run_id)
         raise UsageError(f"run {run_id} is {row.state}, not running; there is nothing to stop")
     return stopped
 
@@ -389,6 +393,8 @@ def release(
     `run_id`: the run that planned or wrote the undo, or the run that it took back.
     """
     roles.need(workspace, Role.OPERATOR, "release")
+    if run_id is not None:
+        _known_run(workspace, run_id)
     if profile is not None:
         known_profiles(workspace, [profile])
     chosen = None if name is None else [_source_of(workspace, find_object(workspace, name))]
@@ -513,6 +519,12 @@ def _known(word: str, names: Sequence[str], known: Mapping[str, object]) -> list
         if name not in known:
             raise UsageError(f"there is no {word} {name!r}; the document has: {', '.join(known)}")
     return list(dict.fromkeys(names)) or list(known)
+
+
+def _known_run(workspace: Workspace, run_id: int) -> RunRow:
+    """A run of this engagement: said before anything is begun, or put on the queue, for one that is not there. Raises `UsageError`."""
+    with workspace.backend.read() as connection:
+        return known_run(connection, workspace, run_id)
 
 
 def _source_of(workspace: Workspace, seen: Seen) -> int:

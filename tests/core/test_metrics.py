@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lab.ports import reserved_port
@@ -15,6 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from metasync import metrics
 from metasync.contract import Kind, MetasyncError
 from metasync.runs import run as running
+from metasync.runs import scheduler
+from metasync.runs.installation import Installation
 from metasync.runs.queue import order
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
@@ -76,3 +81,50 @@ def test_an_address_that_is_none_is_refused_in_words() -> None:
         one.listen()
         with pytest.raises(MetasyncError, match="cannot be served"):
             metrics.serve(f"127.0.0.1:{one.getsockname()[1]}", list)
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_started_there_and_is_free_after_it_was_tried() -> None:
+    with closing(socket.socket()) as one:
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        address = f"127.0.0.1:{one.getsockname()[1]}"
+        with pytest.raises(MetasyncError, match=f"metrics cannot be served at {address}: .*; give another port"):
+            metrics.try_place(address)
+    metrics.try_place(address)
+    metrics.try_place(address)
+
+
+def test_a_scheduler_that_is_looked_after_schedules_without_the_port_and_takes_it_once_it_is_free(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(scheduler, "TICK", 0.01)
+    looks = iter(range(200))
+    stop = threading.Event()
+    with closing(socket.socket()) as one:
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        address = f"127.0.0.1:{one.getsockname()[1]}"
+        tried: list[bool] = []
+
+        def looked(self: Installation) -> list[Any]:
+            at = next(looks)
+            if at == 20:
+                one.close()
+            if at == scheduler.METRICS_AGAIN + 5:
+                with pytest.raises(MetasyncError, match="cannot be served"):
+                    metrics.try_place(address)
+                tried.append(True)
+                stop.set()
+            return []
+
+        monkeypatch.setattr(Installation, "workspaces", looked)
+        scheduler.serve([], stop, parent=os.getppid(), metrics=address)
+    assert tried and "runs are scheduled all the same" in caplog.text
+
+
+def test_a_scheduler_that_somebody_started_by_himself_ends_where_the_port_is_taken() -> None:
+    with closing(socket.socket()) as one:
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        with pytest.raises(MetasyncError, match="cannot be served"):
+            scheduler.serve([], threading.Event(), metrics=f"127.0.0.1:{one.getsockname()[1]}")

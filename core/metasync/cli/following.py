@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import FrameType
 
@@ -30,6 +31,7 @@ STYLES = {"done": "good", "failed": "error", "stopped": "warning", "waiting": "w
 def follow_runs(session: Session) -> None:
     """On a terminal live bars; else a line, or with --json an object, for each thing that happens."""
     with session.workspace() as workspace, _ended_by_interrupt(session):
+        workspace = replace(workspace, backend=workspace.backend.until(session.stop))
         if session.out.as_json or not session.out.results.is_terminal:
             _told(session, workspace)
         else:
@@ -64,6 +66,9 @@ def _looks(session: Session, workspace: service.Workspace) -> Iterator[service.U
                 return
     except KeyboardInterrupt:
         return
+    except service.StoreError:
+        if not session.stop.is_set():  # who is asked to end waits for no server
+            raise
 
 
 def _live(session: Session, workspace: service.Workspace) -> None:

@@ -111,7 +111,7 @@ def up(session: Session, document: tuple[Path, ...], processes: int | None, metr
     stop, settings = until_asked(session), settings_of(session, document)
     number = processes or service.default_processes(settings)
     if metrics:
-        service.metrics_place(metrics)  # said now, and not by a scheduler that is started again and again
+        service.try_metrics(metrics)  # said now, and not by a scheduler that is started again and again
     service.configure_logs(log)
     arguments = ["scheduler", *_common(session, log), *map(str, document), *(["--metrics", metrics] if metrics else [])]
     schedule = service.Child(name="scheduler", arguments=arguments)
@@ -126,7 +126,8 @@ def settings_of(session: Session, documents: Sequence[Path]) -> list[service.Set
     dispatch = session.dispatch if session.dispatch != "inline" else "celery" if session.broker else "database"
     session.dispatch = dispatch
     settings = [replace(session.settings, engagement=one) for one in documents or (session.engagement,)]
-    service.listens(settings)
+    if parent() is None:  # else one document that was changed meanwhile would keep a process from all engagements that is started again
+        service.listens(settings)
     return settings
 
 

@@ -250,7 +250,12 @@ class _Batch:
     def work(self) -> ExportOutcome:
         unavailable: dict[str, str] = {}
         stopped = False
-        self._open(writes=True)
+        try:
+            self._open(writes=True)
+        except home.NotAtHome as error:
+            # Its run was half exported when the backup was made.
+            why = str(error)
+            return ExportOutcome(counts=self._close(why, then=""), unavailable={self._directory: why})
         try:
             self._write()
         except Unavailable as error:
@@ -301,6 +306,7 @@ class _Batch:
             if present is None or present.state == "done":
                 raise LeaseLost(f"the export to {self._directory} is over: its run ended")
             if writes:
+                home.check(self._workspace, connection)
                 # What the connector did wrong in an earlier export; if it does so again, that is told again.
                 problem_rows.clear(connection, self._workspace.engagement_id, "export", self._directory, [0], codes=["connector"])
             now = self._workspace.backend.now(connection)
@@ -455,7 +461,7 @@ class _Batch:
             if set(counts) <= set(ledger.DONE):
                 advance_cursor(self._workspace, connection, row.profile, row.id)
 
-    def _close(self, why: str | None) -> dict[str, int]:
+    def _close(self, why: str | None, *, then: str = "; what was not written stays approved, so export the plan again") -> dict[str, int]:
         with self._workspace.backend.write("export.close", durable=True) as connection:
             self._lease.check(connection)
             _audit(self._workspace, connection, self._batch, self._directory, why or "")
@@ -474,7 +480,7 @@ class _Batch:
                     "anchor": "",
                     "attribute": "",
                     "code": "unavailable",
-                    "text": f"{why}; what was not written stays approved, so export the plan again",
+                    "text": f"{why}{then}",
                     "severity": "error",
                     "run_id": self._batch.run_id,
                     "since": now,

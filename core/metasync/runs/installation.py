@@ -70,6 +70,7 @@ class Installation:
     ) -> None:
         """`present`: let it be known that here is a worker. `called`: set when there may be something to do, where a database tells."""
         self._settings = [replace(one, stop=stop) for one in settings]
+        self._stop = stop
         self._run_batch = run_batch
         self._present = present
         self._called = called
@@ -102,8 +103,9 @@ class Installation:
         dispatcher = self.dispatcher(workspace)
         if isinstance(dispatcher, Database):
             return  # whoever has nothing to do looks, and is called by the database itself
-        with workspace.backend.read() as connection:
-            now = workspace.backend.now(connection)
+        backend = workspace.backend.until(self._stop)
+        with backend.read() as connection:
+            now = backend.now(connection)
             found = queue.to_nudge(connection, workspace.engagement_id, now=now, since=now - AGAIN, lasts=TTL)
         for row in found:
             try:
@@ -112,8 +114,8 @@ class Installation:
                 _log.warning("%s could not be told of batch %s: %s", dispatcher.name, row.id, error)
                 return
         if found:
-            with workspace.backend.write() as connection:
-                queue.set_nudged(connection, [row.id for row in found], at=workspace.backend.now(connection))
+            with backend.write() as connection:
+                queue.set_nudged(connection, [row.id for row in found], at=backend.now(connection))
 
     def dispatcher(self, workspace: Workspace) -> Dispatcher:
         """The one that has its batches worked."""
@@ -129,7 +131,7 @@ class Installation:
         try:
             known = self._open.get(at)
             if known is not None:
-                with known.workspace.backend.read() as connection:
+                with known.workspace.backend.until(self._stop).read() as connection:
                     newest = revisions.newest_number(connection, known.workspace.engagement_id)
                 if newest == known.workspace.engagement.revision:
                     return known.workspace
@@ -137,7 +139,7 @@ class Installation:
             with ExitStack() as stack:
                 workspace = stack.enter_context(open_workspace(self._settings[at]))
                 if self._present:
-                    stack.enter_context(Presence(workspace))
+                    stack.enter_context(Presence(replace(workspace, backend=workspace.backend.until(self._stop))))
                 if self._called is not None:
                     stack.enter_context(_listening(workspace.backend, self._called))
                 self._open[at] = _Open(workspace=workspace, stack=stack.pop_all())

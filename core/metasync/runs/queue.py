@@ -96,6 +96,8 @@ def follow(workspace: Workspace, found: Ordered) -> RunOutcome:
     """Wait for the end of a run, and report how far it is meanwhile. Whoever wishes to stop asks the run to, and waits until it has; who
     wishes so once more leaves it to those who work it (`LeftAlone`)."""
     wishes, told = 0, False
+    # Whoever wishes to stop while the server is away is heard at once.
+    workspace = replace(workspace, backend=workspace.backend.until(workspace.stop))
     answered = time.monotonic()
     while True:
         try:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from metasync import metrics as measuring
 from metasync.contract import MetasyncError
@@ -20,6 +21,7 @@ from metasync.runs.installation import Installation
 from metasync.runs.queue import ENDED, nudge, order
 from metasync.store import runs as rows
 from metasync.store.backend import Backend
+from metasync.store.errors import StoreError
 from metasync.store.runs import ScheduleRow
 from metasync.workspace import Workspace
 
@@ -27,6 +29,8 @@ TICK = 1.0
 """Seconds between two looks at what is due."""
 SWEEP = 3
 """Every so many ticks, dispatchers are told of what they were not told of."""
+METRICS_AGAIN = 30
+"""Every so many ticks, the address of `--metrics` is tried again where somebody else has it."""
 AUTHOR = "schedule"
 
 _log = logging.getLogger(__name__)
@@ -96,23 +100,46 @@ def serve(settings: Sequence[Settings], stop: threading.Event, *, parent: int | 
     ticks = 0
     with ExitStack() as held:
         held.callback(installation.close)
-        if metrics:
-            measured = Installation(settings, stop, nobody)  # of the threads that answer
-            held.callback(measured.close)
-            held.callback(measuring.serve(metrics, measured.workspaces))
+        held.push(partial(_left_behind, stop))
+        measured, answered = Installation(settings, stop, nobody), not metrics  # of the threads that answer
+        held.callback(measured.close)
         active: dict[int, SchedulerLease | None] = {}
         while not stop.is_set() and (parent is None or os.getppid() == parent):
+            if not answered and ticks % METRICS_AGAIN == 0:
+                answered = _answer(metrics, measured, held, alone=parent is None)
             for workspace in installation.workspaces():
                 with installation.trying(workspace):
-                    lease = _active(workspace, active, held)
+                    backend = workspace.backend.until(stop)
+                    lease = _active(replace(workspace, backend=backend), active, held)
                     if lease is None:
                         continue
                     with suppress(LeaseLost):  # it stood still, and another one took over
-                        tick(replace(workspace, backend=workspace.backend.guarded(lease.check)))
+                        tick(replace(workspace, backend=backend.guarded(lease.check)))
                     if ticks % SWEEP == 0:
                         installation.sweep(workspace)
             ticks += 1
             stop.wait(TICK)
+
+
+def _left_behind(stop: threading.Event, kind: object, error: BaseException | None, trace: object) -> bool:
+    """Who was asked to end while the server is away cannot give back his leases: they run out by themselves."""
+    if not (isinstance(error, StoreError) and stop.is_set()):
+        return False
+    _log.warning("%s; another scheduler takes over within ten seconds", error)
+    return True
+
+
+def _answer(address: str, measured: Installation, held: ExitStack, *, alone: bool) -> bool:
+    """Have Prometheus answered. Who was started `alone` is read, and ends where that cannot be (`MetasyncError`); one that would be started
+    again and again schedules without it."""
+    try:
+        held.callback(measuring.serve(address, measured.workspaces))
+    except MetasyncError as error:
+        if alone:
+            raise
+        _log.error("%s; runs are scheduled all the same, and the address is tried again every %d s", error, METRICS_AGAIN * TICK)
+        return False
+    return True
 
 
 def _active(workspace: Workspace, active: dict[int, SchedulerLease | None], held: ExitStack) -> SchedulerLease | None:

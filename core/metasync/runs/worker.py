@@ -41,9 +41,9 @@ class Worker:
     def work_next(self) -> bool:
         """Work one batch, first of the engagement that has the fewest at work; was there any?"""
         workspaces = self.installation.workspaces()
-        for workspace in sorted(workspaces, key=_at_work) if len(workspaces) > 1 else workspaces:
+        for workspace in sorted(workspaces, key=self._at_work) if len(workspaces) > 1 else workspaces:
             with self.installation.trying(workspace):
-                with workspace.backend.read() as connection:
+                with workspace.backend.until(self.stop).read() as connection:
                     found = queue.runnable(connection, workspace.engagement_id, now=workspace.backend.now(connection))
                 for row in found:
                     if self.stop.is_set():
@@ -67,13 +67,12 @@ class Worker:
             with self.installation.trying(workspace):
                 self.installation.sweep(workspace)
 
-
-def _at_work(workspace: Workspace) -> int:
-    try:
-        with workspace.backend.read() as connection:
-            return queue.leased(connection).get(workspace.engagement_id, 0)
-    except StoreError:
-        return 0
+    def _at_work(self, workspace: Workspace) -> int:
+        try:
+            with workspace.backend.until(self.stop).read() as connection:
+                return queue.leased(connection).get(workspace.engagement_id, 0)
+        except StoreError:
+            return 0
 
 
 def default_processes(settings: Sequence[Settings]) -> int:

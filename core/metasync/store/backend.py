@@ -40,6 +40,8 @@ class Backend(ABC):
     """Those of one lane who are `beside` others do not wait for each other, but for everybody else."""
     guard: Guard = staticmethod(_anybody)
     """Looked at in the beginning of each transaction that writes."""
+    leaving: Event | None = None
+    """Once it is set, a server that is away is waited for no more."""
 
     def in_lane(self, lane: int | None) -> Self:
         """The same database for somebody who touches nothing but the rows of one engagement, and the audit log."""
@@ -64,6 +66,13 @@ class Backend(ABC):
         """The same database for what is no part of the work under a lease, and may outlast it."""
         other = copy(self)
         other.guard = _anybody
+        return other
+
+    def until(self, leaving: Event) -> Self:
+        """The same database for somebody who gives up as soon as he is asked to leave, with the words of a server that is away: for what
+        may be left undone. Whoever still has to record what he wrote waits for as long as others do."""
+        other = copy(self)
+        other.leaving = leaving
         return other
 
     @abstractmethod

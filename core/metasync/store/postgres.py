@@ -253,7 +253,13 @@ class Postgres(Backend):
                 starting = getattr(error.orig, "sqlstate", None) == "57P03" or "is starting up" in str(error.orig)
                 if not (self._answered or starting) or time.monotonic() > until or not _away(error.orig):
                     raise
-            time.sleep(0.2)  # a server that is being restarted tells nobody when it is back
+                if self.leaving is not None and self.leaving.is_set():
+                    raise
+            # A server that is being restarted tells nobody when it is back.
+            if self.leaving is not None:
+                self.leaving.wait(0.2)
+            else:
+                time.sleep(0.2)
         with connection:
             yield connection
 

@@ -55,3 +55,13 @@ def test_ctrl_c_ends_it_wherever_it_meets_it(in_step: Shell, monkeypatch: pytest
     monkeypatch.setattr(service, "under_way", look)
     assert in_step("runs", "--follow").code == 0
     assert looked == [0]
+
+
+def test_ctrl_c_while_the_server_is_waited_for_ends_it_in_good_order(in_step: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(workspace: service.Workspace) -> service.UnderWay:
+        signal.raise_signal(signal.SIGINT)
+        assert workspace.backend.leaving is not None and workspace.backend.leaving.is_set(), "the server would be waited for"
+        raise service.StoreError("the server cannot be reached")
+
+    monkeypatch.setattr(service, "under_way", look)
+    assert "cannot be reached" not in in_step("runs", "--follow").err

@@ -229,6 +229,16 @@ def test_undo_of_an_unknown_run_says_so(in_step: Shell) -> None:
     assert "there is no run 99" in in_step("undo", "99", code=2).err
 
 
+def test_a_number_that_is_not_there_is_said_at_once_and_leaves_no_failed_run_and_nothing_on_the_queue(in_step: Shell) -> None:
+    before = in_step("runs", "--json").json["runs"]
+    for words in (("undo", "99"), ("release", "--run", "99"), ("stop", "99")):
+        assert "there is no run 99; see `metasync runs`" in in_step(*words, code=2).err
+        assert "there is no run 99; see `metasync runs`" in in_step(*words, "--dispatch", "database", code=2).err
+    for how in ("inline", "database"):
+        assert "there is no plan 99; see `metasync runs`" in in_step("export", "99", "--dispatch", how, code=2).err
+    assert in_step("runs", "--json").json["runs"] == before
+
+
 def test_an_undo_is_of_a_run_or_of_a_wave_and_a_pilot_of_a_wave_or_of_objects(in_step: Shell) -> None:
     assert "or a wave, with --wave" in in_step("undo", code=2).err
     assert "or a wave, with --wave" in in_step("undo", "1", "--wave", "leeds", code=2).err

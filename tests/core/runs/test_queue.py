@@ -29,7 +29,7 @@ from metasync.runs.queue import LeftAlone, Ordered, order
 from metasync.runs.record import ActiveRun
 from metasync.runs.verbs import apart
 from metasync.runs.working import BatchLease, Taken
-from metasync.store import audit, batches, queue, tables
+from metasync.store import audit, batches, home, queue, tables
 from metasync.store import runs as rows
 from metasync.store.errors import StoreError
 from metasync.synchronising import partitions
@@ -343,6 +343,33 @@ def test_a_document_that_changes_under_way_ends_the_run(engine: Engine) -> None:
     drain(of(engine))
     with pytest.raises(ordering.RunFailed, match="the document changed"):
         outcome(of(engine), found)
+
+
+def test_a_run_that_was_half_exported_when_the_backup_was_made_writes_nothing_from_the_restored_database(
+    engine: Engine, ad: MemoryDirectory
+) -> None:
+    """What its backup holds for approved may be written by now, and changed since."""
+    workspace = of(engine)
+    found = ordered_run(workspace)
+
+    def choose(some: list[batches.BatchRow]) -> batches.BatchRow:
+        if some[0].kind == queue.EXPORT:
+            with workspace.backend.write() as connection:
+                home.settle(connection, workspace.engagement_id, "the server of before")
+        return some[0]
+
+    before = len(ad.anchors(Kind.USER))
+    drain(workspace, choose)
+    assert len(ad.anchors(Kind.USER)) == before
+    with workspace.backend.read() as connection:
+        row = rows.get(connection, workspace.engagement_id, found.run)
+        assert home.known(connection, workspace.engagement_id) == "the server of before"
+    assert row is not None and row.state == "failed"
+    assert "nothing is written from it" in str(row.error) and "metasync import --full" in str(row.error)
+    running.import_directories(engine.workspace, ["hr", "ad"], full=True)
+    after = ordered_run(workspace)
+    drain(workspace)
+    assert outcome(workspace, after).written == {"confirmed": 2}
 
 
 def test_a_missing_approval_is_the_same_as_inline(engine: Engine) -> None:

@@ -15,10 +15,12 @@ import pytest
 from metasync.contract import Kind
 from metasync.lease import LeaseLost
 from metasync.runs import schedule, scheduler, working
+from metasync.runs.installation import Installation
 from metasync.runs.schedule import Last
 from metasync.runs.scheduler import OneIsActive, SchedulerLease
 from metasync.store import leases, queue
 from metasync.store import runs as rows
+from metasync.store.errors import StoreError
 from metasync.testing.engine import Engine
 from metasync.testing.memory import MemoryDirectory
 from metasync.testing.staff import BASE, DOCUMENT, STAFF, person
@@ -259,3 +261,21 @@ class Opened:
 
     def close(self) -> None:
         """It is somebody else's."""
+
+
+def test_a_scheduler_that_is_asked_to_end_while_the_database_is_away_ends_well(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = threading.Event()
+
+    def away(self: SchedulerLease, connection: object, at: object) -> None:
+        raise StoreError("the server cannot be reached")
+
+    def asked(self: Installation) -> list[Workspace]:
+        stop.set()
+        return [engine.workspace]
+
+    monkeypatch.setattr(SchedulerLease, "_give_back", away)
+    monkeypatch.setattr(Installation, "workspaces", asked)
+    scheduler.serve([], stop)
+    assert "cannot be reached; another scheduler takes over" in caplog.text

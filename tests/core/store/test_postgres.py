@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, event, insert, select
 
 from metasync.contract import MetasyncError
 from metasync.engagement.secrets import known_secrets
+from metasync.lease import Lease
 from metasync.opening import Settings, store
 from metasync.service import Trouble, trouble
 from metasync.store import Backend, errors, match_keys, open_store
@@ -205,6 +206,36 @@ def test_but_not_for_ever(own_postgres: Cluster, monkeypatch: pytest.MonkeyPatch
         own_postgres.stop()
         with pytest.raises(MetasyncError, match="Run again once the server answers"):
             names(backend)
+
+
+def test_nor_by_whoever_is_asked_to_leave_meanwhile(own_postgres: Cluster) -> None:
+    with closing(open_store(own_postgres.database("metasync"))) as backend:
+        leaving = threading.Event()
+        own_postgres.stop()
+        asked = threading.Timer(0.5, leaving.set)
+        asked.start()
+        began = time.monotonic()
+        with pytest.raises(MetasyncError, match="Run again once the server answers"):
+            names(backend.until(leaving))
+        asked.join()
+        assert 0.4 < time.monotonic() - began < 5
+        back = threading.Timer(0.5, own_postgres.start)
+        back.start()
+        assert names(backend) == [], "whoever has something to record waits all the same"
+        back.join()
+
+
+def test_a_lease_is_given_back_at_once_by_whoever_waited_for_the_server_in_vain(
+    own_postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETURN_SECONDS", 2)
+    with closing(open_store(own_postgres.database("metasync"))) as backend:
+        began = 0.0
+        with pytest.raises(MetasyncError, match="cannot be reached"), Lease(backend, "outer"), Lease(backend, "inner"):
+            own_postgres.stop()
+            began = time.monotonic()
+            names(backend)
+        assert time.monotonic() - began < 3.5, "once for what was to be done, and not once more for each lease"
 
 
 def test_a_server_that_stands_still_is_waited_for(own_postgres: Cluster) -> None:
