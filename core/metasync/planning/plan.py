@@ -132,11 +132,6 @@ class NewPlan:
         """Where its problems are kept."""
         return "undo" if self.purpose == "undo" else "plan"
 
-    @property
-    def fault_point(self) -> str:
-        """The name of its transaction."""
-        return f"{self.area}.freeze"
-
 
 def frozen(workspace: Workspace, run_id: int, new: NewPlan) -> PlanSummary:
     """Make one plan in one transaction. What stands already is found again instead."""
@@ -149,7 +144,7 @@ def frozen(workspace: Workspace, run_id: int, new: NewPlan) -> PlanSummary:
     exporter = new.purpose == "exporter"
     objections = NONE if exporter else review(workspace, profile=new.profile, directory=new.directory, fill=new.fill)
     try:
-        with workspace.backend.write(new.fault_point, durable=True) as connection:
+        with workspace.backend.write("undo.freeze" if new.purpose == "undo" else "plan.freeze", durable=True) as connection:
             row, problems = _write(workspace, connection, run_id, new, objections)
             _keep(workspace, connection, new, row.id, problems)
     except _Unchanged as same:
