@@ -214,6 +214,8 @@ class Loaded:
     fresh: bool
     """False: the newest revision said the same already."""
     database: str
+    elsewhere: str | None = None
+    """Where the revision before it was loaded from, if from another file: two documents with one name are one engagement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +271,14 @@ def load(settings: Settings) -> Loaded:
             home.forget(settings.witness)
         accepted = revision.accept(backend, engagement, read.text, settings.who, host)
     fresh = before is None or before.number != accepted.revision
-    return Loaded(engagement=accepted, revision=accepted.revision, fresh=fresh, database=settings.url)
+    moved = before is not None and before.path != str(Path(accepted.path).absolute())
+    return Loaded(
+        engagement=accepted,
+        revision=accepted.revision,
+        fresh=fresh,
+        database=settings.url,
+        elsewhere=before.path if before and moved else None,
+    )
 
 
 def migrate(settings: Settings) -> str:

@@ -97,9 +97,23 @@ def load(session: Session, file: Path | None) -> None:
     """
     _choose(session, file)
     done = service.load(session.settings)
-    session.out.json({"engagement": done.engagement.name, "revision": done.revision, "new": done.fresh, "database": done.database})
+    session.out.json(
+        {
+            "engagement": done.engagement.name,
+            "revision": done.revision,
+            "new": done.fresh,
+            "database": done.database,
+            "elsewhere": done.elsewhere,
+        }
+    )
     said = "is loaded" if done.fresh else "was loaded before, nothing changed"
     session.out.line(f"revision {done.revision} of {done.engagement.name} {said}")
+    if done.elsewhere:
+        session.out.say(
+            f"{done.engagement.name} was loaded from {done.elsewhere} before. Documents of one name are one engagement: the one that was "
+            "loaded last counts. If these are two, give this one another `engagement:`, and load the other one again",
+            "warning",
+        )
     for notice in done.engagement.notices:
         session.out.say(f"{session.engagement}:{notice.line}: {notice.key}: {notice.text}", "notice")
 

@@ -43,6 +43,17 @@ def test_a_comment_makes_no_new_revision(loaded: Shell) -> None:
     assert "nothing changed" in loaded("load").out
 
 
+def test_a_document_of_the_same_name_from_elsewhere_is_told(loaded: Shell) -> None:
+    """Two customers' documents of one name in one database would take each other's place without a word."""
+    (loaded.folder / "other").mkdir()
+    text = (loaded.folder / "metasync.yaml").read_text(encoding="utf-8")
+    (loaded.folder / "other/metasync.yaml").write_text(text, encoding="utf-8")
+    database = f"sqlite:///{loaded.folder / 'metasync.db'}"
+    said = loaded("load", str(loaded.folder / "other/metasync.yaml"), "--database", database)
+    assert f"was loaded from {loaded.folder / 'metasync.yaml'} before" in said.err
+    assert "was loaded from" not in loaded("load", str(loaded.folder / "other/metasync.yaml"), "--database", database).err
+
+
 def test_a_wrong_document_names_file_line_key_and_what_is_allowed(shell: Shell) -> None:
     text = (shell.folder / "metasync.yaml").read_text(encoding="utf-8")
     shell.write(text.replace("    target: ad\n", "    target: add\n", 1))
