@@ -21,6 +21,7 @@ TOOLS = [
     "mypy>=1.15",
     "openapi-schema-validator>=0.9",
     "pyright>=1.1.400",
+    "pytest<9.2",  # from there on pytest-xdist 3.8 keeps no group of tests together
     "pytest-xdist>=3.6",
     "PyYAML>=6.0",
     "ruff>=0.12",

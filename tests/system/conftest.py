@@ -24,6 +24,14 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             item.add_marker(pytest.mark.lab)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What stays together carries the name of its group, or each worker would fill a domain for itself."""
+    if getattr(session.config.option, "loadgroup", False):
+        for item in session.items:
+            if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+                raise pytest.UsageError("this pytest-xdist keeps no `xdist_group` together under this pytest; see script/environment.py")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Tests that share a domain's contents stay together; without xdist the word means nothing."""
     config.addinivalue_line("markers", "xdist_group(name): these tests run one after another in one process")
