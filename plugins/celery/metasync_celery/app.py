@@ -62,6 +62,8 @@ def make_app(broker: str) -> Celery:
         # A publisher that cannot reach the broker says so within seconds; the sweep tells it again.
         task_publish_retry=False,
         broker_connection_timeout=CONNECT,
+        # It would go on after a message that it cannot unpack, and hear nothing more.
+        worker_consumer="metasync_celery.consumer:Consumer",
         # Whoever can write to the broker could else end the workers, or have them listen elsewhere.
         worker_enable_remote_control=False,
         # Nobody else's business, and one thing less that can be down.

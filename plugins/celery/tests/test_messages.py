@@ -6,12 +6,13 @@ import base64
 import json
 import pickle
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
 from lab.redis import Broker
 
+from metasync_celery import consumer
 from metasync_celery.app import TASK, make_app, queue_of
 
 from .conftest import Listener, dispatcher
@@ -94,6 +95,18 @@ def test_what_is_no_message_at_all_costs_a_start_at_most_and_does_not_come_back(
         dispatcher(redis.url).nudge(1, 3, "later")
         workers.until(lambda: "1 3 later" in workers.told)
         assert sorted(set(workers.told)) == ["1 1 before", "1 2 behind", "1 3 later"]
+
+
+@pytest.mark.parametrize(("error", "ends"), [(KeyError("properties"), True), (KeyError(17), False), (ConnectionError("gone"), False)])
+def test_a_worker_does_not_live_on_deaf(monkeypatch: pytest.MonkeyPatch, error: Exception, ends: bool) -> None:
+    """One message in eight that lacked its parts left a worker that heard nothing more; a line that was lost is connected anew."""
+    anew: list[Exception] = []
+    monkeypatch.setattr(consumer.consumer.Consumer, "on_connection_error_after_connected", lambda self, exc: anew.append(exc))
+    one = object.__new__(consumer.Consumer)
+    with pytest.raises(KeyError) if ends else nullcontext():
+        one.on_connection_error_after_connected(error)
+    assert anew == ([] if ends else [error])
+    assert make_app("redis://127.0.0.1:1/0").conf.worker_consumer == "metasync_celery.consumer:Consumer"
 
 
 def send(redis: Broker, task: str = TASK, **message: Any) -> None:
