@@ -217,4 +217,4 @@ def _wait(condition: Callable[[], bool], otherwise: str) -> None:
     while not condition():
         if time.monotonic() > until:
             raise LabError(otherwise)
-        time.sleep(0.05)
+        time.sleep(0.05)  # a server that starts or ends tells nobody

@@ -255,11 +255,10 @@ class Postgres(Backend):
                     raise
                 if self.leaving is not None and self.leaving.is_set():
                     raise
-            # A server that is being restarted tells nobody when it is back.
             if self.leaving is not None:
                 self.leaving.wait(0.2)
             else:
-                time.sleep(0.2)
+                time.sleep(0.2)  # a server that is being restarted tells nobody when it is back
         with connection:
             yield connection
 
